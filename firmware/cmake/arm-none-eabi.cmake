@@ -1,0 +1,10 @@
+# Debian's gcc-arm-none-eabi with newlib-nano.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR arm)
+set(CMAKE_C_COMPILER arm-none-eabi-gcc)
+set(CMAKE_ASM_COMPILER arm-none-eabi-gcc)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_BUILD_TYPE MinSizeRel CACHE STRING "")
+set(CMAKE_C_FLAGS_MINSIZEREL "-Os -g")
+add_compile_options(-ffunction-sections -fdata-sections -fno-common)
+add_link_options(-nostartfiles --specs=nano.specs -Wl,--gc-sections -Wl,-z,max-page-size=16 -Wl,--fatal-warnings -Wl,--no-warn-rwx-segments)

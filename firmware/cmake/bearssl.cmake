@@ -1,0 +1,10 @@
+# BearSSL: SHA-256, ECDSA P-256. A build input fetched by `make setup`, never committed.
+if(NOT EXISTS "${TINYFLEET_BEARSSL}/inc/bearssl.h")
+  message(FATAL_ERROR "no BearSSL in ${TINYFLEET_BEARSSL}: run `make setup`, or pass -DTINYFLEET_BEARSSL=<folder>")
+endif()
+file(GLOB_RECURSE bearssl_sources "${TINYFLEET_BEARSSL}/src/*.c")
+add_library(bearssl STATIC ${bearssl_sources})
+target_include_directories(bearssl SYSTEM PUBLIC "${TINYFLEET_BEARSSL}/inc" PRIVATE "${TINYFLEET_BEARSSL}/src")
+# No OS below a node: randomness and time are handed in.
+target_compile_definitions(bearssl PRIVATE BR_USE_URANDOM=0 BR_USE_GETENTROPY=0 BR_USE_UNIX_TIME=0)
+target_compile_options(bearssl PRIVATE -w)

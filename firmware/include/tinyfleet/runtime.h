@@ -1,0 +1,67 @@
+/* Runtime of compiled models: loads a plan, checks every offset once, runs it in a caller's arena.
+ *
+ * No allocation, no recursion, no globals: two models can live side by side. The payload stays where it is (flash) and
+ * must outlive the model. Format: wire/ARTIFACT.md. */
+#ifndef TINYFLEET_RUNTIME_H
+#define TINYFLEET_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TF_RUNTIME_ABI 1u
+
+/* Why a plan was refused or a run stopped; `where` in tf_model says the byte offset or the op index. */
+typedef enum {
+    TF_MODEL_OK = 0,
+    TF_MODEL_MALFORMED = 1,  /* an offset, size, shape or table does not add up */
+    TF_MODEL_ABI = 2,        /* another runtime ABI */
+    TF_MODEL_CORE = 3,       /* packed for a core this build cannot run */
+    TF_MODEL_OP = 4,         /* an op this build does not have */
+    TF_MODEL_ARENA = 5,      /* the caller's arena is smaller than the plan needs */
+} tf_model_status_t;
+
+/* Input as the plan describes it. A raw sensor value r becomes
+ * clamp(input_zero_point + multiply_by_quantized_multiplier(r, raw_multiplier, raw_shift), -128, 127). */
+typedef struct {
+    uint32_t bytes;
+    int32_t zero_point;
+    int32_t raw_multiplier;
+    int32_t raw_shift;
+} tf_model_input_t;
+
+typedef struct tf_model {
+    const uint8_t *payload;
+    uint32_t size;
+    uint32_t where;
+    uint32_t arena_bytes;
+    uint32_t op_count;
+    tf_model_input_t input;
+    uint32_t output_bytes;
+    uint32_t vector_count; /* golden vectors stored in the plan */
+    uint32_t private_[24];
+} tf_model_t;
+
+/* Checks the whole plan; afterwards running it reads nothing outside payload and arena. */
+tf_model_status_t tf_model_load(tf_model_t *model, const uint8_t *payload, uint32_t size);
+
+/* Runs one inference. The input must have been written to tf_model_input(); arena is 16-byte aligned. */
+tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes);
+
+int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena);
+const int8_t *tf_model_output(const tf_model_t *model, const uint8_t *arena);
+
+/* Quantises a raw sensor window (i16, as many values as the input has) into the input tensor. */
+void tf_model_quantize(const tf_model_t *model, const int16_t *raw, int8_t *input);
+
+/* Golden vector i: input bytes and the output they must give. */
+bool tf_model_vector(const tf_model_t *model, uint32_t i, const int8_t **input, const int8_t **output);
+
+/* Human name and version from the metadata; lengths out, not NUL-terminated. Label i likewise. */
+bool tf_model_name(const tf_model_t *model, const char **text, uint32_t *length);
+bool tf_model_label(const tf_model_t *model, uint32_t i, const char **text, uint32_t *length);
+uint32_t tf_model_label_count(const tf_model_t *model);
+
+/* Bitmap of the op codes this build runs (32 bytes), as birth reports it. */
+void tf_runtime_ops(uint8_t bitmap[32]);
+
+#endif
