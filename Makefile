@@ -1,0 +1,32 @@
+# tinyfleet: `make demo` does the main job live, `make test` runs every test. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv/bin
+# Debian keeps daemons in /usr/sbin, which is not on every user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup firmware demo test check format bench clean
+
+help: ## what there is to type
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## install what is missing, make .venv, build the firmware
+	@$(PYTHON) deploy/setup
+
+demo: setup ## a model reaches emulated nodes over MQTT, runs, and its results reach Prometheus (ONCE=1: check each step and exit)
+	@$(VENV)/python -m examples.demo $(if $(ONCE),--once)
+
+test: setup ## every test
+	@$(VENV)/python -m pytest
+
+check: setup ## style, types, doors, generated files
+	@$(VENV)/python deploy/setup/check.py
+
+format: setup ## put Python and C into the house's style
+	@$(VENV)/python deploy/setup/check.py --format
+
+bench: setup ## an update of 100 KB: time and bytes on the node
+	@$(VENV)/python -m tests.bench.update
+
+clean: ## remove what was built (not .venv)
+	@rm -rf build
