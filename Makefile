@@ -20,10 +20,10 @@ test: setup ## every test
 	@$(VENV)/python -m pytest
 
 check: setup ## style, types, doors, generated files
-	@$(VENV)/python deploy/setup/check.py
+	@$(VENV)/python .ci/check.py
 
 format: setup ## put Python and C into the house's style
-	@$(VENV)/python deploy/setup/check.py --format
+	@$(VENV)/python .ci/check.py --format
 
 bench: setup ## an update of 100 KB: time and bytes on the node
 	@$(VENV)/python -m tests.bench.update

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--no-firmware", action="store_true", help="leave the firmware unbuilt")
     options = parser.parse_args()
-    if sys.version_info < (3, 11):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what we switched is switched back
+    if sys.version_info < (3, 11):  # noqa: UP036 - make may find an older one
         print("setup: Python 3.11 or newer is needed; try `make PYTHON=python3.11`", file=sys.stderr)
         return 1
     try:
@@ -47,7 +49,9 @@ def prepare(build_firmware: bool) -> None:
         _announce(packages, [s.package for s in absent], fresh)
         free = shutil.disk_usage(ROOT).free
         if free < FREE_BYTES_NEEDED:
-            raise SetupError(f"only {free // 1_000_000} MB free on the disk of {ROOT}", "free 1.5 GB, then run it again")
+            raise SetupError(
+                f"only {free // 1_000_000} MB free on the disk of {ROOT}", "free 1.5 GB, then run it again"
+            )
     if packages:
         system.install(packages)
         still = system.missing()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import sources
-from report import SetupError, say
+from report import run, say
 
 PRESETS = ("mps2-an386", "microbit")
-TIMEOUT_S = 900
+MEND = "run it in firmware/ to see all of it"
 
 
 def build(root: Path) -> None:
@@ -20,18 +19,9 @@ def build(root: Path) -> None:
     for preset in PRESETS:
         if not (root / "build" / "firmware" / preset / "Makefile").is_file():
             say(f"building firmware for {preset}")
-            _run(["cmake", "--preset", preset, *folders], root)
-        _run(["cmake", "--build", "--preset", preset, "--parallel", str(os.cpu_count() or 1)], root)
-
-
-def _run(command: list[str], root: Path) -> None:
-    try:
-        done = subprocess.run(
-            command, cwd=root / "firmware", capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            run(["cmake", "--preset", preset, *folders], MEND, root / "firmware")
+        run(
+            ["cmake", "--build", "--preset", preset, "--parallel", str(os.cpu_count() or 1)],
+            MEND,
+            root / "firmware",
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"{' '.join(command[:3])}: {error}", "run it in firmware/ to see more") from error
-    if done.returncode != 0:
-        output = done.stdout + done.stderr
-        errors = [x for x in output.splitlines() if "error" in x.lower()] or output.splitlines()[-3:]
-        raise SetupError(f"{' '.join(command)} failed: {errors[0]}", "run it in firmware/ to see all of it")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from pathlib import Path
 
-from report import SetupError, say
+from report import SetupError, run, say
 
-TIMEOUT_S = 1200
+MEND = "mend it, then `make setup`"
 # Without this wheel the exactness tests skip, saying so: it exists for few platforms.
 OPTIONAL_LOCK = "requirements-truth.txt"
 LOCK = "requirements.txt"
@@ -31,23 +30,13 @@ def ensure(root: Path) -> None:
     say("making .venv from the hash-locked requirements")
     stamp.unlink(missing_ok=True)
     if not python.exists():
-        _run([sys.executable, "-m", "venv", str(venv)], root)
+        run([sys.executable, "-m", "venv", str(venv)], MEND, root)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "--require-hashes", "-r", LOCK], root)
+    run([*pip, "--require-hashes", "-r", LOCK], MEND, root)
     try:
-        _run([*pip, "--require-hashes", "--no-deps", "-r", OPTIONAL_LOCK], root)
+        run([*pip, "--require-hashes", "--no-deps", "-r", OPTIONAL_LOCK], MEND, root)
     except SetupError:
         say("no tflite-micro wheel for this Python: the exactness tests against it will skip")
     for distribution in DISTRIBUTIONS:
-        _run([*pip, "--no-build-isolation", "--no-deps", "-e", distribution], root)
+        run([*pip, "--no-build-isolation", "--no-deps", "-e", distribution], MEND, root)
     stamp.write_text(digest.hexdigest())
-
-
-def _run(command: list[str], root: Path) -> None:
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise SetupError(f"{command[0]} took over {TIMEOUT_S} s", "try `make setup` again") from error
-    if done.returncode != 0:
-        errors = [x for x in done.stderr.splitlines() if "ERROR" in x] or done.stderr.splitlines()[-2:]
-        raise SetupError(f"{' '.join(command[2:5])} failed: {' '.join(errors)[:500]}", "mend it, then `make setup`")

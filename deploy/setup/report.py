@@ -1,6 +1,11 @@
-"""What set-up says: short lines for people, and one error that names the mend."""
+"""What set-up says and how it runs a command: short lines for people, one error that names the mend."""
 
 from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+TIMEOUT_S = 1200
 
 
 class SetupError(Exception):
@@ -14,3 +19,26 @@ class SetupError(Exception):
 
 def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
+
+
+def run(command: list[str], mend: str, cwd: Path | None = None, text_in: str | None = None) -> None:
+    """Runs a command to its end, silently. Raises SetupError with its first error line and `mend`."""
+    name = " ".join(Path(word).name for word in command[:4])
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            input=text_in,
+            stdin=None if text_in is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(f"{name} could not finish: {error}", mend) from error
+    if done.returncode != 0:
+        lines = done.stdout.strip().splitlines() or [f"exit status {done.returncode}"]
+        telling = [line for line in lines if "error" in line.lower() or line.startswith("E:")]
+        raise SetupError(f"{name} failed: {(telling or lines[-1:])[0][:300]}", mend)

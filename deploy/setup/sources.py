@@ -1,21 +1,20 @@
-"""Fetches lwIP and BearSSL through the machine's own apt sources, without root and without touching the system.
+"""Fetches lwIP and BearSSL through the machine's own apt sources, without root or touching the system.
 
-Only the upstream archives are taken, each pinned by SHA-256. `TINYFLEET_LWIP` and `TINYFLEET_BEARSSL` name other copies.
+Only the upstream archives are taken, each pinned by SHA-256; `TINYFLEET_LWIP` and `TINYFLEET_BEARSSL`
+name other copies.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from report import SetupError
-
-TIMEOUT_S = 300
+from report import SetupError, run
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,11 @@ def fetch(sources: list[Source], deps: Path) -> None:
     apt = deps / "apt"
     try:
         options = _private_apt(apt)
-        _run(["apt-get", *options, "-qq", "update"], apt, tolerate=True)
+        # A third-party source without deb-src makes `update` fail although Debian's own part worked.
+        with contextlib.suppress(SetupError):
+            run(["apt-get", *options, "-qq", "update"], _other_copy(), apt)
         wanted = [f"{s.package}={s.version}" for s in sources]
-        _run(["apt-get", *options, "-qq", "source", "--download-only", *wanted], apt)
+        run(["apt-get", *options, "-qq", "source", "--download-only", *wanted], _other_copy(), apt)
         for source in sources:
             _unpack(source, apt / source.archive, deps)
     finally:
@@ -118,17 +119,6 @@ def _private_apt(apt: Path) -> list[str]:
     return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
-def _run(command: list[str], cwd: Path, tolerate: bool = False) -> None:
-    try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"apt-get could not run: {error}", _other_copy()) from error
-    # A third-party source without deb-src makes `update` fail although Debian's own part worked.
-    if done.returncode != 0 and not tolerate:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise SetupError(f"apt-get source failed: {' '.join(last)}", _other_copy())
-
-
 def _other_copy() -> str:
     pins = " and ".join(f"{s.variable} (version {s.version.split('+')[0]})" for s in SOURCES)
     return f"unpack the sources yourself and set {pins}"
@@ -148,7 +138,7 @@ def _unpack(source: Source, archive: Path, deps: Path) -> None:
         top = {name.split("/")[0] for name in tar.getnames()}
         # Debian 12's Python 3.11.2 has no filters; the archive's hash was checked above.
         tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
-        tar.extractall(staging)
+        tar.extractall(staging)  # noqa: S202 - pinned by hash
     (only,) = top
     final = deps / source.folder
     shutil.rmtree(final, ignore_errors=True)

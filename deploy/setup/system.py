@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from report import SetupError, say
+from report import SetupError, run, say
 
 SERVICES = ("mosquitto", "prometheus")
 POLICY = Path("/usr/sbin/policy-rc.d")
-TIMEOUT_S = 1200
 
 
 def find(tool: str) -> str | None:
@@ -34,8 +33,8 @@ def _newlib() -> bool:
 
 
 def _venv() -> bool:
-    done = subprocess.run([sys.executable, "-c", "import ensurepip, venv"], capture_output=True, timeout=60, check=False)
-    return done.returncode == 0
+    command = [sys.executable, "-c", "import ensurepip, venv"]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -71,58 +70,45 @@ def install(packages: list[str]) -> None:
 
     Raises SetupError with the one line to run when neither root nor sudo is there.
     """
-    line = "apt-get install --no-install-recommends " + " ".join(packages)
+    command = ["apt-get", "install", "--no-install-recommends", *packages]
+    mend = f"run as root: {' '.join(command)}"
     if find("apt-get") is None:
         raise SetupError(f"missing: {', '.join(packages)}; this is no Debian machine", "install them by hand")
-    root = _become_root(line)
+    root = _become_root(mend)
     say(f"installing Debian packages: {' '.join(packages)}")
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    with _no_service_starts(root):
-        _run([*root, "apt-get", "-qq", "update"], line)
-        _run([*root, *environment, "apt-get", "-qq", "install", "-y", "--no-install-recommends", *packages], line)
+    with _no_service_starts(root, mend):
+        run([*root, "apt-get", "-qq", "update"], mend)
+        run([*root, "env", "DEBIAN_FRONTEND=noninteractive", *command, "-qq", "-y"], mend)
     systemctl = find("systemctl")
-    if systemctl:
-        for service in SERVICES:
-            if service in packages:
-                subprocess.run(
-                    [*root, systemctl, "disable", service], capture_output=True, timeout=60, check=False
-                )
+    for service in SERVICES:
+        # What we brought must not start at the next boot either; what was there before is not ours to change.
+        if systemctl and service in packages:
+            run([*root, systemctl, "disable", service], mend)
 
 
-def _become_root(line: str) -> list[str]:
+def _become_root(mend: str) -> list[str]:
     if os.geteuid() == 0:
         return []
     sudo = find("sudo")
-    if sudo:
-        if sys.stdin.isatty():
-            return [sudo]
-        if subprocess.run([sudo, "-n", "true"], capture_output=True, timeout=30, check=False).returncode == 0:
-            return [sudo, "-n"]
-    raise SetupError("Debian packages are missing and there is no root or sudo here", f"run as root: {line}")
-
-
-def _run(command: list[str], line: str) -> None:
-    try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SetupError(f"apt-get took over {TIMEOUT_S} s", f"run as root: {line}") from error
-    if done.returncode != 0:
-        last = " ".join(done.stdout.strip().splitlines()[-2:])
-        raise SetupError(f"apt-get failed: {last}", f"mend it, then run as root: {line}")
+    if sudo and sys.stdin.isatty():
+        return [sudo]
+    if (
+        sudo
+        and subprocess.run([sudo, "-n", "true"], capture_output=True, timeout=30, check=False).returncode == 0
+    ):
+        return [sudo, "-n"]
+    raise SetupError("Debian packages are missing and there is no root or sudo here", mend)
 
 
 @contextmanager
-def _no_service_starts(root: list[str]) -> Iterator[None]:
+def _no_service_starts(root: list[str], mend: str) -> Iterator[None]:
     """Debian's own switch (invoke-rc.d(8), policy-rc.d): 101 forbids starting services while packages unpack."""
     if POLICY.exists():
         yield
         return
-    script = "#!/bin/sh\nexit 101\n"
-    subprocess.run([*root, "tee", str(POLICY)], input=script.encode(), capture_output=True, timeout=30, check=True)
+    run([*root, "tee", str(POLICY)], mend, text_in="#!/bin/sh\nexit 101\n")
     try:
-        subprocess.run([*root, "chmod", "755", str(POLICY)], timeout=30, check=True)
+        run([*root, "chmod", "755", str(POLICY)], mend)
         yield
     finally:
-        subprocess.run([*root, "rm", "-f", str(POLICY)], timeout=30, check=True)
+        run([*root, "rm", "-f", str(POLICY)], mend)
