@@ -17,7 +17,7 @@ TIMEOUT_S = 600
 GENERATED_C = {"wire_keys.h"}
 STRICT = ["src/tinyfleet/wire", "src/tinyfleet/fleet", "src/tinyfleet/agent", "src/tinyfleet/model"]
 
-# Rooms whose C builds for any machine see their own folder, the C library, `tinyfleet/…` and what stands here.
+# Rooms whose C builds for any machine see their own folder, the C library, `tinyfleet/…` and these.
 PORTABLE_ROOMS = {
     "boot": ("bearssl",),
     "console": (),

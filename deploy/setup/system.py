@@ -102,7 +102,7 @@ def _become_root(mend: str) -> list[str]:
 
 @contextmanager
 def _no_service_starts(root: list[str], mend: str) -> Iterator[None]:
-    """Debian's own switch (invoke-rc.d(8), policy-rc.d): 101 forbids starting services while packages unpack."""
+    """Debian's own switch (policy-rc.d of invoke-rc.d(8)): 101 forbids starting services."""
     if POLICY.exists():
         yield
         return
