@@ -1,0 +1,108 @@
+"""Enumerations of the wire (SPEC section 4, record kinds of section 8, frame types of section 9).
+
+Numbers never change meaning; a reader refuses a number it does not know.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class UpdateState(IntEnum):
+    IDLE = 0
+    OFFERED = 1
+    DEFERRED = 2
+    DOWNLOADING = 3
+    PAUSED = 4
+    VERIFIED = 5
+    STAGED = 6
+    TRIAL = 7
+    CONFIRMED = 8
+    REVERTED = 9
+    FAILED = 10
+
+
+class ConnState(IntEnum):
+    ONLINE = 1
+    ASLEEP = 2
+    LOST = 3
+
+
+class PowerSource(IntEnum):
+    MAINS = 0
+    BATTERY = 1
+    USB = 2
+
+
+class Timing(IntEnum):
+    """What a node's latencies mean: wall time, or an emulator's instruction count."""
+
+    WALL = 0
+    INSTRUCTIONS = 1
+
+
+class CoreVariant(IntEnum):
+    PORTABLE = 0
+    DSP = 1
+    MVE = 2
+
+
+class ArtifactKind(IntEnum):
+    FIRMWARE = 0
+    MODEL = 1
+
+
+class EventKind(IntEnum):
+    INFERENCE = 0
+    LOG = 1
+    CRASH = 2
+
+
+class Encoding(IntEnum):
+    """How transported bytes become the installed image. 1 (compressed) and 2 (delta) are reserved."""
+
+    RAW = 0
+
+
+class Result(IntEnum):
+    """0 to 9 are LwM2M object 5 resource 5; ours begin at 64."""
+
+    INITIAL = 0
+    SUCCESS = 1
+    NO_FLASH = 2
+    NO_RAM = 3
+    CONNECTION_LOST = 4
+    INTEGRITY = 5
+    UNSUPPORTED_TYPE = 6
+    INVALID_URI = 7
+    UPDATE_FAILED = 8
+    UNSUPPORTED_PROTOCOL = 9
+    ARENA_TOO_SMALL = 64
+    OP_MISSING = 65
+    INPUT_MISMATCH = 66
+    GOLDEN_FAILED = 67
+    BATTERY = 68
+    BUDGET = 69
+    DOWNGRADE = 70
+    BASE_MISMATCH = 71
+    EXPIRED = 72
+    SIGNATURE = 73
+    SLOW_SOURCE = 74
+    LATENCY_LIMIT = 75
+    ENERGY_LIMIT = 76
+    BOOT_FAILED = 77
+
+
+class RecordKind(IntEnum):
+    TRUST = 1
+    CONFIG = 2
+    REPLAY = 3
+
+
+class FrameType(IntEnum):
+    """Console frames. A reply is the request with bit 7 set; ERROR is a reply by itself."""
+
+    HELLO = 0x01
+    INFER = 0x02
+    GOLDEN = 0x03
+    ERROR = 0x7F

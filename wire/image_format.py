@@ -1,0 +1,29 @@
+"""Numbers of the MCUboot image format as SPEC section 7 uses it (MCUboot docs/design.md, "Image format")."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+IMAGE_MAGIC: Final = 0x96F3B83D
+TLV_INFO_MAGIC: Final = 0x6907
+TLV_PROTECTED_MAGIC: Final = 0x6908
+HEADER_BYTES: Final = 32
+MODEL_HEADER_BYTES: Final = 64
+FLAG_NON_BOOTABLE: Final = 0x10
+
+PUBKEY_BYTES: Final = 91
+SIGNATURE_MAX_BYTES: Final = 72
+DEVICE_TYPE_MAX: Final = 32
+
+
+class Tlv(IntEnum):
+    PUBKEY = 0x02
+    SHA256 = 0x10
+    ECDSA_SIG = 0x22
+    DEPENDENCY = 0x40
+    SEC_CNT = 0x50
+    DEVICE_TYPE = 0xA0
+    KIND = 0xA1
+    CORE = 0xA2
+    ABI = 0xA3

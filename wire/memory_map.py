@@ -1,0 +1,64 @@
+"""Where things lie in a board's flash (SPEC section 8). Offsets are relative to the flash's start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    name: str
+    offset: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMap:
+    """`base` is the address the core sees; sector is the smallest erase, write unit the smallest write."""
+
+    board: str
+    base: int
+    size_bytes: int
+    sector_bytes: int
+    write_bytes: int
+    regions: tuple[Region, ...]
+
+    def __getitem__(self, name: str) -> Region:
+        """The region of that name; KeyError when the board has none."""
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise KeyError(f"{self.board} has no flash region {name!r}; it has {[r.name for r in self.regions]}")
+
+
+ERASED_BYTE: Final = 0xFF
+
+MPS2_AN386: Final = MemoryMap(
+    board="mps2-an386",
+    base=0x2100_0000,
+    size_bytes=16 * MIB,
+    sector_bytes=4096,
+    write_bytes=4,
+    regions=(
+        Region("trust", 0x000000, 4 * KIB),
+        Region("state_a", 0x001000, 4 * KIB),
+        Region("state_b", 0x002000, 4 * KIB),
+        Region("config_a", 0x010000, 32 * KIB),
+        Region("config_b", 0x018000, 32 * KIB),
+        Region("events", 0x020000, 128 * KIB),
+        Region("firmware_a", 0x100000, 1 * MIB),
+        Region("firmware_b", 0x200000, 1 * MIB),
+        Region("model_a", 0x300000, 2 * MIB),
+        Region("model_b", 0x500000, 2 * MIB),
+        Region("replay", 0x700000, 1 * MIB),
+        Region("staging", 0x800000, 8 * MIB),
+    ),
+)

@@ -1,0 +1,293 @@
+"""The message table (SPEC sections 3, 8 and 9): the one source of keys, types and bounds.
+
+`codec.py` encodes and decodes these classes; `generate.py` writes the CDDL and the C header from them. A
+field with a default of None is optional and absent when None. Texts are bounded in UTF-8 bytes. Counters are
+u32 and wrap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tinyfleet.wire.enums import (
+    ArtifactKind,
+    ConnState,
+    CoreVariant,
+    Encoding,
+    EventKind,
+    PowerSource,
+    Result,
+    Timing,
+    UpdateState,
+)
+from tinyfleet.wire.limits import (
+    CONFIDENCE_BUCKETS,
+    DEVICE_ID_MAX,
+    DEVICE_ID_PATTERN,
+    LATENCY_BUCKETS,
+    MANIFEST_MAX_BYTES,
+    MESSAGE_MAX_BYTES,
+    SECTOR_HASH_BYTES,
+    SECTORS_MAX,
+)
+from tinyfleet.wire.table import I64, U8, U16, U32, U64, Digest, Key, Pattern, Size, message
+
+_IPV4 = r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}"
+
+
+@message("image_info", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    """What runs, as birth reports it. No digest: an image that was never signed (a bench build)."""
+
+    image: Annotated[Digest | None, Key(0)] = None
+    version: Annotated[str, Size(0, 32), Key(1)]
+    security_counter: Annotated[U32, Key(2)]
+    name: Annotated[str | None, Size(0, 32), Key(3)] = None
+    slot: Annotated[U8 | None, Key(4)] = None
+
+
+@message("slot_info", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotInfo:
+    """A flash area for an artifact. No digest: empty or not verified."""
+
+    kind: Annotated[ArtifactKind, Key(0)]
+    index: Annotated[U8, Key(1)]
+    size_bytes: Annotated[U32, Key(2)]
+    image: Annotated[Digest | None, Key(3)] = None
+
+
+@message("birth", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """What a node is and runs; sent at every connect and change, retained."""
+
+    boot: Annotated[U32, Key(0)]
+    seq: Annotated[U32, Key(1)]
+    generation: Annotated[U32, Key(2)]
+    state: Annotated[UpdateState, Key(3)]
+    result: Annotated[Result, Key(4)]
+    device_type: Annotated[str, Size(0, 32), Key(5)]
+    hw_rev: Annotated[str, Size(0, 16), Key(6)]
+    firmware: Annotated[ImageInfo, Key(7)]
+    model: Annotated[ImageInfo | None, Key(8)] = None
+    slots: Annotated[tuple[SlotInfo, ...], Size(0, 4), Key(9)]
+    abi: Annotated[U16, Key(10)]
+    ops: Annotated[bytes, Size(0, 32), Key(11)]
+    arena_bytes: Annotated[U32, Key(12)]
+    golden_bytes: Annotated[U32, Key(13)]
+    period_s: Annotated[U32, Key(14)]
+    power: Annotated[PowerSource, Key(15)]
+    sensor: Annotated[str, Size(0, 32), Key(16)]
+    timing: Annotated[Timing, Key(17)]
+    core: Annotated[CoreVariant, Key(18)]
+    uptime_ms: Annotated[U64, Key(19)]
+    emulated: Annotated[bool, Key(20)]
+
+
+@message("conn", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conn:
+    """Evidence about a connection, retained; the will is the same message with state LOST."""
+
+    boot: Annotated[U32, Key(0)]
+    conn: Annotated[U32, Key(1)]
+    state: Annotated[ConnState, Key(2)]
+    next_wake_s: Annotated[U32 | None, Key(3)] = None
+
+
+@message("wanted", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedArtifact:
+    """An artifact that should run: `image` is what is installed, `manifest` addresses its blobs."""
+
+    image: Annotated[Digest, Key(0)]
+    manifest: Annotated[Digest, Key(1)]
+    version: Annotated[str, Size(0, 32), Key(2)]
+    groups: Annotated[U16, Key(3)]
+    size_bytes: Annotated[U32, Key(4)]
+
+
+@message("trial", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a trial must show before the node confirms."""
+
+    inferences: Annotated[U32, Key(0)]
+    latency_us: Annotated[U32 | None, Key(1)] = None
+    energy_uj: Annotated[U32 | None, Key(2)] = None
+
+
+@message("want", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """Desired state, retained. An absent artifact: keep the one you run. Key 8 is reserved (capture)."""
+
+    generation: Annotated[U32, Key(0)]
+    firmware: Annotated[WantedArtifact | None, Key(1)] = None
+    model: Annotated[WantedArtifact | None, Key(2)] = None
+    not_before: Annotated[U64 | None, Key(3)] = None
+    deadline: Annotated[U64 | None, Key(4)] = None
+    min_battery_pct: Annotated[U8 | None, Key(5)] = None
+    trial: Annotated[Trial | None, Key(6)] = None
+    period_s: Annotated[U32 | None, Key(7)] = None
+
+
+@message("transfer", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What a download cost the node, counted at the node."""
+
+    elapsed_ms: Annotated[U32, Key(0)]
+    mqtt_rx_bytes: Annotated[U32, Key(1)]
+    mqtt_tx_bytes: Annotated[U32, Key(2)]
+    ip_rx_bytes: Annotated[U32, Key(3)]
+    ip_tx_bytes: Annotated[U32, Key(4)]
+
+
+@message("status", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A step of an update."""
+
+    boot: Annotated[U32, Key(0)]
+    seq: Annotated[U32, Key(1)]
+    generation: Annotated[U32, Key(2)]
+    state: Annotated[UpdateState, Key(3)]
+    result: Annotated[Result, Key(4)]
+    offset_bytes: Annotated[U32, Key(5)]
+    size_bytes: Annotated[U32, Key(6)]
+    detail: Annotated[str | None, Size(0, 96), Key(7)] = None
+    transfer: Annotated[Transfer | None, Key(8)] = None
+
+
+@message("tele", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tele:
+    """Counters cumulative since (boot, epoch) began. What was not measured is absent, never zero."""
+
+    boot: Annotated[U32, Key(0)]
+    epoch: Annotated[U32, Key(1)]
+    seq: Annotated[U32, Key(2)]
+    uptime_ms: Annotated[U64, Key(3)]
+    model: Annotated[Digest, Key(4)]
+    inferences: Annotated[U32, Key(5)]
+    classes: Annotated[tuple[U32, ...], Size(0, 64), Key(6)]
+    latency: Annotated[tuple[U32, ...], Size(LATENCY_BUCKETS, LATENCY_BUCKETS), Key(7)]
+    latency_sum_us: Annotated[U64, Key(8)]
+    confidence: Annotated[tuple[U32, ...], Size(CONFIDENCE_BUCKETS, CONFIDENCE_BUCKETS), Key(9)]
+    dropped: Annotated[U32, Key(10)]
+    energy_uj: Annotated[U64 | None, Key(11)] = None
+    battery_mv: Annotated[U32 | None, Key(12)] = None
+    temperature_mc: Annotated[I64 | None, Key(13)] = None
+    rssi_dbm: Annotated[I64 | None, Key(14)] = None
+
+
+@message("event", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing worth telling. `score` is the top score scaled to 0..255."""
+
+    boot: Annotated[U32, Key(0)]
+    seq: Annotated[U32, Key(1)]
+    kind: Annotated[EventKind, Key(2)]
+    uptime_ms: Annotated[U64, Key(3)]
+    class_: Annotated[U8 | None, Key(4)] = None
+    score: Annotated[U8 | None, Key(5)] = None
+    text: Annotated[str | None, Size(0, 128), Key(6)] = None
+    model: Annotated[Digest | None, Key(7)] = None
+
+
+@message("journal", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """The manager's last retained publish; `manager` is the identity of its database."""
+
+    seq: Annotated[U64, Key(0)]
+    manager: Annotated[bytes, Size(16, 16), Key(1)]
+
+
+@message("manifest", section="3", max_bytes=MANIFEST_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Content of chunk group 0. `sectors` holds 16 bytes of SHA-256 for each 4096 transported bytes."""
+
+    size_bytes: Annotated[U32, Key(0)]
+    encoding: Annotated[Encoding, Key(1)]
+    base: Annotated[Digest | None, Key(2)] = None
+    image_bytes: Annotated[U32, Key(3)]
+    sectors: Annotated[bytes, Size(0, SECTORS_MAX * SECTOR_HASH_BYTES), Key(4)]
+
+
+@message("trust", section="8", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """SHA-256 of the DER of each trusted signing key."""
+
+    keys: Annotated[tuple[Digest, ...], Size(1, 2), Key(0)]
+
+
+@message("config", section="8", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Who a node is and which broker it speaks to. `seed` feeds the node's random numbers."""
+
+    device: Annotated[str, Size(1, DEVICE_ID_MAX), Pattern(DEVICE_ID_PATTERN), Key(0)]
+    host: Annotated[str, Size(7, 64), Pattern(_IPV4), Key(1)]
+    port: Annotated[U16, Key(2)]
+    user: Annotated[str, Size(0, 48), Key(3)]
+    password: Annotated[bytes, Size(0, 64), Key(4)]
+    prefix: Annotated[str, Size(1, 16), Key(5)]
+    keepalive_s: Annotated[U16, Key(6)]
+    seed: Annotated[bytes, Size(32, 32), Key(7)]
+    period_s: Annotated[U32, Key(8)]
+    window_ms: Annotated[U32 | None, Key(9)] = None
+
+    def __repr__(self) -> str:
+        """Without the password and the seed: a configuration may end up in a log."""
+        return (
+            f"NodeConfig(device={self.device!r}, host={self.host!r}, port={self.port}, user={self.user!r}, …)"
+        )
+
+
+@message("replay", section="8", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Describes recorded windows, i16 little-endian [windows][samples][channels] in `unit`."""
+
+    sensor: Annotated[str, Size(0, 32), Key(0)]
+    unit: Annotated[str, Size(0, 8), Key(1)]
+    rate_mhz: Annotated[U32, Key(2)]
+    samples: Annotated[U16, Key(3)]
+    channels: Annotated[U16, Key(4)]
+    windows: Annotated[U32, Key(5)]
+
+
+@message("hello", section="9", max_bytes=1024)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """A bench board's answer on its console. No model image: the board has none."""
+
+    app: Annotated[str, Size(0, 32), Key(0)]
+    device_type: Annotated[str, Size(0, 32), Key(1)]
+    model: Annotated[Digest | None, Key(2)] = None
+    version: Annotated[str | None, Size(0, 32), Key(3)] = None
+    input_bytes: Annotated[U32, Key(4)]
+    output_bytes: Annotated[U32, Key(5)]
+    golden: Annotated[U32, Key(6)]
+    arena_bytes: Annotated[U32, Key(7)]
+    abi: Annotated[U16, Key(8)]
+    core: Annotated[CoreVariant, Key(9)]
+
+
+Message = (
+    Birth | Conn | Want | Status | Tele | Event | Journal | Manifest | Trust | NodeConfig | Replay | Hello
+)
+MESSAGES: tuple[type[Message], ...] = (
+    *(Birth, Conn, Want, Status, Tele, Event, Journal, Manifest),
+    *(Trust, NodeConfig, Replay),
+    Hello,
+)
+STRUCTS: tuple[type, ...] = (ImageInfo, SlotInfo, WantedArtifact, Trial, Transfer)
