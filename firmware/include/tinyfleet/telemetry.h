@@ -1,0 +1,40 @@
+/* Counters of one model since it was activated (SPEC section 3, tele). Cumulative and wrapping: a lost
+ * message costs nothing. */
+#ifndef TINYFLEET_TELEMETRY_H
+#define TINYFLEET_TELEMETRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tinyfleet/wire.h"
+
+typedef struct {
+    uint32_t epoch;
+    uint32_t seq;
+    uint8_t model[32];
+    uint32_t inferences;
+    uint32_t class_count;
+    uint32_t classes[TF_TELE_CLASSES_MAX];
+    uint32_t latency[TF_LATENCY_BUCKETS];
+    uint64_t latency_sum_us;
+    uint32_t confidence[TF_CONFIDENCE_BUCKETS];
+    uint32_t dropped;
+} tf_telemetry_t;
+
+/* What one int8 softmax output says. */
+typedef struct {
+    uint8_t class_index; /* the first of the highest */
+    uint8_t score;       /* 0..255; int8 -128 is 0 */
+} tf_verdict_t;
+
+/* A new epoch: all counters zero. `class_count` is cut to TF_TELE_CLASSES_MAX. Zero the struct once at boot.
+ */
+void tf_telemetry_begin(tf_telemetry_t *telemetry, const uint8_t model[32], uint32_t class_count);
+tf_verdict_t tf_telemetry_verdict(const int8_t *output, uint32_t count);
+void tf_telemetry_add(tf_telemetry_t *telemetry, tf_verdict_t verdict, uint32_t latency_us);
+/* Windows that came while an inference ran, or could not be read. */
+void tf_telemetry_drop(tf_telemetry_t *telemetry, uint32_t windows);
+/* A snapshot; optional measurements are left absent for the caller to add. `tele` points into `telemetry`. */
+void tf_telemetry_snapshot(tf_telemetry_t *telemetry, uint32_t boot, uint64_t uptime_ms, tf_tele_t *tele);
+
+#endif
