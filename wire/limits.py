@@ -11,6 +11,8 @@ DEVICE_ID_MAX: Final = 48
 DEVICE_ID_PATTERN: Final = "[A-Za-z0-9_-]{1,48}"
 RESERVED_IDS: Final = frozenset({"blob", "fleet"})
 PREFIX: Final = "tf/1"
+PREFIX_MAX: Final = 16
+PREFIX_PATTERN: Final = "[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*"
 
 DIGEST_BYTES: Final = 32
 BLOB_NAME_BYTES: Final = 16

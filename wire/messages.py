@@ -7,7 +7,7 @@ u32 and wrap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from tinyfleet.wire.enums import (
@@ -28,6 +28,8 @@ from tinyfleet.wire.limits import (
     LATENCY_BUCKETS,
     MANIFEST_MAX_BYTES,
     MESSAGE_MAX_BYTES,
+    PREFIX_MAX,
+    PREFIX_PATTERN,
     SECTOR_HASH_BYTES,
     SECTORS_MAX,
 )
@@ -232,24 +234,21 @@ class Trust:
 @message("config", section="8", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
-    """Who a node is and which broker it speaks to. `seed` feeds the node's random numbers."""
+    """Who a node is and which broker it speaks to. `seed` feeds the node's random numbers.
+
+    Password and seed are hidden in repr() and to_json(): a configuration may end up in a log.
+    """
 
     device: Annotated[str, Size(1, DEVICE_ID_MAX), Pattern(DEVICE_ID_PATTERN), Key(0)]
     host: Annotated[str, Size(7, 64), Pattern(_IPV4), Key(1)]
     port: Annotated[U16, Key(2)]
     user: Annotated[str, Size(0, 48), Key(3)]
-    password: Annotated[bytes, Size(0, 64), Key(4)]
-    prefix: Annotated[str, Size(1, 16), Key(5)]
+    password: Annotated[bytes, Size(0, 64), Key(4)] = field(repr=False)
+    prefix: Annotated[str, Size(1, PREFIX_MAX), Pattern(PREFIX_PATTERN), Key(5)]
     keepalive_s: Annotated[U16, Key(6)]
-    seed: Annotated[bytes, Size(32, 32), Key(7)]
+    seed: Annotated[bytes, Size(32, 32), Key(7)] = field(repr=False)
     period_s: Annotated[U32, Key(8)]
     window_ms: Annotated[U32 | None, Key(9)] = None
-
-    def __repr__(self) -> str:
-        """Without the password and the seed: a configuration may end up in a log."""
-        return (
-            f"NodeConfig(device={self.device!r}, host={self.host!r}, port={self.port}, user={self.user!r}, …)"
-        )
 
 
 @message("replay", section="8", max_bytes=MESSAGE_MAX_BYTES)
