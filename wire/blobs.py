@@ -1,7 +1,7 @@
 """Artifacts in transit (SPEC section 5): cut into manifest, groups and chunks, and put together again.
 
-`cut` is the manager's side. `Reassembler` is a node's side for simulators and tests; it checks what a node must
-check, in the node's order: group 0 against the manifest digest, then each sector against group 0.
+`cut` is the manager's side. `Reassembler` is a node's side for simulators and tests; it checks what a node
+must check, in the node's order: group 0 against the manifest digest, then each sector against group 0.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """An artifact ready to publish. `transported` is what travels, `manifest_bytes` the content of group 0."""
+    """An artifact ready to publish: `transported` is what travels, `manifest_bytes` is group 0."""
 
     transported: bytes = field(repr=False)
     manifest: Manifest = field(repr=False)
@@ -195,12 +195,18 @@ class Reassembler:
         return self._take_manifest() if self._manifest is None else self._take_group(self._manifest, group)
 
     def _take_manifest(self) -> bool:
-        content = b"".join(self._chunks[i] for i in range(len(self._chunks)) if i in self._chunks)
+        numbers = range(len(self._chunks))
+        if any(i not in self._chunks for i in numbers):
+            return False
+        content = b"".join(self._chunks[i] for i in numbers)
         if not hmac.compare_digest(manifest_digest(content), self._wanted.manifest):
-            if len(content) > MANIFEST_MAX_BYTES:
+            # A short chunk ends the group; before one comes, more may follow.
+            if len(content) % CHUNK_BYTES or len(content) > MANIFEST_MAX_BYTES:
                 self._chunks.clear()
                 raise BlobError(
-                    "group 0", expected=f"at most {MANIFEST_MAX_BYTES} bytes", actual=f"{len(content)} bytes"
+                    "group 0",
+                    expected=f"content with SHA-256 {self._wanted.manifest.hex()}",
+                    actual=manifest_digest(content).hex(),
                 )
             return False
         self._chunks.clear()

@@ -23,7 +23,7 @@ _I64_LOW = -(2**63)
 
 
 def encode_cbor(value: Map, *, max_bytes: int = MESSAGE_MAX_BYTES) -> bytes:
-    """The one encoding of `value`. CborError when it is too large, too deep or of another type than SPEC's."""
+    """The one encoding of `value`. CborError when it is too large, too deep or of a type not in SPEC."""
     _check_value(value, "message", 1)
     payload = cbor2.dumps(value, canonical=True)
     if len(payload) > max_bytes:

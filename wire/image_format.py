@@ -27,3 +27,18 @@ class Tlv(IntEnum):
     KIND = 0xA1
     CORE = 0xA2
     ABI = 0xA3
+
+
+PROTECTED_TLVS: Final = frozenset({Tlv.DEPENDENCY, Tlv.SEC_CNT, Tlv.DEVICE_TYPE, Tlv.KIND, Tlv.CORE, Tlv.ABI})
+"""These count only in the protected area, the others only outside it."""
+
+TLV_LENGTHS: Final = {
+    Tlv.SHA256: (32, 32),
+    Tlv.DEPENDENCY: (12, 12),
+    Tlv.SEC_CNT: (4, 4),
+    Tlv.DEVICE_TYPE: (0, DEVICE_TYPE_MAX),
+    Tlv.KIND: (1, 1),
+    Tlv.CORE: (1, 1),
+    Tlv.ABI: (2, 2),
+}
+"""Lengths the TLV walk checks. Key and signature have none: a wrong one is an untrusted signer, SIGNATURE."""

@@ -96,7 +96,7 @@ def build_replay(
 ) -> bytes:
     """Content of the replay region: the record, erased bytes up to 4096, then the windows.
 
-    `data` is i16 little-endian [windows][samples][channels] in `unit` (numpy: `array.astype("<i2").tobytes()`),
+    `data` is i16 little-endian [windows][samples][channels] in `unit` (numpy: `a.astype("<i2").tobytes()`),
     `rate_mhz` in millihertz. RecordError when it holds no whole windows or does not fit the region.
     """
     window_bytes = samples * channels * _SAMPLE_BYTES
