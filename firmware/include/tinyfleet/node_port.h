@@ -1,0 +1,53 @@
+/* What the node app needs of a board. A port provides one, filled in by tf_node_port(). */
+#ifndef TINYFLEET_NODE_PORT_H
+#define TINYFLEET_NODE_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tinyfleet/flash.h"
+
+struct netif;
+
+/* Why the last run ended without asking to, kept over a reset in memory that no start clears. */
+typedef struct tf_crash {
+    char cause[12]; /* FAULT, WATCHDOG or PANIC */
+    uint32_t pc;
+    uint32_t lr;
+    uint32_t fault_status; /* CFSR */
+    uint32_t fault_address;
+    uint64_t uptime_us;
+} tf_crash_t;
+
+typedef struct tf_node_port {
+    const char *device_type;
+    const char *hw_rev;
+    uint8_t timing;       /* Timing of the wire */
+    uint8_t core;         /* CoreVariant */
+    uint8_t power_source; /* PowerSource */
+    bool emulated;
+    uint64_t (*now_us)(void);
+    const tf_flash_t *(*flash)(void);
+    void (*watchdog_feed)(void);
+    void (*reset)(void);
+    /* Leaves a crash record with cause PANIC and resets. */
+    void (*panic)(const char *what);
+    /* True when the last run left a record; it is given once. */
+    bool (*take_crash)(tf_crash_t *crash);
+    /* Sleeps until `ms` have passed or something arrived, whichever is first; never misses an arrival. */
+    void (*idle)(uint32_t ms);
+    /* lwIP's init function of the network interface, and its reception, to be called from the main loop. */
+    int8_t (*net_init)(struct netif *netif);
+    void (*net_poll)(struct netif *netif);
+    /* IP bytes since start, both ways, without Ethernet's frame; they wrap. */
+    void (*net_bytes)(uint32_t *rx, uint32_t *tx);
+} tf_node_port_t;
+
+/* Starts console, clock and watchdog: the first call of main. */
+void tf_node_port_start(void);
+const tf_node_port_t *tf_node_port(void);
+
+/* Console lines: short text, formatted like printf; a newline is added. At most 160 characters. */
+void tf_console(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,34 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "board.h"
+
+#define UART_BAUD 115200u
+#define UART_STATE_TX_FULL 1u
+#define UART_CTRL_TX_RX 3u
+#define LINE_BYTES 160
+
+void uart_start(void) {
+    REG32(UART0 + UART_BAUDDIV) = CPU_HZ / UART_BAUD;
+    REG32(UART0 + UART_CTRL) = UART_CTRL_TX_RX;
+}
+
+void uart_write(const char *text, uint32_t size) {
+    for (uint32_t i = 0; i < size; i++) {
+        while ((REG32(UART0 + UART_STATE) & UART_STATE_TX_FULL) != 0) {
+        }
+        REG32(UART0 + UART_DATA) = (uint8_t)text[i];
+    }
+}
+
+void tf_console(const char *format, ...) {
+    char line[LINE_BYTES + 1];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (length < 0) return;
+    if (length >= LINE_BYTES) length = LINE_BYTES - 1;
+    line[length] = '\n';
+    uart_write(line, (uint32_t)length + 1);
+}

@@ -1,0 +1,104 @@
+/* Faults, the watchdog and resets. What happened is kept in memory that no start clears, and told by the next
+ * run. */
+#include <string.h>
+
+#include "board.h"
+
+#define CRASH_MAGIC 0x54464352u
+#define RESET_REQUEST 0x05FA0004u
+#define WATCHDOG_UNLOCK 0x1ACCE551u
+#define WATCHDOG_INTEN_RESEN 3u
+
+typedef struct {
+    uint32_t magic;
+    uint32_t check; /* of `crash`, so that noise after a cold start is no crash */
+    tf_crash_t crash;
+} crash_record_t;
+
+__attribute__((section(".noinit"))) static crash_record_t record;
+
+static uint32_t checksum(const tf_crash_t *crash) {
+    uint32_t hash = 2166136261u;
+    for (uint32_t i = 0; i < sizeof *crash; i++) hash = (hash ^ ((const uint8_t *)crash)[i]) * 16777619u;
+    return hash;
+}
+
+void system_reset(void) {
+    __asm volatile("dsb");
+    REG32(SCB_AIRCR) = RESET_REQUEST;
+    for (;;) {
+    }
+}
+
+bool crash_take(tf_crash_t *crash) {
+    bool valid = record.magic == CRASH_MAGIC && record.check == checksum(&record.crash);
+    if (valid) *crash = record.crash;
+    record.magic = 0;
+    return valid;
+}
+
+void crash_print(const tf_crash_t *crash) {
+    tf_console("crash: %.11s pc=%08lx lr=%08lx cfsr=%08lx addr=%08lx after %lu ms", crash->cause,
+               (unsigned long)crash->pc, (unsigned long)crash->lr, (unsigned long)crash->fault_status,
+               (unsigned long)crash->fault_address, (unsigned long)(crash->uptime_us / 1000));
+}
+
+static void die(const char *cause, uint32_t pc, uint32_t lr) __attribute__((noreturn));
+
+static void die(const char *cause, uint32_t pc, uint32_t lr) {
+    tf_crash_t *crash = &record.crash;
+    memset(&record, 0, sizeof record);
+    memcpy(crash->cause, cause, strlen(cause));
+    crash->pc = pc;
+    crash->lr = lr;
+    crash->fault_status = REG32(SCB_CFSR);
+    crash->fault_address = REG32(SCB_BFAR);
+    crash->uptime_us = clock_us();
+    record.check = checksum(crash);
+    record.magic = CRASH_MAGIC;
+    crash_print(crash);
+    system_reset();
+}
+
+void panic(const char *what) {
+    tf_console("panic: %s", what);
+    die("PANIC", (uint32_t)__builtin_return_address(0), 0);
+}
+
+void fault_handler(void);
+void watchdog_handler(void);
+void fault_in_c(const uint32_t *frame) __attribute__((used, noreturn));
+void watchdog_in_c(const uint32_t *frame) __attribute__((used, noreturn));
+
+/* The exception frame: r0-r3, r12, lr, pc, xpsr. */
+void fault_in_c(const uint32_t *frame) {
+    bool readable = (uint32_t)frame >= 0x20000000u && (uint32_t)frame < 0x20040000u;
+    die("FAULT", readable ? frame[6] : 0, readable ? frame[5] : 0);
+}
+
+void watchdog_in_c(const uint32_t *frame) {
+    die("WATCHDOG", frame[6], frame[5]);
+}
+
+/* On a fresh stack: the old one may be what failed. */
+__attribute__((naked)) void fault_handler(void) {
+    __asm volatile("mov r0, sp\n ldr r1, =link_stack_top\n mov sp, r1\n b fault_in_c");
+}
+
+__attribute__((naked)) void watchdog_handler(void) {
+    __asm volatile("mov r0, sp\n ldr r1, =link_stack_top\n mov sp, r1\n b watchdog_in_c");
+}
+
+/* First it raises NMI, which tells where the loop hung; should that hang too, it resets. */
+void watchdog_start(void) {
+    REG32(WATCHDOG + WATCHDOG_LOCK) = WATCHDOG_UNLOCK;
+    REG32(WATCHDOG + WATCHDOG_LOAD) = WATCHDOG_MS * (CPU_HZ / 1000u);
+    REG32(WATCHDOG + WATCHDOG_CTRL) = WATCHDOG_INTEN_RESEN;
+    REG32(WATCHDOG + WATCHDOG_LOCK) = 0;
+}
+
+void watchdog_feed(void) {
+    REG32(WATCHDOG + WATCHDOG_LOCK) = WATCHDOG_UNLOCK;
+    REG32(WATCHDOG + WATCHDOG_INTCLEAR) = 1;
+    REG32(WATCHDOG + WATCHDOG_LOCK) = 0;
+}

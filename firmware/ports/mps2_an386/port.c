@@ -1,0 +1,31 @@
+#include "board.h"
+#include "tinyfleet/wire_keys.h"
+
+const tf_node_port_t *tf_node_port(void) {
+    static const tf_node_port_t port = {
+        .device_type = "mps2-an386",
+        .hw_rev = "qemu",
+        .timing = TF_TIMING_INSTRUCTIONS,
+        .core = TF_CORE_VARIANT_PORTABLE,
+        .power_source = TF_POWER_SOURCE_MAINS,
+        .emulated = true,
+        .now_us = clock_us,
+        .flash = flash_port,
+        .watchdog_feed = watchdog_feed,
+        .reset = system_reset,
+        .panic = panic,
+        .take_crash = crash_take,
+        .idle = idle,
+        .net_init = ethernet_init,
+        .net_poll = ethernet_poll,
+        .net_bytes = ethernet_bytes,
+    };
+    return &port;
+}
+
+/* Called by main before anything else of the port. */
+void tf_node_port_start(void) {
+    uart_start();
+    clock_start();
+    watchdog_start();
+}

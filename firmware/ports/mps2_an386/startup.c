@@ -1,0 +1,51 @@
+/* Vectors and the way from reset to main. */
+#include <stddef.h>
+
+#include "board.h"
+
+#define FPU_FULL_ACCESS (0xFu << 20)
+
+extern uint32_t link_stack_top[], link_data_start[], link_data_end[], link_data_load[], link_bss_start[],
+    link_bss_end[];
+
+int main(void);
+void reset_handler(void) __attribute__((noreturn));
+void fault_handler(void);
+void watchdog_handler(void);
+void timer0_handler(void);
+void ethernet_handler(void);
+
+/* Also zeroes what a bootloader left behind: nothing here is trusted but noinit. */
+void reset_handler(void) {
+    const uint32_t *from = link_data_load;
+    for (uint32_t *to = link_data_start; to < link_data_end;) *to++ = *from++;
+    for (uint32_t *to = link_bss_start; to < link_bss_end;) *to++ = 0;
+    REG32(FPU_CPACR) |= FPU_FULL_ACCESS;
+    __asm volatile("dsb\n isb");
+    (void)main();
+    system_reset();
+}
+
+typedef void (*vector_t)(void);
+
+__attribute__((section(".vectors"), used)) static const vector_t vectors[16 + 32] = {
+    [0] = (vector_t)(void *)link_stack_top,
+    [1] = reset_handler,
+    [2] = watchdog_handler, /* NMI */
+    [3] = fault_handler,
+    [4] = fault_handler,
+    [5] = fault_handler,
+    [6] = fault_handler,
+    [7] = fault_handler,
+    [8] = fault_handler,
+    [9] = fault_handler,
+    [10] = fault_handler,
+    [11] = fault_handler,
+    [12] = fault_handler,
+    [13] = fault_handler,
+    [14] = fault_handler,
+    [15] = fault_handler,
+    [16 ... 16 + 31] = fault_handler, /* an interrupt nobody asked for */
+    [16 + IRQ_TIMER0] = timer0_handler,
+    [16 + IRQ_ETHERNET] = ethernet_handler,
+};
