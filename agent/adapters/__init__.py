@@ -1,0 +1,1 @@
+"""The outside world of the agent: probes, consoles, emulators, the broker."""

@@ -1,0 +1,169 @@
+"""Emulated networked nodes: one QEMU `mps2-an386` a node, its flash a file that survives SIGKILL.
+
+The node's user-mode network reaches the host's loopback at 10.0.2.2. `-icount shift=1` makes its clock count
+instructions: latencies are repeatable and *not* a cycle model, which every figure made from them has to say.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from types import TracebackType
+
+from pyocd_qemu.errors import QemuError
+from pyocd_qemu.process import QemuProcess, option_path
+
+from tinyfleet.agent.core.errors import EmulatorError
+
+FLASH_BYTES = 16 * 1024 * 1024
+HOST_ADDRESS = "10.0.2.2"
+CONSOLE_NAME = "console.log"
+_ERASED_BLOCK = b"\xff" * (1024 * 1024)
+_POLL_S = 0.005
+_CONSOLE_LIMIT_BYTES = 8 * 1024 * 1024
+
+
+def make_blank_flash(path: Path) -> None:
+    """Writes an erased 16 MiB flash file. Raises EmulatorError; never leaves half a file."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            for _ in range(FLASH_BYTES // len(_ERASED_BLOCK)):
+                file.write(_ERASED_BLOCK)
+        partial.rename(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise EmulatorError(f"cannot make the flash file {path}: {error}", "is there 16 MiB free?") from error
+
+
+class EmulatedNode:
+    """One node. `flash` is made (erased) when absent; `kernel` is the node's ELF.
+
+    `state_dir` takes QEMU's sockets, pid file, own output (`qemu.log`) and the console (`console.log`,
+    appended over restarts). Not for two threads at once. A context manager: leaving it stops the node.
+    """
+
+    def __init__(
+        self, *, flash: Path, kernel: Path, state_dir: Path, name: str | None = None, icount_shift: int = 1
+    ) -> None:
+        self.name = name or state_dir.name
+        self.flash = flash.absolute()
+        self.kernel = kernel.absolute()
+        self.state_dir = state_dir.absolute()
+        self.console_path = self.state_dir / CONSOLE_NAME
+        self._console_start = 0
+        self._process = QemuProcess(
+            f"node {self.name}",
+            self._arguments(icount_shift),
+            self.state_dir,
+            lock_file=self.flash,
+        )
+
+    def _arguments(self, icount_shift: int) -> list[str]:
+        memory = (
+            f"memory-backend-file,id=flash,size={FLASH_BYTES},mem-path={option_path(self.flash)},share=on"
+        )
+        return [
+            *("-M", "mps2-an386,memory-backend=flash", "-object", memory),
+            *("-nodefaults", "-display", "none", "-monitor", "none"),
+            *("-icount", f"shift={icount_shift}"),
+            *("-nic", "user,model=lan9118,mac=52:54:00:00:00:01"),
+            *("-chardev", f"file,id=console,path={CONSOLE_NAME},append=on", "-serial", "chardev:console"),
+            *("-kernel", str(self.kernel)),
+        ]
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def start(self, timeout_s: float = 10.0) -> None:
+        """Returns once QEMU runs (the node then boots). Raises EmulatorError, leaving nothing behind."""
+        if not self.kernel.is_file():
+            raise EmulatorError(
+                f"node {self.name}: there is no {self.kernel}", "build the firmware: `make setup`"
+            )
+        if not self.flash.exists():
+            make_blank_flash(self.flash)
+        size = self.flash.stat().st_size
+        if size != FLASH_BYTES:
+            raise EmulatorError(
+                f"node {self.name}: {self.flash} has {size} bytes, expected {FLASH_BYTES}",
+                "remove it, and provision the node again",
+            )
+        try:
+            self._rotate_console()
+            self._process.start(timeout_s)
+        except QemuError as error:
+            raise EmulatorError(error.what, error.hint) from error
+        except OSError as error:
+            raise EmulatorError(
+                f"node {self.name}: {error}", f"is {self.state_dir} writable, with room left?"
+            ) from error
+
+    def _rotate_console(self) -> None:
+        size = self.console_path.stat().st_size if self.console_path.exists() else 0
+        if size > _CONSOLE_LIMIT_BYTES:
+            self.console_path.replace(self.console_path.with_suffix(".1.log"))
+            size = 0
+        self._console_start = size
+
+    def stop(self) -> None:
+        """Ends QEMU in order. Does nothing when it is not running."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """As a power cut: SIGKILL. What the node had written to flash is in the file."""
+        self._process.kill()
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def check(self) -> None:
+        """Raises EmulatorError with QEMU's last output when it is not running."""
+        try:
+            self._process.check()
+        except QemuError as error:
+            raise EmulatorError(error.what, error.hint) from error
+
+    def console(self, since_start: bool = True) -> str:
+        """Console text since the last start, or of all starts the log still holds."""
+        try:
+            raw = self.console_path.read_bytes()
+        except FileNotFoundError:
+            return ""
+        return raw[self._console_start if since_start else 0 :].decode("utf-8", errors="replace")
+
+    def wait_for_line(self, pattern: str, timeout_s: float = 10.0, *, count: int = 1) -> str:
+        """The `count`-th console line since the last start that `pattern` (a regular expression) is found in.
+
+        Raises EmulatorError at the time-out, or at once when QEMU dies; both show the console's end.
+        """
+        wanted = re.compile(pattern)
+        end = time.monotonic() + timeout_s
+        while True:
+            alive = self.is_alive()  # asked before reading, so that a dying node's last lines are still seen
+            text = self.console()
+            lines = [x for x in text[: text.rfind("\n") + 1].splitlines() if wanted.search(x)]
+            if len(lines) >= count:
+                return lines[count - 1]
+            if not alive:
+                self.check()
+            if time.monotonic() >= end:
+                tail = " | ".join(text.splitlines()[-5:]) or "nothing"
+                raise EmulatorError(
+                    f"node {self.name}: no console line with {pattern!r} within {timeout_s:g} s; "
+                    f"it said last: {tail}",
+                    f"see {self.console_path}",
+                )
+            time.sleep(_POLL_S)
+
+    def __enter__(self) -> EmulatedNode:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

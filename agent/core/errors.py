@@ -1,0 +1,71 @@
+"""What can go wrong on a bench.
+
+AgentError
+├── BenchFileError      bench.yaml cannot be used; says the line
+├── PlanError           an image, model or golden set that does not fit the board
+├── EmulatorError       an emulated board or node did not start, or died
+├── NoSuchBoardError    no board, probe or console by that name
+├── BoardBusyError      somebody else holds the board
+├── StepFailed          one step on a board failed: names board, step, cause
+│   ├── StepTimeout
+│   └── ConsoleError    the console's peer broke off, stayed silent or answered nonsense
+└── BoardSaidNo         the board answered with a Result other than success
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Root. `what` says what happened and to what; `hint` says what to do next."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(f"{what}; {hint}")
+        self.what = what
+        self.hint = hint
+
+
+class BenchFileError(AgentError):
+    pass
+
+
+class PlanError(AgentError):
+    pass
+
+
+class EmulatorError(AgentError):
+    pass
+
+
+class NoSuchBoardError(AgentError):
+    pass
+
+
+class BoardBusyError(AgentError):
+    pass
+
+
+class StepFailed(AgentError):
+    """`board` and `step` name where it happened."""
+
+    def __init__(self, board: str, step: str, cause: str, hint: str) -> None:
+        super().__init__(f"{board}: {step}: {cause}", hint)
+        self.board = board
+        self.step = step
+        self.cause = cause
+
+
+class StepTimeout(StepFailed):
+    pass
+
+
+class ConsoleError(StepFailed):
+    pass
+
+
+class BoardSaidNo(AgentError):
+    """`result` is the wire's Result number."""
+
+    def __init__(self, board: str, what: str, result: int, hint: str) -> None:
+        super().__init__(f"{board}: {what}", hint)
+        self.board = board
+        self.result = result

@@ -1,0 +1,1 @@
+"""What the agent does with a bench: finds boards, programs them, runs models on them."""
