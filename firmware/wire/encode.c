@@ -1,0 +1,201 @@
+/* Up messages: the table of SPEC section 3, keys ascending. A value out of bounds makes the whole message
+ * void, so that nothing leaves a node that a strict reader would refuse. */
+#include "tinyfleet/wire.h"
+
+#include <stddef.h>
+
+#include "utf8.h"
+
+static void put_uint(tf_writer_t *writer, uint32_t key, uint64_t value) {
+    tf_write_uint(writer, key);
+    tf_write_uint(writer, value);
+}
+
+static void put_int(tf_writer_t *writer, uint32_t key, int64_t value) {
+    tf_write_uint(writer, key);
+    tf_write_int(writer, value);
+}
+
+static void put_bool(tf_writer_t *writer, uint32_t key, bool value) {
+    tf_write_uint(writer, key);
+    tf_write_bool(writer, value);
+}
+
+static void put_digest(tf_writer_t *writer, uint32_t key, const uint8_t digest[32]) {
+    tf_write_uint(writer, key);
+    tf_write_bytes(writer, digest, TF_DIGEST_BYTES);
+}
+
+static void put_text(tf_writer_t *writer, uint32_t key, tf_text_t text, uint32_t max) {
+    bool good =
+        text.data != NULL && text.length <= max && tf_utf8_valid((const uint8_t *)text.data, text.length);
+    if (!good) writer->overflow = true;
+    tf_write_uint(writer, key);
+    if (good) tf_write_text(writer, text.data, text.length);
+}
+
+static void put_counts(tf_writer_t *writer, uint32_t key, const uint32_t *counts, uint32_t count) {
+    tf_write_uint(writer, key);
+    tf_write_array(writer, count);
+    for (uint32_t i = 0; i < count; i++) tf_write_uint(writer, counts[i]);
+}
+
+/* Pairs of a map: those always there and one for each optional value present. */
+static uint32_t pairs(uint32_t required, const bool *optional, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) required += optional[i] ? 1u : 0u;
+    return required;
+}
+
+#define PAIRS(required, ...) \
+    pairs((required), (const bool[]){__VA_ARGS__}, sizeof((const bool[]){__VA_ARGS__}) / sizeof(bool))
+
+static void put_image(tf_writer_t *writer, const tf_image_info_t *info) {
+    tf_write_map(writer, PAIRS(2, info->has_image, info->name.data != NULL, info->has_slot));
+    if (info->has_image) put_digest(writer, TF_IMAGE_INFO_IMAGE, info->image);
+    put_text(writer, TF_IMAGE_INFO_VERSION, info->version, TF_IMAGE_INFO_VERSION_MAX);
+    put_uint(writer, TF_IMAGE_INFO_SECURITY_COUNTER, info->security_counter);
+    if (info->name.data != NULL) put_text(writer, TF_IMAGE_INFO_NAME, info->name, TF_IMAGE_INFO_NAME_MAX);
+    if (info->has_slot) put_uint(writer, TF_IMAGE_INFO_SLOT, info->slot);
+}
+
+static void put_slot(tf_writer_t *writer, const tf_slot_info_t *slot) {
+    tf_write_map(writer, PAIRS(3, slot->has_image));
+    put_uint(writer, TF_SLOT_INFO_KIND, slot->kind);
+    put_uint(writer, TF_SLOT_INFO_INDEX, slot->index);
+    put_uint(writer, TF_SLOT_INFO_SIZE_BYTES, slot->size_bytes);
+    if (slot->has_image) put_digest(writer, TF_SLOT_INFO_IMAGE, slot->image);
+}
+
+static void put_transfer(tf_writer_t *writer, const tf_transfer_t *transfer) {
+    tf_write_map(writer, 5);
+    put_uint(writer, TF_TRANSFER_ELAPSED_MS, transfer->elapsed_ms);
+    put_uint(writer, TF_TRANSFER_MQTT_RX_BYTES, transfer->mqtt_rx_bytes);
+    put_uint(writer, TF_TRANSFER_MQTT_TX_BYTES, transfer->mqtt_tx_bytes);
+    put_uint(writer, TF_TRANSFER_IP_RX_BYTES, transfer->ip_rx_bytes);
+    put_uint(writer, TF_TRANSFER_IP_TX_BYTES, transfer->ip_tx_bytes);
+}
+
+uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacity) {
+    if (birth->slot_count > TF_BIRTH_SLOTS_MAX || birth->ops.length > TF_BIRTH_OPS_MAX) return 0;
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(20, birth->has_model));
+    put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
+    put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
+    put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
+    put_uint(&writer, TF_BIRTH_STATE, birth->state);
+    put_uint(&writer, TF_BIRTH_RESULT, birth->result);
+    put_text(&writer, TF_BIRTH_DEVICE_TYPE, birth->device_type, TF_BIRTH_DEVICE_TYPE_MAX);
+    put_text(&writer, TF_BIRTH_HW_REV, birth->hw_rev, TF_BIRTH_HW_REV_MAX);
+    tf_write_uint(&writer, TF_BIRTH_FIRMWARE);
+    put_image(&writer, &birth->firmware);
+    if (birth->has_model) {
+        tf_write_uint(&writer, TF_BIRTH_MODEL);
+        put_image(&writer, &birth->model);
+    }
+    tf_write_uint(&writer, TF_BIRTH_SLOTS);
+    tf_write_array(&writer, birth->slot_count);
+    for (uint32_t i = 0; i < birth->slot_count; i++) put_slot(&writer, &birth->slots[i]);
+    put_uint(&writer, TF_BIRTH_ABI, birth->abi);
+    tf_write_uint(&writer, TF_BIRTH_OPS);
+    tf_write_bytes(&writer, birth->ops.data, birth->ops.length);
+    put_uint(&writer, TF_BIRTH_ARENA_BYTES, birth->arena_bytes);
+    put_uint(&writer, TF_BIRTH_GOLDEN_BYTES, birth->golden_bytes);
+    put_uint(&writer, TF_BIRTH_PERIOD_S, birth->period_s);
+    put_uint(&writer, TF_BIRTH_POWER, birth->power);
+    put_text(&writer, TF_BIRTH_SENSOR, birth->sensor, TF_BIRTH_SENSOR_MAX);
+    put_uint(&writer, TF_BIRTH_TIMING, birth->timing);
+    put_uint(&writer, TF_BIRTH_CORE, birth->core);
+    put_uint(&writer, TF_BIRTH_UPTIME_MS, birth->uptime_ms);
+    put_bool(&writer, TF_BIRTH_EMULATED, birth->emulated);
+    return tf_writer_end(&writer);
+}
+
+uint32_t tf_encode_conn(const tf_conn_t *conn, uint8_t *out, uint32_t capacity) {
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(3, conn->has_next_wake_s));
+    put_uint(&writer, TF_CONN_BOOT, conn->boot);
+    put_uint(&writer, TF_CONN_CONN, conn->conn);
+    put_uint(&writer, TF_CONN_STATE, conn->state);
+    if (conn->has_next_wake_s) put_uint(&writer, TF_CONN_NEXT_WAKE_S, conn->next_wake_s);
+    return tf_writer_end(&writer);
+}
+
+uint32_t tf_encode_status(const tf_status_t *status, uint8_t *out, uint32_t capacity) {
+    bool has_detail = status->detail.data != NULL;
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(7, has_detail, status->has_transfer));
+    put_uint(&writer, TF_STATUS_BOOT, status->boot);
+    put_uint(&writer, TF_STATUS_SEQ, status->seq);
+    put_uint(&writer, TF_STATUS_GENERATION, status->generation);
+    put_uint(&writer, TF_STATUS_STATE, status->state);
+    put_uint(&writer, TF_STATUS_RESULT, status->result);
+    put_uint(&writer, TF_STATUS_OFFSET_BYTES, status->offset_bytes);
+    put_uint(&writer, TF_STATUS_SIZE_BYTES, status->size_bytes);
+    if (has_detail) put_text(&writer, TF_STATUS_DETAIL, status->detail, TF_STATUS_DETAIL_MAX);
+    if (status->has_transfer) {
+        tf_write_uint(&writer, TF_STATUS_TRANSFER);
+        put_transfer(&writer, &status->transfer);
+    }
+    return tf_writer_end(&writer);
+}
+
+uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) {
+    if (tele->class_count > TF_TELE_CLASSES_MAX) return 0;
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(11, tele->has_energy_uj, tele->has_battery_mv, tele->has_temperature_mc,
+                                tele->has_rssi_dbm));
+    put_uint(&writer, TF_TELE_BOOT, tele->boot);
+    put_uint(&writer, TF_TELE_EPOCH, tele->epoch);
+    put_uint(&writer, TF_TELE_SEQ, tele->seq);
+    put_uint(&writer, TF_TELE_UPTIME_MS, tele->uptime_ms);
+    put_digest(&writer, TF_TELE_MODEL, tele->model);
+    put_uint(&writer, TF_TELE_INFERENCES, tele->inferences);
+    put_counts(&writer, TF_TELE_CLASSES, tele->classes, tele->class_count);
+    put_counts(&writer, TF_TELE_LATENCY, tele->latency, TF_LATENCY_BUCKETS);
+    put_uint(&writer, TF_TELE_LATENCY_SUM_US, tele->latency_sum_us);
+    put_counts(&writer, TF_TELE_CONFIDENCE, tele->confidence, TF_CONFIDENCE_BUCKETS);
+    put_uint(&writer, TF_TELE_DROPPED, tele->dropped);
+    if (tele->has_energy_uj) put_uint(&writer, TF_TELE_ENERGY_UJ, tele->energy_uj);
+    if (tele->has_battery_mv) put_uint(&writer, TF_TELE_BATTERY_MV, tele->battery_mv);
+    if (tele->has_temperature_mc) put_int(&writer, TF_TELE_TEMPERATURE_MC, tele->temperature_mc);
+    if (tele->has_rssi_dbm) put_int(&writer, TF_TELE_RSSI_DBM, tele->rssi_dbm);
+    return tf_writer_end(&writer);
+}
+
+uint32_t tf_encode_event(const tf_event_t *event, uint8_t *out, uint32_t capacity) {
+    bool has_text = event->text.data != NULL;
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(4, event->has_class, event->has_score, has_text, event->has_model));
+    put_uint(&writer, TF_EVENT_BOOT, event->boot);
+    put_uint(&writer, TF_EVENT_SEQ, event->seq);
+    put_uint(&writer, TF_EVENT_KIND, event->kind);
+    put_uint(&writer, TF_EVENT_UPTIME_MS, event->uptime_ms);
+    if (event->has_class) put_uint(&writer, TF_EVENT_CLASS, event->class_index);
+    if (event->has_score) put_uint(&writer, TF_EVENT_SCORE, event->score);
+    if (has_text) put_text(&writer, TF_EVENT_TEXT, event->text, TF_EVENT_TEXT_MAX);
+    if (event->has_model) put_digest(&writer, TF_EVENT_MODEL, event->model);
+    return tf_writer_end(&writer);
+}
+
+uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacity) {
+    bool has_version = hello->version.data != NULL;
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(8, hello->has_model, has_version));
+    put_text(&writer, TF_HELLO_APP, hello->app, TF_HELLO_APP_MAX);
+    put_text(&writer, TF_HELLO_DEVICE_TYPE, hello->device_type, TF_HELLO_DEVICE_TYPE_MAX);
+    if (hello->has_model) put_digest(&writer, TF_HELLO_MODEL, hello->model);
+    if (has_version) put_text(&writer, TF_HELLO_VERSION, hello->version, TF_HELLO_VERSION_MAX);
+    put_uint(&writer, TF_HELLO_INPUT_BYTES, hello->input_bytes);
+    put_uint(&writer, TF_HELLO_OUTPUT_BYTES, hello->output_bytes);
+    put_uint(&writer, TF_HELLO_GOLDEN, hello->golden);
+    put_uint(&writer, TF_HELLO_ARENA_BYTES, hello->arena_bytes);
+    put_uint(&writer, TF_HELLO_ABI, hello->abi);
+    put_uint(&writer, TF_HELLO_CORE, hello->core);
+    return tf_writer_end(&writer);
+}
