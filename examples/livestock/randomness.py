@@ -1,8 +1,7 @@
 """Random numbers whose stream never changes, so that a seed names the same windows for ever.
 
-numpy guarantees the raw stream of a bit generator (PCG64) but not that of `Generator.normal` and its kin (NEP 19), so
-the few distributions needed here are derived from the raw words by formulas of our own.
-"""
+numpy guarantees the raw stream of a bit generator (PCG64) but not that of `Generator.normal` and its kin
+(NEP 19), so the few distributions needed here are derived from the raw words by formulas of our own."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,8 @@ class Stream:
         return mean + deviation * float(self.normals(1)[0])
 
     def spread(self, median: float, deviation: float) -> float:
-        """Log-normal: `median` times e to a normal of `deviation`; for sizes and amplitudes, which are never negative."""
+        """Log-normal: `median` times e to a normal of `deviation`; for sizes and amplitudes, which are never
+        negative."""
         return median * float(np.exp(self.normal(0.0, deviation)))
 
     def chance(self, probability: float) -> bool:

@@ -1,17 +1,19 @@
-"""Trains and quantises the two livestock models. Needs TensorFlow (`pip install '.[train]'`); nothing else in the house does.
+"""Trains and quantises the two livestock models. Needs TensorFlow (`pip install '.[train]'`); nothing else
+in the house does.
 
     python -m examples.livestock.train v1 examples/livestock/livestock_v1.tflite
 
-The same seed gives a model of the same structure and about the same accuracy, not the same bytes: TensorFlow's sums differ
-between machines. After retraining, `golden.py --write` must record the new truth.
+The same seed gives a model of the same structure and about the same accuracy, not the same bytes:
+TensorFlow's sums differ between machines. After retraining, `golden.py --write` must record the new truth.
 
-Input of both: (128, 1, 3), a window seen as an image one pixel wide, in g, clipped to +-2 g. The clip is a choice: int8 then
-has steps of 15.7 mg, fine enough for a ruminating jaw; a run is recognised well before 2 g.
+Input of both: (128, 1, 3), a window seen as an image one pixel wide, in g, clipped to +-2 g. The clip is a
+choice: int8 then has steps of 15.7 mg, fine enough for a ruminating jaw; a run is recognised well before 2
+g.
 
-- v1: a first try. Two convolutions, max pooling, a dense layer that sees where in the window something happened. Trained on a
-  pilot herd of 6 animals.
-- v2: depthwise-separable blocks with a residual, average pooling and a mean over time. Trained on 48 animals.
-"""
+- v1: a first try. Two convolutions, max pooling, a dense layer that sees where in the window something
+  happened. Trained on a pilot herd of 6 animals.
+- v2: depthwise-separable blocks with a residual, average pooling and a mean over time. Trained on 48
+  animals."""
 
 import argparse
 import os
@@ -24,15 +26,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
-
 from examples.livestock import generate
+from numpy.typing import NDArray
 
 CLIP_G = 2.0
 TRAIN_SEED = 2001
 TUNE_SEED = 2002  # windows on which training watches itself; the golden set has a third seed
-HERDS = {"v1": (6, 48), "v2": (48, 48)}  # animals, windows of each activity for each animal
-EPOCHS = {"v1": 30, "v2": 40}
+HERDS = {"v1": (8, 40), "v2": (48, 48)}  # animals, windows of each activity for each animal
+EPOCHS = {"v1": 30, "v2": 20}
 BATCH = 64
 
 Features = NDArray[np.float32]
@@ -121,7 +122,7 @@ def quantise(model: Any, version: str) -> bytes:
     sample = features(generate.dataset(TRAIN_SEED, HERDS[version][0], 8).windows)
 
     def representative() -> Iterator[list[Features]]:
-        # The first one spans the whole input range, so that the input scale is 4 g / 255 whatever the sample holds.
+        # The first spans the whole range: the input scale is then 4 g / 255 whatever the sample holds.
         yield [np.linspace(-CLIP_G, CLIP_G, sample[0].size, dtype=np.float32).reshape((1, *sample[0].shape))]
         for one in sample[:400]:
             yield [one[None]]
