@@ -45,14 +45,17 @@ _KNOWN = frozenset(Tlv)
 _DEPENDENCY = struct.Struct("<B3xBBHI")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class ImageVersion:
-    """As MCUboot orders versions; the build number counts here."""
-
     major: int
     minor: int
     revision: int
     build: int
+
+    @property
+    def release(self) -> tuple[int, int, int]:
+        """What dependencies compare: MCUboot leaves the build number out."""
+        return self.major, self.minor, self.revision
 
     def __str__(self) -> str:
         text = f"{self.major}.{self.minor}.{self.revision}"
@@ -84,13 +87,17 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """What a device takes. `security_counter` is the stored one; `abi` None: any, for the host."""
+    """What a device takes. `security_counter` is the stored one; `abi` None: any, for the host.
+
+    `firmware` is the version that runs; None leaves dependencies unchecked (the host does not know it).
+    """
 
     kind: ArtifactKind
     device_type: str
     security_counter: int = 0
     cores: frozenset[CoreVariant] = frozenset({CoreVariant.PORTABLE})
     abi: int | None = None
+    firmware: ImageVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +227,7 @@ def check_signature(
 
 
 def check_fit(image: Image, accepts: Accepts) -> None:
-    """Kind, device type, counter, core and ABI, in this order. ImageMismatch or ImageDowngrade."""
+    """Kind, device type, counter, core, ABI, dependencies, in this order. ImageMismatch or ImageDowngrade."""
     _must("kind", accepts.kind.name, accepts.kind, image.kind)
     if accepts.kind is ArtifactKind.MODEL:
         _must("header size", MODEL_HEADER_BYTES, MODEL_HEADER_BYTES, image.header.header_bytes)
@@ -241,6 +248,11 @@ def check_fit(image: Image, accepts: Accepts) -> None:
             )
         if accepts.abi is not None:
             _must("ABI", accepts.abi, accepts.abi, image.abi)
+    for need in image.dependencies:
+        if need.image_id == 0 and accepts.firmware and need.version.release > accepts.firmware.release:
+            raise ImageMismatch(
+                "image dependency", expected=f"firmware {accepts.firmware} or below", actual=str(need.version)
+            )
 
 
 def check_image(
