@@ -8,27 +8,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/text.h"
+
 #define TF_RUNTIME_ABI 1u
 
 /* Why a plan was refused or a run stopped; `where` in tf_model says the byte offset or the op index. */
 typedef enum {
     TF_MODEL_OK = 0,
-    TF_MODEL_MALFORMED = 1,  /* an offset, size, shape or table does not add up */
-    TF_MODEL_ABI = 2,        /* another runtime ABI */
-    TF_MODEL_CORE = 3,       /* packed for a core this build cannot run */
-    TF_MODEL_OP = 4,         /* an op this build does not have */
-    TF_MODEL_ARENA = 5,      /* the caller's arena is smaller than the plan needs */
+    TF_MODEL_MALFORMED = 1, /* an offset, size, shape or table does not add up; where: byte offset */
+    TF_MODEL_ABI = 2,       /* another runtime ABI; where: byte offset */
+    TF_MODEL_CORE = 3,      /* packed for a core this build cannot run; where: byte offset */
+    TF_MODEL_OP = 4,        /* an op this build does not have; where: op index */
+    TF_MODEL_ARENA = 5,     /* the caller's arena is smaller than the plan needs, or not 16-byte aligned */
 } tf_model_status_t;
 
 /* Input as the plan describes it. A raw sensor value r becomes
- * clamp(input_zero_point + multiply_by_quantized_multiplier(r, raw_multiplier, raw_shift), -128, 127). */
+ * clamp(zero_point + multiply_by_quantized_multiplier(r, raw_multiplier, raw_shift), -128, 127). */
 typedef struct {
     uint32_t bytes;
     int32_t zero_point;
-    int32_t raw_multiplier;
+    int32_t raw_multiplier; /* 0: the model takes no raw sensor values */
     int32_t raw_shift;
+    uint32_t rate_mhz; /* sample rate in millihertz */
+    uint16_t samples;  /* a window */
+    uint16_t channels;
 } tf_model_input_t;
 
+/* What an output byte means: real value = (byte - zero_point) x scale; tf_model_score gives it in 1/256. */
+typedef enum {
+    TF_OUTPUT_CLASSES = 0,
+    TF_OUTPUT_SCORE = 1,
+    TF_OUTPUT_VALUE = 2,
+    TF_OUTPUT_DETECTIONS = 3,
+    TF_OUTPUT_RAW = 4,
+} tf_output_kind_t;
+
+typedef struct {
+    int32_t zero_point;
+    int32_t score_multiplier;
+    int32_t score_shift;
+    uint8_t kind; /* tf_output_kind_t */
+} tf_model_output_t;
+
+/* What tf_model_load found; all but `where` is valid only after TF_MODEL_OK. */
 typedef struct tf_model {
     const uint8_t *payload;
     uint32_t size;
@@ -36,15 +58,25 @@ typedef struct tf_model {
     uint32_t arena_bytes;
     uint32_t op_count;
     tf_model_input_t input;
+    tf_model_output_t output;
     uint32_t output_bytes;
     uint32_t vector_count; /* golden vectors stored in the plan */
-    uint32_t private_[24];
+    tf_text_t name, version, sensor, unit;
+
+    /* Byte offsets into the payload, for the runtime's own use. */
+    uint32_t labels_at, label_count;
+    uint32_t tensors_at, tensor_count;
+    uint32_t ops_at, ops_bytes;
+    uint32_t constants_at, constants_bytes;
+    uint32_t vectors_at;
+    uint16_t input_tensor, output_tensor;
 } tf_model_t;
 
-/* Checks the whole plan; afterwards running it reads nothing outside payload and arena. */
+/* Checks the whole plan; afterwards running it reads nothing outside payload and arena. The payload is 16-byte aligned. */
 tf_model_status_t tf_model_load(tf_model_t *model, const uint8_t *payload, uint32_t size);
 
-/* Runs one inference. The input must have been written to tf_model_input(); arena is 16-byte aligned. */
+/* Runs one inference. The input must have been written to tf_model_input() since the last run, which reuses its memory; arena
+ * is 16-byte aligned. */
 tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes);
 
 int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena);
@@ -53,15 +85,19 @@ const int8_t *tf_model_output(const tf_model_t *model, const uint8_t *arena);
 /* Quantises a raw sensor window (i16, as many values as the input has) into the input tensor. */
 void tf_model_quantize(const tf_model_t *model, const int16_t *raw, int8_t *input);
 
+/* Real value of an output byte in 1/256, 0..255: what telemetry calls the score. */
+uint8_t tf_model_score(const tf_model_t *model, int8_t output);
+
 /* Golden vector i: input bytes and the output they must give. */
 bool tf_model_vector(const tf_model_t *model, uint32_t i, const int8_t **input, const int8_t **output);
 
-/* Human name and version from the metadata; lengths out, not NUL-terminated. Label i likewise. */
+/* Human name from the metadata; length out, not NUL-terminated. Label i likewise. */
 bool tf_model_name(const tf_model_t *model, const char **text, uint32_t *length);
 bool tf_model_label(const tf_model_t *model, uint32_t i, const char **text, uint32_t *length);
 uint32_t tf_model_label_count(const tf_model_t *model);
 
-/* Bitmap of the op codes this build runs (32 bytes), as birth reports it. */
+/* Bitmap of the op codes this build runs (32 bytes), as birth reports it, and its CoreVariant (SPEC section 4). */
 void tf_runtime_ops(uint8_t bitmap[32]);
+uint8_t tf_runtime_core(void);
 
 #endif

@@ -1,0 +1,76 @@
+/* What an op brings: a check, run once when a plan is loaded, and the code that runs it afterwards. */
+#ifndef TF_KERNEL_H
+#define TF_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plan.h"
+#include "tinyfleet/runtime.h"
+
+/* One op of a loaded plan. Tensors: inputs, outputs, temps, in that order. */
+typedef struct {
+    const tf_model_t *model;
+    const tf_op_t *op;
+    const uint16_t *tensors;
+    const void *params;
+} tf_call_t;
+
+typedef struct {
+    uint8_t code;
+    uint8_t inputs;
+    uint8_t outputs;
+    uint8_t temps;
+    uint16_t param_bytes;
+    /* Everything `run` relies on; tensors themselves have been checked (place, size, rank, INT8). */
+    bool (*check)(const tf_call_t *call);
+    /* Whether output 0 may start where input i starts; NULL: never. */
+    bool (*in_place)(const tf_call_t *call, uint32_t input);
+    void (*run)(const tf_call_t *call, uint8_t *arena);
+} tf_kernel_t;
+
+/* NULL when this build has no such op. */
+const tf_kernel_t *tf_find_kernel(uint8_t code);
+
+const tf_tensor_t *tf_tensor(const tf_model_t *model, uint32_t index);
+uint32_t tf_elements(const tf_tensor_t *tensor);
+uint32_t tf_tensor_bytes(const tf_tensor_t *tensor);
+
+/* Walks the op records: NULL after the last. The caller has checked them (tf_model_load). */
+bool tf_next_op(const tf_model_t *model, uint32_t *at, tf_call_t *call);
+
+/* Runs one op of a loaded plan; tf_model_run is this in a loop. */
+void tf_run_op(const tf_call_t *call, uint8_t *arena);
+
+static inline const tf_tensor_t *tf_operand(const tf_call_t *call, uint32_t i) {
+    return tf_tensor(call->model, call->tensors[i]);
+}
+
+const int8_t *tf_read(const tf_call_t *call, uint32_t i, const uint8_t *arena);
+int8_t *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena);
+
+static inline const void *tf_constant(const tf_model_t *model, uint32_t offset) {
+    return model->payload + model->constants_at + offset;
+}
+
+/* Parts of checks that several ops share. */
+bool tf_has_constants(const tf_model_t *model, uint32_t offset, uint64_t bytes, uint32_t align);
+bool tf_are_multipliers(const tf_model_t *model, uint32_t multiplier, uint32_t shift, uint32_t count);
+bool tf_is_multiplier(int32_t multiplier, int32_t shift);
+bool tf_is_activation(int32_t zero, int32_t act_min, int32_t act_max);
+bool tf_same_shape(const tf_tensor_t *a, const tf_tensor_t *b);
+/* One axis of a sliding window: every window starts before the input's end and no window lies in the padding
+ * alone. */
+bool tf_is_window(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t dilation,
+                  uint32_t pad);
+
+extern const tf_kernel_t tf_kernel_add;
+extern const tf_kernel_t tf_kernel_average_pool;
+extern const tf_kernel_t tf_kernel_conv;
+extern const tf_kernel_t tf_kernel_depthwise_conv;
+extern const tf_kernel_t tf_kernel_fully_connected;
+extern const tf_kernel_t tf_kernel_max_pool;
+extern const tf_kernel_t tf_kernel_mean;
+extern const tf_kernel_t tf_kernel_softmax;
+
+#endif

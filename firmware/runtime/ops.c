@@ -1,0 +1,90 @@
+/* The ops of this build, and the small questions that loading and running both ask. */
+#include "kernel.h"
+#include "quant.h"
+
+static const tf_kernel_t *const kernels[] = {
+    &tf_kernel_add,
+    &tf_kernel_average_pool,
+    &tf_kernel_conv,
+    &tf_kernel_depthwise_conv,
+    &tf_kernel_fully_connected,
+    &tf_kernel_max_pool,
+    &tf_kernel_softmax,
+    &tf_kernel_mean,
+};
+
+enum { KERNELS = sizeof(kernels) / sizeof(kernels[0]) };
+
+const tf_kernel_t *tf_find_kernel(uint8_t code) {
+    for (uint32_t i = 0; i < KERNELS; i++) {
+        if (kernels[i]->code == code) return kernels[i];
+    }
+    return 0;
+}
+
+void tf_runtime_ops(uint8_t bitmap[32]) {
+    for (uint32_t i = 0; i < 32; i++) bitmap[i] = 0;
+    for (uint32_t i = 0; i < KERNELS; i++) {
+        const uint32_t code = kernels[i]->code;
+        bitmap[code / 8] = (uint8_t)(bitmap[code / 8] | (1u << (code % 8)));
+    }
+}
+
+uint8_t tf_runtime_core(void) {
+    return 0;
+}
+
+const tf_tensor_t *tf_tensor(const tf_model_t *model, uint32_t index) {
+    return (const tf_tensor_t *)(const void *)(model->payload + model->tensors_at) + index;
+}
+
+uint32_t tf_elements(const tf_tensor_t *tensor) {
+    uint32_t elements = 1;
+    for (uint32_t i = 0; i < TF_DIMS_MAX; i++) elements *= tensor->dims[i];
+    return elements;
+}
+
+uint32_t tf_tensor_bytes(const tf_tensor_t *tensor) {
+    static const uint8_t element_bytes[] = {1, 2, 4, 1, 4};
+    return tf_elements(tensor) * element_bytes[tensor->dtype];
+}
+
+bool tf_has_constants(const tf_model_t *model, uint32_t offset, uint64_t bytes, uint32_t align) {
+    return offset % align == 0 && offset <= model->constants_bytes &&
+           bytes <= model->constants_bytes - offset;
+}
+
+bool tf_is_multiplier(int32_t multiplier, int32_t shift) {
+    return multiplier >= 0 && shift >= TF_SHIFT_MIN && shift <= TF_SHIFT_MAX;
+}
+
+bool tf_are_multipliers(const tf_model_t *model, uint32_t multiplier, uint32_t shift, uint32_t count) {
+    if (!tf_has_constants(model, multiplier, (uint64_t)count * 4, 4)) return false;
+    if (!tf_has_constants(model, shift, count, 4)) return false;
+    const int32_t *const multipliers = tf_constant(model, multiplier);
+    const int8_t *const shifts = tf_constant(model, shift);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!tf_is_multiplier(multipliers[i], shifts[i])) return false;
+    }
+    return true;
+}
+
+bool tf_is_activation(int32_t zero, int32_t act_min, int32_t act_max) {
+    return zero >= INT8_MIN && zero <= INT8_MAX && act_min >= INT8_MIN && act_min <= act_max &&
+           act_max <= INT8_MAX;
+}
+
+bool tf_same_shape(const tf_tensor_t *a, const tf_tensor_t *b) {
+    for (uint32_t i = 0; i < TF_DIMS_MAX; i++) {
+        if (a->dims[i] != b->dims[i]) return false;
+    }
+    return a->rank == b->rank;
+}
+
+bool tf_is_window(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t dilation,
+                  uint32_t pad) {
+    if (kernel == 0 || stride == 0 || dilation == 0) return false;
+    const uint32_t reach = (kernel - 1) * dilation + 1; /* u16 x u16: no overflow */
+    const uint64_t last = (uint64_t)(out - 1) * stride;
+    return reach <= UINT16_MAX && pad < reach && last < (uint64_t)in + pad;
+}

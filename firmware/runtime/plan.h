@@ -1,0 +1,153 @@
+/* Records of a plan as they lie in flash (wire/ARTIFACT.md). Read in place: the payload is 16-byte aligned
+ * and both it and every core we run on are little-endian. */
+#ifndef TF_PLAN_H
+#define TF_PLAN_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "plans are little-endian and read in place"
+#endif
+
+#define TF_PLAN_MAGIC 0x31504654u
+#define TF_PLAN_ALIGN 16u
+#define TF_PLAN_SECTIONS_MAX 16u
+#define TF_PLAN_RECORDS_MAX 4096u
+#define TF_TENSOR_BYTES_MAX (1u << 24)
+#define TF_DIMS_MAX 6u
+#define TF_LABELS_MAX 64u
+#define TF_VECTORS_MAX 65535u
+#define TF_METADATA_BYTES_MAX 4096u
+#define TF_SOFTMAX_DEPTH_MAX 4095u
+
+typedef enum {
+    TF_SECTION_METADATA = 1,
+    TF_SECTION_TENSORS = 2,
+    TF_SECTION_OPS = 3,
+    TF_SECTION_INPUTS = 4,
+    TF_SECTION_OUTPUTS = 5,
+    TF_SECTION_CONSTANTS = 6,
+    TF_SECTION_VECTORS = 7,
+} tf_section_kind_t;
+
+typedef enum { TF_PLACE_ARENA = 0, TF_PLACE_CONSTANT = 1 } tf_place_t;
+typedef enum { TF_INT8 = 0, TF_INT16 = 1, TF_INT32 = 2, TF_UINT8 = 3, TF_FLOAT32 = 4 } tf_dtype_t;
+
+typedef enum {
+    TF_OP_ADD = 0,
+    TF_OP_AVERAGE_POOL_2D = 1,
+    TF_OP_CONV_2D = 3,
+    TF_OP_DEPTHWISE_CONV_2D = 4,
+    TF_OP_FULLY_CONNECTED = 9,
+    TF_OP_MAX_POOL_2D = 17,
+    TF_OP_SOFTMAX = 25,
+    TF_OP_MEAN = 40,
+} tf_op_code_t;
+
+typedef struct {
+    uint32_t magic;
+    uint16_t abi;
+    uint16_t core;
+    uint32_t payload_bytes;
+    uint32_t arena_bytes;
+    uint32_t sections;
+    uint32_t reserved[3];
+} tf_plan_header_t;
+
+typedef struct {
+    uint32_t kind;
+    uint32_t offset;
+    uint32_t bytes;
+    uint32_t count;
+} tf_plan_section_t;
+
+typedef struct {
+    uint32_t offset;
+    uint8_t place;
+    uint8_t dtype;
+    uint8_t rank;
+    uint8_t reserved;
+    uint32_t dims[TF_DIMS_MAX];
+} tf_tensor_t;
+
+typedef struct {
+    uint8_t code;
+    uint8_t variant;
+    uint16_t bytes;
+    uint8_t inputs;
+    uint8_t outputs;
+    uint8_t temps;
+    uint8_t reserved;
+} tf_op_t;
+
+typedef struct {
+    uint16_t tensor;
+    uint16_t reserved;
+    int32_t zero_point;
+    int32_t multiplier;
+    int32_t shift;
+} tf_endpoint_t; /* INPUTS: raw multiplier and shift; OUTPUTS: score multiplier and shift */
+
+#define TF_FLAG_PER_TENSOR 1u
+
+typedef struct {
+    uint32_t weights, bias, multiplier, shift; /* offsets into CONSTANTS */
+    uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    uint16_t depth;
+    uint16_t flags;
+    int16_t input_zero, output_zero, act_min, act_max;
+    uint32_t reserved;
+} tf_conv_params_t;
+
+typedef struct {
+    uint32_t weights, bias, multiplier, shift;
+    uint32_t depth;
+    uint16_t flags;
+    int16_t input_zero, output_zero, act_min, act_max;
+    uint16_t reserved;
+} tf_fully_connected_params_t;
+
+typedef struct {
+    uint16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+    int16_t act_min, act_max;
+} tf_pool_params_t;
+
+typedef struct {
+    uint32_t kept_size[3], kept_stride[3], reduced_size[3], reduced_stride[3];
+    int32_t first;
+    int32_t multiplier;
+    int32_t shift;
+    int16_t output_zero;
+    uint16_t reserved;
+} tf_mean_params_t;
+
+typedef struct {
+    uint32_t depth;
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t diff_min;
+} tf_softmax_params_t;
+
+typedef struct {
+    uint32_t size[TF_DIMS_MAX], a_stride[TF_DIMS_MAX], b_stride[TF_DIMS_MAX];
+    int32_t a_multiplier, a_shift, b_multiplier, b_shift, out_multiplier, out_shift;
+    int32_t left_shift;
+    int16_t a_zero, b_zero, out_zero, act_min, act_max;
+    uint16_t reserved;
+} tf_add_params_t;
+
+static_assert(sizeof(tf_plan_header_t) == 32, "ARTIFACT.md section 1");
+static_assert(sizeof(tf_plan_section_t) == 16, "ARTIFACT.md section 1");
+static_assert(sizeof(tf_tensor_t) == 32, "ARTIFACT.md section 2");
+static_assert(sizeof(tf_op_t) == 8, "ARTIFACT.md section 3");
+static_assert(sizeof(tf_endpoint_t) == 16, "ARTIFACT.md section 5");
+static_assert(sizeof(tf_conv_params_t) == 48, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_fully_connected_params_t) == 32, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_pool_params_t) == 16, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_mean_params_t) == 64, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_softmax_params_t) == 16, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_add_params_t) == 112, "ARTIFACT.md section 4");
+
+#endif

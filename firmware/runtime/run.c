@@ -1,0 +1,72 @@
+/* Runs a loaded plan. Nothing here checks again what tf_model_load has checked. */
+#include "kernel.h"
+#include "quant.h"
+
+bool tf_next_op(const tf_model_t *model, uint32_t *at, tf_call_t *call) {
+    if (*at >= model->ops_bytes) return false;
+    const uint8_t *const record = model->payload + model->ops_at + *at;
+    const tf_op_t *const op = (const tf_op_t *)(const void *)record;
+    const uint32_t tensors = (uint32_t)op->inputs + op->outputs + op->temps;
+    call->model = model;
+    call->op = op;
+    call->tensors = (const uint16_t *)(const void *)(record + sizeof(tf_op_t));
+    call->params = record + sizeof(tf_op_t) + (tensors * sizeof(uint16_t) + 3u) / 4u * 4u;
+    *at += op->bytes;
+    return true;
+}
+
+const int8_t *tf_read(const tf_call_t *call, uint32_t i, const uint8_t *arena) {
+    const tf_tensor_t *const tensor = tf_operand(call, i);
+    if (tensor->place == TF_PLACE_CONSTANT) return tf_constant(call->model, tensor->offset);
+    return (const int8_t *)(arena + tensor->offset);
+}
+
+int8_t *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena) {
+    return (int8_t *)(arena + tf_operand(call, i)->offset);
+}
+
+void tf_run_op(const tf_call_t *call, uint8_t *arena) {
+    tf_find_kernel(call->op->code)->run(call, arena);
+}
+
+tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes) {
+    if (arena_bytes < model->arena_bytes || (uintptr_t)arena % TF_PLAN_ALIGN != 0) return TF_MODEL_ARENA;
+    tf_call_t call;
+    for (uint32_t at = 0; tf_next_op(model, &at, &call);) tf_run_op(&call, arena);
+    return TF_MODEL_OK;
+}
+
+int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena) {
+    return (int8_t *)(arena + tf_tensor(model, model->input_tensor)->offset);
+}
+
+const int8_t *tf_model_output(const tf_model_t *model, const uint8_t *arena) {
+    return (const int8_t *)(arena + tf_tensor(model, model->output_tensor)->offset);
+}
+
+void tf_model_quantize(const tf_model_t *model, const int16_t *raw, int8_t *input) {
+    const tf_model_input_t *const spec = &model->input;
+    for (uint32_t i = 0; i < spec->bytes; i++) {
+        const int32_t scaled = tf_rescale(raw[i], spec->raw_multiplier, spec->raw_shift);
+        input[i] = (int8_t)tf_clamp(tf_wrap_add(scaled, spec->zero_point), INT8_MIN, INT8_MAX);
+    }
+}
+
+uint8_t tf_model_score(const tf_model_t *model, int8_t output) {
+    const tf_model_output_t *const spec = &model->output;
+    const int32_t scaled = tf_rescale(output - spec->zero_point, spec->score_multiplier, spec->score_shift);
+    return (uint8_t)tf_clamp(scaled, 0, UINT8_MAX);
+}
+
+static uint32_t padded(uint32_t bytes) {
+    return (bytes + 3u) / 4u * 4u;
+}
+
+bool tf_model_vector(const tf_model_t *model, uint32_t i, const int8_t **input, const int8_t **output) {
+    if (i >= model->vector_count) return false;
+    const uint32_t step = padded(model->input.bytes) + padded(model->output_bytes);
+    const uint8_t *const vector = model->payload + model->vectors_at + i * (4u + step);
+    *input = (const int8_t *)(vector + 4);
+    *output = (const int8_t *)(vector + 4 + padded(model->input.bytes));
+    return true;
+}
