@@ -1,0 +1,1 @@
+"""The manager's truth in SQLite (WAL), through SQLAlchemy Core."""

@@ -1,0 +1,113 @@
+"""Rows of releases and their artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from tinyfleet.fleet.adapters.sql.codecs import inserted_id, pack, unpack
+from tinyfleet.fleet.adapters.sql.schema import artifacts, releases
+from tinyfleet.fleet.core.release import Artifact, Release
+from tinyfleet.wire.enums import ArtifactKind
+
+
+class ReleaseTable:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, release: Release) -> Release:
+        """The release with the id it was given."""
+        result = self._connection.execute(
+            insert(releases).values(name=release.name, version=release.version, created_s=release.created_s)
+        )
+        stored = replace(release, id=inserted_id(result))
+        self._connection.execute(insert(artifacts), [_values(stored.id, a) for a in stored.artifacts])
+        return stored
+
+    def get(self, release: int) -> Release | None:
+        row = self._connection.execute(select(releases).where(releases.c.id == release)).one_or_none()
+        return None if row is None else self._release(row)
+
+    def named(self, name: str, version: str | None) -> Release | None:
+        """The release of that name and version; the newest of the name when `version` is None."""
+        query = select(releases).where(releases.c.name == name)
+        if version is not None:
+            query = query.where(releases.c.version == version)
+        row = self._connection.execute(query.order_by(releases.c.id.desc()).limit(1)).one_or_none()
+        return None if row is None else self._release(row)
+
+    def all(self) -> list[Release]:
+        rows = self._connection.execute(select(releases).order_by(releases.c.id)).all()
+        return [self._release(row) for row in rows]
+
+    def artifact(self, manifest: bytes) -> Artifact | None:
+        row = self._connection.execute(
+            select(artifacts).where(artifacts.c.manifest == manifest).limit(1)
+        ).one_or_none()
+        return None if row is None else _artifact(row)
+
+    def model_of(self, image: bytes) -> tuple[str, Artifact] | None:
+        """Release name and artifact whose installed digest is `image`; the newest of several."""
+        row = self._connection.execute(
+            select(artifacts, releases.c.name)
+            .join(releases, releases.c.id == artifacts.c.release)
+            .where(artifacts.c.image == image)
+            .order_by(artifacts.c.foreign, artifacts.c.release.desc())
+            .limit(1)
+        ).one_or_none()
+        return None if row is None else (row.name, _artifact(row))
+
+    def artifacts(self, kind: ArtifactKind, device_type: str) -> list[Artifact]:
+        rows = self._connection.execute(
+            select(artifacts).where(artifacts.c.kind == kind.name, artifacts.c.device_type == device_type)
+        )
+        return [_artifact(row) for row in rows]
+
+    def _release(self, row: Row[Any]) -> Release:
+        rows = self._connection.execute(
+            select(artifacts).where(artifacts.c.release == row.id).order_by(artifacts.c.device_type)
+        )
+        return Release(
+            id=row.id,
+            name=row.name,
+            version=row.version,
+            created_s=row.created_s,
+            artifacts=tuple(_artifact(each) for each in rows),
+        )
+
+
+def _values(release: int, artifact: Artifact) -> dict[str, Any]:
+    return {
+        "release": release,
+        "device_type": artifact.device_type,
+        "kind": artifact.kind.name,
+        "image": artifact.image,
+        "manifest": artifact.manifest,
+        "blob": artifact.blob,
+        "version": artifact.version,
+        "size_bytes": artifact.size_bytes,
+        "groups": artifact.groups,
+        "security_counter": artifact.security_counter,
+        "key_hash": artifact.key_hash,
+        "foreign": artifact.foreign,
+        "labels": pack(artifact.labels),
+    }
+
+
+def _artifact(row: Row[Any]) -> Artifact:
+    return Artifact(
+        kind=ArtifactKind[row.kind],
+        device_type=row.device_type,
+        image=row.image,
+        manifest=row.manifest,
+        blob=row.blob,
+        version=row.version,
+        size_bytes=row.size_bytes,
+        groups=row.groups,
+        security_counter=row.security_counter,
+        key_hash=row.key_hash,
+        foreign=row.foreign,
+        labels=unpack(row.labels),
+    )

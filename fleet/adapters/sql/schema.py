@@ -1,0 +1,212 @@
+"""Tables. Enum *names* are stored, digests as bytes, arrays as JSON text, times in seconds since the epoch.
+
+`SCHEMA_VERSION` stands in `meta`. A database of another version is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION: Final = 1
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("site", String, nullable=False),
+    Column("device_type", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("credential", Integer, nullable=False),
+    Column("password", String, nullable=False, default=""),
+    Column("registered_s", Float, nullable=False),
+    Column("birth", LargeBinary),
+    Column("born_s", Float),
+    Column("period_s", Integer, nullable=False),
+    Column("keepalive_s", Integer, nullable=False),
+    Column("conn", String),
+    Column("conn_boot", Integer),
+    Column("conn_number", Integer),
+    Column("conn_at_s", Float, nullable=False),
+    Column("next_wake_s", Integer),
+    Column("heard_s", Float),
+    Column("held_until_s", Float),
+    Column("outlived", Boolean, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("created_s", Float, nullable=False),
+    UniqueConstraint("name", "version"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("release", ForeignKey("releases.id"), primary_key=True),
+    Column("device_type", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("image", LargeBinary, nullable=False, index=True),
+    Column("manifest", LargeBinary, nullable=False, index=True),
+    Column("blob", LargeBinary, nullable=False),
+    Column("version", String, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("groups", Integer, nullable=False),
+    Column("security_counter", Integer, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("foreign", Boolean, nullable=False),
+    Column("labels", Text, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("release", ForeignKey("releases.id"), nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("waves", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("started_s", Float, nullable=False),
+    Column("ended_s", Float),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("rollout", ForeignKey("rollouts.id"), primary_key=True),
+    Column("device", String, primary_key=True),
+    Column("wave", Integer, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("update", String),
+    Column("result", String),
+    Column("offset_bytes", Integer, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("reopened", Integer, nullable=False),
+    Column("boot", Integer),
+    Column("seq", Integer),
+    Column("deadline_s", Float),
+    Column("changed_s", Float, nullable=False),
+    Index("deployments_device", "device", "rollout"),
+    Index("deployments_due", "state", "deadline_s"),
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rollout", Integer, nullable=False),
+    Column("device", String, nullable=False),
+    Column("transition", String, nullable=False),
+    Column("update", String),
+    Column("result", String),
+    Column("detail", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("at_s", Float, nullable=False),
+    Index("transitions_device", "device", "id"),
+)
+
+retained = Table(
+    "retained",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("seq", Integer, nullable=False, unique=True),
+    Column("live", Boolean, nullable=False),
+    Column("done", Boolean, nullable=False, index=True),
+    Column("payload", LargeBinary, nullable=False),
+    Column("names", String, nullable=False, index=True),
+    Column("size_bytes", Integer, nullable=False),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("boot", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("model", LargeBinary, nullable=False),
+    Column("inferences", Integer, nullable=False),
+    Column("classes", Text, nullable=False),
+    Column("latency", Text, nullable=False),
+    Column("latency_sum_us", Text, nullable=False),
+    Column("dropped", Integer, nullable=False),
+    Column("tele", LargeBinary, nullable=False),
+    Column("first_uptime_ms", Text, nullable=False),
+    Column("first_s", Float, nullable=False),
+    Column("at_s", Float, nullable=False),
+)
+
+class_totals = Table(
+    "class_totals",
+    metadata,
+    Column("site", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("inferences", Integer, nullable=False),
+)
+
+latency_totals = Table(
+    "latency_totals",
+    metadata,
+    Column("site", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("timing", String, primary_key=True),
+    Column("buckets", Text, nullable=False),
+    Column("sum_us", Text, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("boot", Integer, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("uptime_ms", Text, nullable=False),
+    Column("class", Integer),
+    Column("score", Integer),
+    Column("text", Text),
+    Column("model", LargeBinary),
+    Column("at_s", Float, nullable=False),
+    Index("events_recent", "device", "at_s"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("topic", String, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_s", Float, nullable=False),
+)

@@ -1,0 +1,242 @@
+"""Rows of what devices report: snapshots of counters, fleet totals, events, and the quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from tinyfleet.fleet.adapters.sql.codecs import inserted_id, pack, unpack, upsert
+from tinyfleet.fleet.adapters.sql.schema import (
+    class_totals,
+    events,
+    latency_totals,
+    quarantine,
+    snapshots,
+)
+from tinyfleet.fleet.core.counters import Delta, Snapshot
+from tinyfleet.fleet.services.ports import ClassTotal, LatencyTotal, ModelKey, Stored
+from tinyfleet.wire.codec import decode, encode, to_json
+from tinyfleet.wire.messages import Event, Tele
+
+EPOCHS_KEPT: Final = 4
+EVENTS_KEPT: Final = 1000
+HISTOGRAM_SERIES: Final = 17
+PAYLOAD_KEPT_BYTES: Final = 4096
+
+
+class TelemetryTable:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def stored(self, device: str, boot: int, epoch: int) -> Stored | None:
+        row = self._connection.execute(
+            select(snapshots).where(
+                snapshots.c.device == device, snapshots.c.boot == boot, snapshots.c.epoch == epoch
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        snapshot = Snapshot(
+            seq=row.seq,
+            model=row.model,
+            inferences=row.inferences,
+            classes=unpack(row.classes),
+            latency=unpack(row.latency),
+            latency_sum_us=int(row.latency_sum_us),
+            dropped=row.dropped,
+        )
+        return Stored(snapshot, int(row.first_uptime_ms), row.first_s)
+
+    def put(self, device: str, tele: Tele, stored: Stored, now_s: float) -> None:
+        """Keeps the newest snapshot of an epoch, and of each device its newest few epochs."""
+        snapshot = stored.snapshot
+        upsert(
+            self._connection,
+            snapshots,
+            {
+                "device": device,
+                "boot": tele.boot,
+                "epoch": tele.epoch,
+                "seq": snapshot.seq,
+                "model": snapshot.model,
+                "inferences": snapshot.inferences,
+                "classes": pack(snapshot.classes),
+                "latency": pack(snapshot.latency),
+                "latency_sum_us": str(snapshot.latency_sum_us),
+                "dropped": snapshot.dropped,
+                "tele": encode(tele),
+                "first_uptime_ms": str(stored.first_uptime_ms),
+                "first_s": stored.first_s,
+                "at_s": now_s,
+            },
+        )
+        if stored.first_s == now_s:
+            self._forget_old_epochs(device)
+
+    def _forget_old_epochs(self, device: str) -> None:
+        kept = (
+            select(snapshots.c.at_s)
+            .where(snapshots.c.device == device)
+            .order_by(snapshots.c.at_s.desc())
+            .limit(1)
+            .offset(EPOCHS_KEPT - 1)
+            .scalar_subquery()
+        )
+        self._connection.execute(
+            delete(snapshots).where(snapshots.c.device == device, snapshots.c.at_s < kept)
+        )
+
+    def latest(self, device: str) -> dict[str, object] | None:
+        """The newest snapshot as JSON, with the time it came."""
+        row = self._connection.execute(
+            select(snapshots.c.tele, snapshots.c.at_s)
+            .where(snapshots.c.device == device)
+            .order_by(snapshots.c.at_s.desc())
+            .limit(1)
+        ).one_or_none()
+        return None if row is None else {**to_json(decode(Tele, row.tele)), "received_s": row.at_s}
+
+    def add(self, key: ModelKey, labels: Sequence[str], delta: Delta, room: int) -> int:
+        """Adds to the fleet's totals. `room` is how many series there may be; returns how many had none."""
+        used = self._series()
+        dropped = 0
+        if any(delta.latency) or delta.latency_sum_us:
+            if self._add_latency(key, delta, room - used):
+                used += HISTOGRAM_SERIES
+            else:
+                dropped += HISTOGRAM_SERIES
+        for label, count in zip(labels, delta.classes, strict=True):
+            if not count:
+                continue
+            if not self._add_class(key, label, count, room - used):
+                dropped += 1
+        return dropped
+
+    def _series(self) -> int:
+        classes = self._connection.execute(select(func.count()).select_from(class_totals)).scalar_one()
+        models = self._connection.execute(select(func.count()).select_from(latency_totals)).scalar_one()
+        return int(classes) + HISTOGRAM_SERIES * int(models)
+
+    def _add_latency(self, key: ModelKey, delta: Delta, room: int) -> bool:
+        columns = latency_totals.c
+        row = self._connection.execute(
+            select(columns.buckets, columns.sum_us).where(*_is(latency_totals, key))
+        ).one_or_none()
+        if row is None and room < HISTOGRAM_SERIES:
+            return False
+        before = (0,) * len(delta.latency) if row is None else unpack(row.buckets)
+        sum_us = 0 if row is None else int(row.sum_us)
+        upsert(
+            self._connection,
+            latency_totals,
+            {
+                **_values(latency_totals, key),
+                "buckets": pack([a + b for a, b in zip(before, delta.latency, strict=True)]),
+                "sum_us": str(sum_us + delta.latency_sum_us),
+            },
+        )
+        return True
+
+    def _add_class(self, key: ModelKey, label: str, count: int, room: int) -> bool:
+        columns = class_totals.c
+        is_row = (*_is(class_totals, key), columns.label == label)
+        before = self._connection.execute(select(columns.inferences).where(*is_row)).scalar_one_or_none()
+        if before is None and room < 1:
+            return False
+        total = count + (before or 0)
+        row = {**_values(class_totals, key), "label": label, "inferences": total}
+        upsert(self._connection, class_totals, row)
+        return True
+
+    def totals(self) -> tuple[list[ClassTotal], list[LatencyTotal]]:
+        classes = [
+            ClassTotal(_key(row), row.label, row.inferences)
+            for row in self._connection.execute(select(class_totals).order_by(*class_totals.primary_key))
+        ]
+        latencies = [
+            LatencyTotal(_key(row), unpack(row.buckets), int(row.sum_us))
+            for row in self._connection.execute(select(latency_totals).order_by(*latency_totals.primary_key))
+        ]
+        return classes, latencies
+
+    def add_event(self, device: str, event: Event, now_s: float) -> bool:
+        """Keeps an event and the newest ones of its device. False: it was there already."""
+        result = self._connection.execute(
+            insert_or(events)
+            .values(
+                {
+                    "device": device,
+                    "boot": event.boot,
+                    "seq": event.seq,
+                    "kind": event.kind.name,
+                    "uptime_ms": str(event.uptime_ms),
+                    "class": event.class_,
+                    "score": event.score,
+                    "text": event.text,
+                    "model": event.model,
+                    "at_s": now_s,
+                }
+            )
+            .on_conflict_do_nothing()
+        )
+        if result.rowcount == 0:
+            return False
+        oldest = (
+            select(events.c.at_s)
+            .where(events.c.device == device)
+            .order_by(events.c.at_s.desc())
+            .limit(1)
+            .offset(EVENTS_KEPT - 1)
+            .scalar_subquery()
+        )
+        self._connection.execute(delete(events).where(events.c.device == device, events.c.at_s < oldest))
+        return True
+
+    def events(self, device: str, limit: int) -> list[dict[str, object]]:
+        """Newest first."""
+        rows = self._connection.execute(
+            select(events).where(events.c.device == device).order_by(events.c.at_s.desc()).limit(limit)
+        )
+        return [_plain(row) for row in rows.mappings()]
+
+
+class QuarantineTable:
+    def __init__(self, connection: Connection, rows_kept: int) -> None:
+        self._connection = connection
+        self._rows_kept = rows_kept
+
+    def add(self, topic: str, payload: bytes, reason: str, now_s: float) -> None:
+        """Keeps a message nobody could read, and the newest rows only."""
+        result = self._connection.execute(
+            insert(quarantine).values(
+                topic=topic[:256], payload=payload[:PAYLOAD_KEPT_BYTES], reason=reason, at_s=now_s
+            )
+        )
+        last = inserted_id(result)
+        self._connection.execute(delete(quarantine).where(quarantine.c.id <= last - self._rows_kept))
+
+    def all(self, limit: int) -> list[dict[str, object]]:
+        """Newest first."""
+        rows = self._connection.execute(select(quarantine).order_by(quarantine.c.id.desc()).limit(limit))
+        return [_plain(row) for row in rows.mappings()]
+
+
+def _plain(row: Any) -> dict[str, object]:
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
+
+
+def _values(table: Table, key: ModelKey) -> dict[str, Any]:
+    """The columns of `key` that the table has: counts do not depend on what a node's clock means."""
+    values = {"site": key.site, "model": key.model, "version": key.version, "timing": key.timing}
+    return {name: value for name, value in values.items() if name in table.c}
+
+
+def _is(table: Table, key: ModelKey) -> tuple[Any, ...]:
+    return tuple(table.c[name] == value for name, value in _values(table, key).items())
+
+
+def _key(row: Any) -> ModelKey:
+    return ModelKey(row.site, row.model, row.version, getattr(row, "timing", ""))

@@ -1,0 +1,66 @@
+"""A named, versioned set of artifacts, one per device type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.messages import WantedArtifact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """An immutable signed file. `image` is its MCUboot digest, `manifest` addresses its chunks, `blob` its
+    file.
+
+    `foreign`: signed by a key that is not in the fleet's trust record. Every node will refuse it.
+    """
+
+    kind: ArtifactKind
+    device_type: str
+    image: bytes
+    manifest: bytes
+    blob: bytes
+    version: str
+    size_bytes: int
+    groups: int
+    security_counter: int
+    key_hash: bytes
+    foreign: bool = False
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    id: int
+    name: str
+    version: str
+    artifacts: tuple[Artifact, ...]
+    created_s: float = 0.0
+
+    def artifact_for(self, device_type: str) -> Artifact | None:
+        for artifact in self.artifacts:
+            if artifact.device_type == device_type:
+                return artifact
+        return None
+
+
+def wanted(artifact: Artifact) -> WantedArtifact:
+    """The artifact as `want` names it."""
+    return WantedArtifact(
+        image=artifact.image,
+        manifest=artifact.manifest,
+        version=artifact.version,
+        groups=artifact.groups,
+        size_bytes=artifact.size_bytes,
+    )
+
+
+def next_counter(earlier: Iterable[Artifact], security_fix: bool) -> int:
+    """The security counter of a new artifact: inherited, raised by a security fix only.
+
+    A foreign artifact never counts: nobody of ours chose its counter.
+    """
+    highest = max((a.security_counter for a in earlier if not a.foreign), default=1)
+    return highest + 1 if security_fix else highest

@@ -1,0 +1,1 @@
+"""Use cases of the manager: the only owners of a transaction."""

@@ -1,0 +1,214 @@
+"""What services take from outside. `adapters` implement these; `main.py` joins them.
+
+A transaction (`Tx`) offers one small set of rows per noun. Everything read or written through it is one
+unit: stored together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from tinyfleet.fleet.core.counters import Delta, Snapshot
+from tinyfleet.fleet.core.deployment import Deployment
+from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.release import Artifact, Release
+from tinyfleet.fleet.core.rollout import Summary
+from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.messages import Event, Tele
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+
+class DeviceRows(Protocol):
+    def get(self, device: str) -> Device | None: ...
+    def all(self) -> list[Device]: ...
+    def put(self, device: Device) -> None: ...
+    def remove(self, device: str) -> None: ...
+    def passwords(self) -> dict[str, str]: ...
+    def set_password(self, device: str, hashed: str) -> None: ...
+
+
+class ReleaseRows(Protocol):
+    def add(self, release: Release) -> Release: ...
+    def get(self, release: int) -> Release | None: ...
+    def named(self, name: str, version: str | None) -> Release | None: ...
+    def all(self) -> list[Release]: ...
+    def artifact(self, manifest: bytes) -> Artifact | None: ...
+    def model_of(self, image: bytes) -> tuple[str, Artifact] | None: ...
+    def artifacts(self, kind: ArtifactKind, device_type: str) -> list[Artifact]: ...
+
+
+class RolloutRows(Protocol):
+    def add(self, summary: Summary) -> Summary: ...
+    def get(self, rollout: int) -> Summary | None: ...
+    def put(self, summary: Summary) -> None: ...
+    def all(self, limit: int) -> list[Summary]: ...
+    def running(self) -> list[Summary]: ...
+
+
+class DeploymentRows(Protocol):
+    def put(self, deployment: Deployment) -> None: ...
+    def current(self, device: str) -> Deployment | None: ...
+    def of(self, rollout: int) -> list[Deployment]: ...
+    def due(self, now_s: float) -> list[Deployment]: ...
+    def record(self, deployment: Deployment, transition: str, now_s: float) -> None: ...
+    def history(self, device: str, limit: int) -> list[dict[str, object]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A snapshot with what is kept beside it. `first_*` anchor the device's clock to ours."""
+
+    snapshot: Snapshot
+    first_uptime_ms: int
+    first_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    site: str
+    model: str
+    version: str
+    timing: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyTotal:
+    key: ModelKey
+    buckets: tuple[int, ...]
+    sum_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTotal:
+    key: ModelKey
+    label: str
+    count: int
+
+
+class TelemetryRows(Protocol):
+    def stored(self, device: str, boot: int, epoch: int) -> Stored | None: ...
+    def put(self, device: str, tele: Tele, stored: Stored, now_s: float) -> None: ...
+    def latest(self, device: str) -> dict[str, object] | None: ...
+    def add(self, key: ModelKey, labels: Sequence[str], delta: Delta, room: int) -> int: ...
+    def totals(self) -> tuple[list[ClassTotal], list[LatencyTotal]]: ...
+    def add_event(self, device: str, event: Event, now_s: float) -> bool: ...
+    def events(self, device: str, limit: int) -> list[dict[str, object]]: ...
+
+
+class QuarantineRows(Protocol):
+    def add(self, topic: str, payload: bytes, reason: str, now_s: float) -> None: ...
+    def all(self, limit: int) -> list[dict[str, object]]: ...
+
+
+class RetainedKind(Enum):
+    BLOB = "BLOB"
+    WANT = "WANT"
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """A retained thing as the broker should have it.
+
+    `key` is a device id for a want, a manifest in hex for a blob. `live` False: published empty. `names` is
+    the manifest (hex) that a want names. `seq` orders all retained publishes of this database.
+    """
+
+    kind: RetainedKind
+    key: str
+    seq: int
+    live: bool
+    payload: bytes = b""
+    names: str = ""
+    size_bytes: int = 0
+
+
+class RetainedRows(Protocol):
+    def put(
+        self, kind: RetainedKind, key: str, *, live: bool, payload: bytes, names: str, size_bytes: int
+    ) -> None: ...
+    def get(self, kind: RetainedKind, key: str) -> Retained | None: ...
+    def pending(self) -> list[Retained]: ...
+    def done(self, rows: Iterable[Retained]) -> None: ...
+    def again(self, after_seq: int | None) -> int: ...
+    def live_blobs(self) -> list[Retained]: ...
+    def unnamed_blobs(self) -> list[Retained]: ...
+
+
+class Identity(Protocol):
+    def manager(self) -> bytes: ...
+    def seq(self) -> int: ...
+    def raise_seq(self, above: int) -> None: ...
+
+
+class Tx(Protocol):
+    @property
+    def devices(self) -> DeviceRows: ...
+    @property
+    def releases(self) -> ReleaseRows: ...
+    @property
+    def rollouts(self) -> RolloutRows: ...
+    @property
+    def deployments(self) -> DeploymentRows: ...
+    @property
+    def telemetry(self) -> TelemetryRows: ...
+    @property
+    def quarantine(self) -> QuarantineRows: ...
+    @property
+    def retained(self) -> RetainedRows: ...
+    @property
+    def identity(self) -> Identity: ...
+
+
+class Store(Protocol):
+    def write(self) -> AbstractContextManager[Tx]:
+        """A transaction that alone may write, after the one before. Stored when the block ends well."""
+        ...
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """A consistent view that never waits for a writer."""
+        ...
+
+
+class Blobs(Protocol):
+    def add(self, data: bytes) -> bytes:
+        """Stores bytes; returns their SHA-256."""
+        ...
+
+    def get(self, digest: bytes) -> bytes:
+        """Raises NotFound; raises BadInput when the file is not what its name says."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningRequest:
+    """What goes into the protected TLVs (SPEC section 7)."""
+
+    payload: bytes
+    kind: ArtifactKind
+    device_type: str
+    version: str
+    security_counter: int
+    core: int
+    abi: int
+
+
+class Signer(Protocol):
+    def sign(self, request: SigningRequest) -> bytes:
+        """The signed image. Raises Unavailable when the tool fails."""
+        ...
+
+    def key_hash(self) -> bytes:
+        """SHA-256 of the public key's DER: what a trust record holds."""
+        ...
+
+
+class BrokerUsers(Protocol):
+    def apply(self, passwords: dict[str, str]) -> None:
+        """Makes the broker accept exactly these users, besides its own."""
+        ...

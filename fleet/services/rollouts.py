@@ -1,0 +1,279 @@
+"""Rollouts: the one writer of their state.
+
+State and effects are stored in one transaction: an effect is a row of `retained` (what the broker should
+hold), which the publisher carries out afterwards. A crash in between repeats it harmlessly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tinyfleet.fleet.core import deployment as deployments
+from tinyfleet.fleet.core import rollout as rollouts
+from tinyfleet.fleet.core.deployment import Deployment, Effect, Event, transition_name
+from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
+from tinyfleet.fleet.core.release import Artifact, Release, wanted
+from tinyfleet.fleet.core.rollout import RolloutState, Summary
+from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
+from tinyfleet.wire.codec import encode
+from tinyfleet.wire.messages import Birth, Status, Trial, Want
+
+RESEND_PAUSE_S: Final = 2.0
+U32: Final = 1 << 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """`timeout_s` is how long a device may take; `trial_inferences` what a trial must show."""
+
+    timeout_s: float
+    trial_inferences: int
+    blob_budget_bytes: int
+
+
+class Rollouts:
+    def __init__(self, store: Store, clock: Clock, options: RolloutOptions, wake: Callable[[], None]) -> None:
+        """`wake` tells the publisher that there is something to publish."""
+        self._store = store
+        self._clock = clock
+        self._options = options
+        self._wake = wake
+        self._resent_s: dict[bytes, float] = {}
+
+    def start(
+        self,
+        release: str,
+        version: str | None = None,
+        *,
+        devices: Sequence[str] | None = None,
+        site: str | None = None,
+    ) -> Summary:
+        """Rolls a release out to the named devices, or to all it fits (of a site): one wave, all at once.
+
+        Raises NotFound, Conflict (a device is still in another rollout), Refused (nothing fits, over budget).
+        """
+        now_s = self._clock()
+        with self._store.write() as tx:
+            found = tx.releases.named(release, version)
+            if found is None:
+                named = release if version is None else f"{release} {version}"
+                raise NotFound(f"no release {named}; see `tinyfleet release list`")
+            chosen = self._choose(tx, found, devices, site)
+            self._check_budget(tx, found, [artifact for _, artifact in chosen])
+            summary = tx.rollouts.add(Summary(id=0, release=found.id, started_s=now_s))
+            for artifact in {artifact.manifest: artifact for _, artifact in chosen}.values():
+                self._publish_blob(tx, artifact)
+            for device, artifact in chosen:
+                deployment = Deployment(
+                    rollout=summary.id,
+                    device=device.id,
+                    wave=0,
+                    image=artifact.image,
+                    manifest=artifact.manifest,
+                    generation=0,
+                    changed_s=now_s,
+                )
+                offered = self._offer(tx, deployment, now_s)
+                tx.deployments.put(offered)
+                tx.deployments.record(offered, "NEW:START:QUEUED", now_s)
+                summary, _ = rollouts.step(summary, rollouts.Moved(None, offered), now_s)
+            tx.rollouts.put(summary)
+            self._collect(tx)
+        self._wake()
+        return summary
+
+    def cancel(self, rollout: int) -> Summary:
+        """Stops a rollout: devices that have not ended yet stay as they are. NotFound, Conflict."""
+        now_s = self._clock()
+        with self._store.write() as tx:
+            summary = tx.rollouts.get(rollout)
+            if summary is None:
+                raise NotFound(f"no rollout {rollout}; see `tinyfleet rollout list`")
+            if summary.state is not RolloutState.RUNNING:
+                raise Conflict(f"rollout {rollout} is {summary.state.value} already: nothing to cancel")
+            summary, effects = rollouts.step(summary, rollouts.Cancel(), now_s)
+            tx.rollouts.put(summary)
+            if rollouts.Effect.CANCEL_DEPLOYMENTS in effects:
+                for deployment in tx.deployments.of(rollout):
+                    self._apply(tx, deployment, deployments.Cancel(), now_s)
+            summary = tx.rollouts.get(rollout) or summary
+        self._wake()
+        return summary
+
+    def take_status(self, tx: Tx, device: Device, status: Status, now_s: float) -> None:
+        current = tx.deployments.current(device.id)
+        if current is not None:
+            self._apply(tx, current, deployments.Reported(status), now_s)
+
+    def take_birth(self, tx: Tx, device: Device, birth: Birth, now_s: float) -> None:
+        """`birth` is newer than the one stored before, and `device` already carries it."""
+        current = tx.deployments.current(device.id)
+        if current is not None:
+            self._apply(tx, current, deployments.Born(birth), now_s)
+
+    def device_gone(self, tx: Tx, device: str, now_s: float) -> None:
+        current = tx.deployments.current(device)
+        if current is not None:
+            self._apply(tx, current, deployments.DeviceGone(), now_s)
+        self._withdraw(tx, device)
+        self._collect(tx)
+
+    def tick(self) -> None:
+        """Ends what took too long."""
+        now_s = self._clock()
+        with self._store.read() as tx:
+            if not tx.deployments.due(now_s):
+                return
+        with self._store.write() as tx:
+            for deployment in tx.deployments.due(now_s):
+                self._apply(tx, deployment, deployments.Tick(), now_s)
+        self._wake()
+
+    def wake(self) -> None:
+        self._wake()
+
+    def _choose(
+        self, tx: Tx, release: Release, names: Sequence[str] | None, site: str | None
+    ) -> list[tuple[Device, Artifact]]:
+        known = {device.id: device for device in tx.devices.all()}
+        if names is not None:
+            missing = [name for name in names if name not in known]
+            if missing:
+                raise NotFound(f"no device {', '.join(missing)}; see `tinyfleet devices`")
+        chosen = []
+        for device in known.values() if names is None else [known[name] for name in dict.fromkeys(names)]:
+            artifact = release.artifact_for(device.device_type)
+            if site is not None and device.site != site:
+                continue
+            if artifact is None:
+                if names is not None:
+                    raise Refused(
+                        f"release {release.name} {release.version} has nothing for {device.id}, "
+                        f"a {device.device_type}; it holds {_types(release)}"
+                    )
+                continue
+            current = tx.deployments.current(device.id)
+            if current is not None and current.open:
+                raise Conflict(
+                    f"{device.id} is still {current.state.value} in rollout {current.rollout}; "
+                    f"wait for it or `tinyfleet rollout cancel {current.rollout}`"
+                )
+            chosen.append((device, artifact))
+        if not chosen:
+            where = "" if site is None else f" at site {site}"
+            raise Refused(
+                f"no device{where} fits release {release.name} {release.version} ({_types(release)}); "
+                "provision one first"
+            )
+        return chosen
+
+    def _check_budget(self, tx: Tx, release: Release, artifacts: list[Artifact]) -> None:
+        live = {row.key: row.size_bytes for row in tx.retained.live_blobs()}
+        new = {a.manifest.hex(): a.size_bytes for a in artifacts if a.manifest.hex() not in live}
+        used, needed, budget = sum(live.values()), sum(new.values()), self._options.blob_budget_bytes
+        if used + needed > budget:
+            raise Refused(
+                f"release {release.name} {release.version} needs {needed} bytes at the broker, "
+                f"{used} of {budget} are in use: let other rollouts end, or raise blob_budget_bytes"
+            )
+
+    def _apply(self, tx: Tx, deployment: Deployment, event: Event, now_s: float) -> None:
+        """One event to one deployment, its rollout and everything that follows, in this transaction."""
+        done = deployments.advance(deployment, event, now_s)
+        if done.signal is None:
+            return
+        after = done.deployment
+        for effect in done.effects:
+            match effect:
+                case Effect.OFFER:
+                    self._publish_blob_of(tx, after)
+                    after = self._offer(tx, after, now_s)
+                case Effect.WITHDRAW:
+                    self._withdraw(tx, after.device)
+                case Effect.RESEND:
+                    self._resend(tx, after, now_s)
+        tx.deployments.put(after)
+        if after.state is not deployment.state or after.update is not deployment.update or done.effects:
+            name = transition_name(deployment.state, done.signal, after.state)
+            tx.deployments.record(after, name, now_s)
+        if after.state is deployment.state:
+            return
+        summary = tx.rollouts.get(after.rollout)
+        if summary is None:
+            raise RuntimeError(f"deployment of {after.device}: rollout {after.rollout} is not there")
+        moved, _ = rollouts.step(summary, rollouts.Moved(deployment, after), now_s)
+        tx.rollouts.put(moved)
+        self._collect(tx)
+
+    def _offer(self, tx: Tx, deployment: Deployment, now_s: float) -> Deployment:
+        """Publishes a `want` of a generation above every one before."""
+        device, artifact = tx.devices.get(deployment.device), tx.releases.artifact(deployment.manifest)
+        if device is None or artifact is None:
+            raise RuntimeError(f"deployment of {deployment.device}: its device or artifact is not there")
+        generation = (device.generation + 1) % U32 or 1
+        tx.devices.put(replace(device, generation=generation))
+        want = Want(
+            generation=generation,
+            model=wanted(artifact),
+            trial=Trial(inferences=self._options.trial_inferences),
+            period_s=device.evidence.period_s,
+        )
+        tx.retained.put(
+            RetainedKind.WANT,
+            device.id,
+            live=True,
+            payload=encode(want),
+            names=artifact.manifest.hex(),
+            size_bytes=0,
+        )
+        return replace(deployment, generation=generation, deadline_s=now_s + self._options.timeout_s)
+
+    def _withdraw(self, tx: Tx, device: str) -> None:
+        held = tx.retained.get(RetainedKind.WANT, device)
+        if held is not None and held.live:
+            tx.retained.put(RetainedKind.WANT, device, live=False, payload=b"", names="", size_bytes=0)
+
+    def _publish_blob_of(self, tx: Tx, deployment: Deployment) -> None:
+        artifact = tx.releases.artifact(deployment.manifest)
+        if artifact is not None:
+            self._publish_blob(tx, artifact)
+
+    def _publish_blob(self, tx: Tx, artifact: Artifact) -> None:
+        key = artifact.manifest.hex()
+        held = tx.retained.get(RetainedKind.BLOB, key)
+        if held is None or not held.live:
+            self._put_blob(tx, artifact)
+
+    def _resend(self, tx: Tx, deployment: Deployment, now_s: float) -> None:
+        """The chunks at the broker are not what they should be. At most one republish in a while."""
+        last_s = self._resent_s.get(deployment.manifest)
+        artifact = tx.releases.artifact(deployment.manifest)
+        if artifact is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
+            return
+        self._resent_s[deployment.manifest] = now_s
+        self._put_blob(tx, artifact)
+
+    def _put_blob(self, tx: Tx, artifact: Artifact) -> None:
+        tx.retained.put(
+            RetainedKind.BLOB,
+            artifact.manifest.hex(),
+            live=True,
+            payload=b"",
+            names="",
+            size_bytes=artifact.size_bytes,
+        )
+
+    def _collect(self, tx: Tx) -> None:
+        """Clears the blobs that no `want` names any more."""
+        for row in tx.retained.unnamed_blobs():
+            tx.retained.put(
+                RetainedKind.BLOB, row.key, live=False, payload=b"", names="", size_bytes=row.size_bytes
+            )
+            self._resent_s.pop(bytes.fromhex(row.key), None)
+
+
+def _types(release: Release) -> str:
+    return "for " + ", ".join(artifact.device_type for artifact in release.artifacts)
