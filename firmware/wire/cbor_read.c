@@ -126,7 +126,7 @@ tf_text_t tf_read_text(tf_reader_t *reader, uint32_t min, uint32_t max) {
         tf_reader_fail(reader, TF_WIRE_UTF8);
         return (tf_text_t){0};
     }
-    return (tf_text_t){.data = (const char *)bytes.data, .length = bytes.length};
+    return (tf_text_t){.text = (const char *)bytes.data, .length = bytes.length};
 }
 
 void tf_read_digest(tf_reader_t *reader, uint8_t digest[32]) {
@@ -178,7 +178,7 @@ static bool skip_leaf(tf_reader_t *reader, uint32_t *major, uint64_t *argument) 
             return true;
         case TEXT:
             reader->at = start;
-            return tf_read_text(reader, 0, UINT32_MAX).data != NULL;
+            return tf_read_text(reader, 0, UINT32_MAX).text != NULL;
         case ARRAY:
         case MAP:
             return false;

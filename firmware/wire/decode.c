@@ -144,10 +144,10 @@ tf_wire_status_t tf_decode_trust(const uint8_t *data, uint32_t length, tf_trust_
 }
 
 /* Dotted decimal, four parts of 0..255; "01" passes as in wire/messages.py, "001" does not. */
-static bool parse_ipv4(tf_text_t text, uint8_t host[4]) {
+static bool parse_ipv4(tf_text_t dotted, uint8_t host[4]) {
     uint32_t part = 0, digits = 0, value = 0;
-    for (uint32_t i = 0; i <= text.length; i++) {
-        char c = i < text.length ? text.data[i] : '.';
+    for (uint32_t i = 0; i <= dotted.length; i++) {
+        char c = i < dotted.length ? dotted.text[i] : '.';
         if (c == '.') {
             if (digits == 0 || value > UINT8_MAX || part > 3) return false;
             host[part++] = (uint8_t)value;
@@ -161,14 +161,14 @@ static bool parse_ipv4(tf_text_t text, uint8_t host[4]) {
     return part == 4;
 }
 
-static bool is_device_id(tf_text_t text) {
-    for (uint32_t i = 0; i < text.length; i++) {
-        char c = text.data[i];
+static bool is_device_id(tf_text_t value) {
+    for (uint32_t i = 0; i < value.length; i++) {
+        char c = value.text[i];
         bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
                     c == '-';
         if (!good) return false;
     }
-    return text.length > 0;
+    return value.length > 0;
 }
 
 static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {

@@ -26,12 +26,12 @@ static void put_digest(tf_writer_t *writer, uint32_t key, const uint8_t digest[3
     tf_write_bytes(writer, digest, TF_DIGEST_BYTES);
 }
 
-static void put_text(tf_writer_t *writer, uint32_t key, tf_text_t text, uint32_t max) {
+static void put_text(tf_writer_t *writer, uint32_t key, tf_text_t value, uint32_t max) {
     bool good =
-        text.data != NULL && text.length <= max && tf_utf8_valid((const uint8_t *)text.data, text.length);
+        value.text != NULL && value.length <= max && tf_utf8_valid((const uint8_t *)value.text, value.length);
     if (!good) writer->overflow = true;
     tf_write_uint(writer, key);
-    if (good) tf_write_text(writer, text.data, text.length);
+    if (good) tf_write_text(writer, value.text, value.length);
 }
 
 static void put_counts(tf_writer_t *writer, uint32_t key, const uint32_t *counts, uint32_t count) {
@@ -50,11 +50,11 @@ static uint32_t pairs(uint32_t required, const bool *optional, uint32_t count) {
     pairs((required), (const bool[]){__VA_ARGS__}, sizeof((const bool[]){__VA_ARGS__}) / sizeof(bool))
 
 static void put_image(tf_writer_t *writer, const tf_image_info_t *info) {
-    tf_write_map(writer, PAIRS(2, info->has_image, info->name.data != NULL, info->has_slot));
+    tf_write_map(writer, PAIRS(2, info->has_image, info->name.text != NULL, info->has_slot));
     if (info->has_image) put_digest(writer, TF_IMAGE_INFO_IMAGE, info->image);
     put_text(writer, TF_IMAGE_INFO_VERSION, info->version, TF_IMAGE_INFO_VERSION_MAX);
     put_uint(writer, TF_IMAGE_INFO_SECURITY_COUNTER, info->security_counter);
-    if (info->name.data != NULL) put_text(writer, TF_IMAGE_INFO_NAME, info->name, TF_IMAGE_INFO_NAME_MAX);
+    if (info->name.text != NULL) put_text(writer, TF_IMAGE_INFO_NAME, info->name, TF_IMAGE_INFO_NAME_MAX);
     if (info->has_slot) put_uint(writer, TF_IMAGE_INFO_SLOT, info->slot);
 }
 
@@ -123,7 +123,7 @@ uint32_t tf_encode_conn(const tf_conn_t *conn, uint8_t *out, uint32_t capacity) 
 }
 
 uint32_t tf_encode_status(const tf_status_t *status, uint8_t *out, uint32_t capacity) {
-    bool has_detail = status->detail.data != NULL;
+    bool has_detail = status->detail.text != NULL;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     tf_write_map(&writer, PAIRS(7, has_detail, status->has_transfer));
@@ -167,7 +167,7 @@ uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) 
 }
 
 uint32_t tf_encode_event(const tf_event_t *event, uint8_t *out, uint32_t capacity) {
-    bool has_text = event->text.data != NULL;
+    bool has_text = event->text.text != NULL;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     tf_write_map(&writer, PAIRS(4, event->has_class, event->has_score, has_text, event->has_model));
@@ -183,7 +183,7 @@ uint32_t tf_encode_event(const tf_event_t *event, uint8_t *out, uint32_t capacit
 }
 
 uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacity) {
-    bool has_version = hello->version.data != NULL;
+    bool has_version = hello->version.text != NULL;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     tf_write_map(&writer, PAIRS(8, hello->has_model, has_version));

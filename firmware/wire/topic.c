@@ -39,15 +39,15 @@ static uint32_t finish(topic_t *topic) {
 }
 
 tf_text_t tf_text(const char *zero_terminated) {
-    return (tf_text_t){.data = zero_terminated,
+    return (tf_text_t){.text = zero_terminated,
                        .length = zero_terminated == NULL ? 0 : (uint32_t)strlen(zero_terminated)};
 }
 
 uint32_t tf_topic_device(char *out, uint32_t capacity, tf_text_t prefix, tf_text_t device, const char *leaf) {
     topic_t topic = {.out = out, .capacity = capacity};
-    put(&topic, prefix.data, prefix.length);
+    put(&topic, prefix.text, prefix.length);
     put(&topic, "/", 1);
-    put(&topic, device.data, device.length);
+    put(&topic, device.text, device.length);
     put(&topic, "/", 1);
     put(&topic, leaf, (uint32_t)strlen(leaf));
     return finish(&topic);
@@ -64,7 +64,7 @@ uint32_t tf_topic_blob(char *out, uint32_t capacity, tf_text_t prefix, const uin
         name[i] = alphabet[pair >> (10u - bit % 8u) & 63u];
     }
     topic_t topic = {.out = out, .capacity = capacity};
-    put(&topic, prefix.data, prefix.length);
+    put(&topic, prefix.text, prefix.length);
     put(&topic, blob_level, sizeof blob_level - 1u);
     put(&topic, name, sizeof name);
     put(&topic, "/", 1);
@@ -74,8 +74,8 @@ uint32_t tf_topic_blob(char *out, uint32_t capacity, tf_text_t prefix, const uin
 }
 
 static bool take(tf_text_t *rest, const char *text, uint32_t length) {
-    if (rest->length < length || memcmp(rest->data, text, length) != 0) return false;
-    rest->data += length;
+    if (rest->length < length || memcmp(rest->text, text, length) != 0) return false;
+    rest->text += length;
     rest->length -= length;
     return true;
 }
@@ -84,7 +84,7 @@ static bool take_name(tf_text_t *rest, uint8_t manifest[16]) {
     if (rest->length < TF_BLOB_NAME_CHARS) return false;
     uint32_t bits = 0, count = 0, at = 0;
     for (uint32_t i = 0; i < TF_BLOB_NAME_CHARS; i++) {
-        const char *found = memchr(alphabet, rest->data[i], sizeof alphabet - 1u);
+        const char *found = memchr(alphabet, rest->text[i], sizeof alphabet - 1u);
         if (found == NULL) return false;
         bits = (bits << 6 | (uint32_t)(found - alphabet)) & 0x3FFFu;
         count += 6u;
@@ -95,19 +95,19 @@ static bool take_name(tf_text_t *rest, uint8_t manifest[16]) {
     }
     /* Another spelling of the same 16 bytes is not the name. */
     if ((bits & 15u) != 0) return false;
-    rest->data += TF_BLOB_NAME_CHARS;
+    rest->text += TF_BLOB_NAME_CHARS;
     rest->length -= TF_BLOB_NAME_CHARS;
     return true;
 }
 
 static bool take_number(tf_text_t *rest, uint32_t max, uint16_t *number) {
     uint32_t digits = 0, value = 0;
-    while (digits < rest->length && digits < 6 && rest->data[digits] >= '0' && rest->data[digits] <= '9') {
-        value = value * 10u + (uint32_t)(rest->data[digits] - '0');
+    while (digits < rest->length && digits < 6 && rest->text[digits] >= '0' && rest->text[digits] <= '9') {
+        value = value * 10u + (uint32_t)(rest->text[digits] - '0');
         digits++;
     }
-    if (digits == 0 || value > max || (digits > 1 && rest->data[0] == '0')) return false;
-    rest->data += digits;
+    if (digits == 0 || value > max || (digits > 1 && rest->text[0] == '0')) return false;
+    rest->text += digits;
     rest->length -= digits;
     *number = (uint16_t)value;
     return true;
@@ -116,7 +116,7 @@ static bool take_number(tf_text_t *rest, uint32_t max, uint16_t *number) {
 bool tf_topic_blob_parse(tf_text_t topic, tf_text_t prefix, tf_blob_topic_t *out) {
     tf_text_t rest = topic;
     *out = (tf_blob_topic_t){0};
-    return take(&rest, prefix.data, prefix.length) && take(&rest, blob_level, sizeof blob_level - 1u) &&
+    return take(&rest, prefix.text, prefix.length) && take(&rest, blob_level, sizeof blob_level - 1u) &&
            take_name(&rest, out->manifest) && take(&rest, "/", 1) &&
            take_number(&rest, UINT16_MAX, &out->group) && take(&rest, "/", 1) &&
            take_number(&rest, TF_GROUP_CHUNKS - 1u, &out->index) && rest.length == 0;

@@ -7,17 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/text.h"
+
 /* Borrowed: points into the message it was read from. */
 typedef struct {
     const uint8_t *data; /* NULL: absent */
     uint32_t length;
 } tf_bytes_t;
-
-/* Borrowed UTF-8, not NUL-terminated. */
-typedef struct {
-    const char *data; /* NULL: absent */
-    uint32_t length;
-} tf_text_t;
 
 typedef enum {
     TF_WIRE_OK = 0,

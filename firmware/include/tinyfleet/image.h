@@ -23,7 +23,7 @@ typedef struct {
     tf_artifact_kind_t kind;
     tf_text_t device_type;
     uint32_t security_counter;   /* the stored one: a lower one is refused */
-    tf_core_variant_t core;      /* models: the highest variant this build runs */
+    uint8_t cores;               /* models: bit n set when this build runs CoreVariant n */
     uint16_t abi;                /* models */
     const tf_trust_t *trust;     /* NULL: trusts nobody */
     bool accept_unsigned;        /* bench boards only: their owner holds the SWD port */
@@ -42,7 +42,8 @@ typedef struct {
     uint16_t abi;
     tf_text_t device_type;
     bool is_signed;
-    const char *reason; /* why it was refused, for people; "" when it was not */
+    const char
+        *reason; /* a literal of at most 96 bytes: why it was refused, for people; "" when it was not */
 } tf_image_t;
 
 /* TF_RESULT_SUCCESS, or INTEGRITY, SIGNATURE, UNSUPPORTED_TYPE, DOWNGRADE in the order of SPEC section 7. */
