@@ -236,12 +236,12 @@ def window(a: Animal, activity: int, stream: Stream) -> Windows:
     slip = (stream.normal(0.0, 5.0), stream.normal(0.0, 2.0), stream.normal(0.0, 2.0))
     matrix = _rotation(a.roll_deg + slip[0], a.pitch_deg + slip[1], a.yaw_deg + slip[2])
     noise = a.noise_mg * stream.normals(SAMPLES * CHANNELS).reshape(SAMPLES, CHANNELS)
-    # Written out: a matrix product may sum in another order on another processor; the windows must not differ.
+    # Written out: a matrix product's order of sums may differ between processors, and windows must not.
     felt = gravity + motion
     turned = felt[:, 0:1] * matrix[:, 0] + felt[:, 1:2] * matrix[:, 1] + felt[:, 2:3] * matrix[:, 2]
     reading = turned * np.array(a.gain) + np.array(a.offset_mg) + noise
     steps = np.rint(np.clip(reading, -RANGE_MG, RANGE_MG - RESOLUTION_MG) / RESOLUTION_MG)
-    return (steps * RESOLUTION_MG).astype(np.int16)
+    return np.asarray(steps * RESOLUTION_MG, dtype=np.int16)
 
 
 def _transition(a: Animal, activity: int, stream: Stream, main: _Motion) -> _Motion:
@@ -260,10 +260,11 @@ def dataset(seed: int, animals: int, windows: int) -> Dataset:
     """`windows` windows of each activity for each of `animals` animals, in the order animal, turn, activity.
 
     Animal k depends on seed and k only, so a larger herd begins with the smaller one's animals. ValueError
-    when an argument is out of bounds."""
+    when an argument is out of bounds.
+    """
     if not (1 <= animals <= 255 and windows >= 1 and seed >= 0):
         raise ValueError(
-            f"want 1..255 animals, 1 or more windows, seed >= 0; got {animals}, {windows}, {seed}"
+            f"dataset: want seed >= 0, 1..255 animals, 1 or more windows; got {seed}, {animals}, {windows}"
         )
     rows: list[Windows] = []
     for k in range(animals):
@@ -285,9 +286,8 @@ def main() -> None:
     made = dataset(options.seed, options.animals, options.windows)
     for index, label in enumerate(LABELS):
         mine = made.windows[made.labels == index].astype(np.float64)
-        print(
-            f"{label}: mean {mine.mean(axis=(0, 1)).round(0)}, deviation {mine.std(axis=1).mean(axis=0).round(0)}"
-        )
+        mean, deviation = mine.mean(axis=(0, 1)).round(), mine.std(axis=1).mean(axis=0).round()
+        print(f"{label}: mean {mean}, deviation {deviation}")
 
 
 if __name__ == "__main__":

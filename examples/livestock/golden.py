@@ -49,7 +49,7 @@ def load_replay(path: Path = HERE / "replay.npz") -> Replay:
 
 def classes(outputs: Outputs) -> NDArray[np.int64]:
     """The class of each output row: the highest score, the first one where two are equal."""
-    return np.argmax(outputs, axis=1)
+    return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
 
 
 def accuracy(outputs: Outputs, labels: Labels) -> float:

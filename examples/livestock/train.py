@@ -23,9 +23,9 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
+import keras  # type: ignore[import-not-found,unused-ignore]  # only in the training environment
 import numpy as np
-import tensorflow as tf
+import tensorflow as tf  # type: ignore[import-untyped,import-not-found,unused-ignore]  # likewise
 from examples.livestock import generate
 from numpy.typing import NDArray
 
@@ -41,7 +41,8 @@ Features = NDArray[np.float32]
 
 def features(windows: generate.Windows) -> Features:
     """Windows int16 [N, 128, 3] in milli-g to float32 [N, 128, 1, 3] in g, clipped to +-CLIP_G."""
-    return np.clip(windows.astype(np.float32) / 1000.0, -CLIP_G, CLIP_G)[:, :, None, :]
+    in_g = windows.astype(np.float32) / np.float32(1000.0)
+    return np.asarray(np.clip(in_g, -CLIP_G, CLIP_G)[:, :, None, :], dtype=np.float32)
 
 
 def build_v1(keras_input: Any) -> Any:

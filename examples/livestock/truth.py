@@ -51,7 +51,8 @@ def quantise(raw: generate.Windows, scale: float, zero_point: int) -> NDArray[np
     """Raw milli-g to the input tensor's int8, same shape; `scale` is the input's, in g.
 
     The high multiplication rounds halves up, then the right shift rounds again, half away from zero
-    (kernels/internal/common.cc)."""
+    (kernels/internal/common.cc).
+    """
     multiplier, shift = multiplier_and_shift(G_PER_MG / scale)
     product = (raw.astype(np.int64) << max(shift, 0)) * multiplier
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
@@ -61,7 +62,7 @@ def quantise(raw: generate.Windows, scale: float, zero_point: int) -> NDArray[np
     mask = (1 << right) - 1
     threshold = (mask >> 1) + (high < 0)
     rounded = (high >> right) + ((high & mask) > threshold)
-    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(rounded + zero_point, -128, 127), dtype=np.int8)
 
 
 class Reference:
@@ -118,9 +119,8 @@ def main() -> None:
     held = load()
     different = [v for v in VERSIONS if not np.array_equal(held.outputs[v], made.outputs[v])]
     if different or not np.array_equal(held.windows, made.windows):
-        sys.exit(
-            f"golden.npz: {', '.join(different) or 'windows'} differ from the truth; if meant, run with --write"
-        )
+        what = ", ".join(different) or "windows"
+        sys.exit(f"golden.npz: {what} differ from the truth; if that is meant, run with --write")
     print(f"golden.npz: {len(held.labels)} windows, outputs as the reference interpreter gives them")
 
 
