@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from tinyfleet.wire import enums, image_format, limits
-from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MemoryMap
+from tinyfleet.wire.memory_map import ERASED_BYTE, MICROBIT, MPS2_AN386, MemoryMap
 from tinyfleet.wire.messages import MESSAGES, STRUCTS
 from tinyfleet.wire.table import Array, ByteString, Field, Text, shape_of, table_of
 
@@ -23,6 +23,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     enums.Encoding,
     enums.Result,
     enums.RecordKind,
+    enums.BoardState,
     enums.FrameType,
 )
 
@@ -44,6 +45,8 @@ _BOTTOM = """
 #endif
 """
 
+_MAP_TITLE = "Memory map of %s; offsets are relative to the flash's start"
+
 
 def snake(name: str) -> str:
     """UpdateState -> UPDATE_STATE."""
@@ -57,7 +60,11 @@ def c_header() -> str:
         *(line for cls in (*MESSAGES, *STRUCTS) for line in _keys(cls)),
         *(line for cls in ENUMS for line in _enum(cls)),
         *_section("MCUboot images", _images()),
-        *_section("Memory map of mps2-an386; offsets are relative to the flash's start", _memory(MPS2_AN386)),
+        *(
+            line
+            for board in (MPS2_AN386, MICROBIT)
+            for line in _section(_MAP_TITLE % board.board, _memory(board))
+        ),
     ]
     return "\n".join(parts) + _BOTTOM
 
@@ -76,7 +83,13 @@ def _limits() -> Iterator[str]:
         *("MESSAGE_MAX_BYTES", "NESTING_MAX", "DEVICE_ID_MAX", "DIGEST_BYTES"),
         *("BLOB_NAME_BYTES", "BLOB_NAME_CHARS", "CHUNK_BYTES", "GROUP_BYTES", "GROUP_CHUNKS", "GROUPS_MAX"),
         *("SECTOR_BYTES", "SECTOR_HASH_BYTES", "SECTORS_MAX", "MANIFEST_MAX_BYTES", "GROUP_ATTEMPTS"),
-        *("RECORD_HEADER_BYTES", "RECORD_CRC_BYTES", "REPLAY_DATA_OFFSET", "FRAME_BODY_MAX"),
+        *(
+            "RECORD_HEADER_BYTES",
+            "RECORD_CRC_BYTES",
+            "REPLAY_DATA_OFFSET",
+            "GOLDEN_DATA_OFFSET",
+            "FRAME_BODY_MAX",
+        ),
         *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS"),
     ):
         yield _define(name, getattr(limits, name))

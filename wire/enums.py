@@ -58,6 +58,16 @@ class EventKind(IntEnum):
     CRASH = 2
 
 
+class BoardState(IntEnum):
+    """What the agent knows of a board. UNKNOWN: not asked since the agent started."""
+
+    UNKNOWN = 0
+    READY = 1
+    BUSY = 2
+    FAILED = 3
+    ABSENT = 4
+
+
 class Encoding(IntEnum):
     """How transported bytes become the installed image. 1 (compressed) and 2 (delta) are reserved."""
 
@@ -97,6 +107,7 @@ class RecordKind(IntEnum):
     TRUST = 1
     CONFIG = 2
     REPLAY = 3
+    GOLDEN = 4
 
 
 class FrameType(IntEnum):

@@ -2,7 +2,7 @@
 
 0x00, COBS(type u8, seq u8, body, CRC-32 LE), 0x00
 
-Text holds no 0x00, so a delimiter ends text. Types 0x20..0x7E are never used: the second byte after a delimiter
+Text holds no 0x00, so a delimiter ends text. Types 0x20..0x7E are never used: the second byte after one
 tells a frame from text that follows a lost delimiter, so one lost byte costs at most one frame.
 """
 

@@ -62,3 +62,16 @@ MPS2_AN386: Final = MemoryMap(
         Region("staging", 0x800000, 8 * MIB),
     ),
 )
+
+MICROBIT: Final = MemoryMap(
+    board="microbit",
+    base=0,
+    size_bytes=256 * KIB,
+    sector_bytes=1024,
+    write_bytes=4,
+    regions=(
+        Region("app", 0x00000, 64 * KIB),
+        Region("model", 0x10000, 96 * KIB),
+        Region("golden", 0x28000, 96 * KIB),
+    ),
+)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from tinyfleet.wire.enums import (
     ArtifactKind,
+    BoardState,
     ConnState,
     CoreVariant,
     Encoding,
@@ -264,6 +265,60 @@ class Replay:
     windows: Annotated[U32, Key(5)]
 
 
+@message("golden", section="8", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Describes the windows of a golden set kept on a bench board, each the model's input as it stands."""
+
+    windows: Annotated[U32, Key(0)]
+    window_bytes: Annotated[U32, Key(1)]
+    digest: Annotated[Digest, Key(2)]
+
+
+@message("bench_run", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRun:
+    """What a golden set gave on a board. `labelled` windows have a known class, `correct` of them it named;
+    `compared` windows have expected output bytes, `different` of them gave others."""
+
+    model: Annotated[Digest, Key(0)]
+    version: Annotated[str, Size(0, 32), Key(1)]
+    windows: Annotated[U32, Key(2)]
+    labelled: Annotated[U32, Key(3)]
+    correct: Annotated[U32, Key(4)]
+    compared: Annotated[U32, Key(5)]
+    different: Annotated[U32, Key(6)]
+    latency_median_us: Annotated[U32, Key(7)]
+    latency_max_us: Annotated[U32, Key(8)]
+    timing: Annotated[Timing, Key(9)]
+    finished: Annotated[U64, Key(10)]
+    golden: Annotated[Digest | None, Key(11)] = None
+
+
+@message("board", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """A board on an agent's bench, and its last bench run."""
+
+    name: Annotated[str, Size(1, 32), Key(0)]
+    device_type: Annotated[str, Size(0, 32), Key(1)]
+    state: Annotated[BoardState, Key(2)]
+    emulated: Annotated[bool, Key(3)]
+    probe: Annotated[str | None, Size(0, 64), Key(4)] = None
+    detail: Annotated[str | None, Size(0, 96), Key(5)] = None
+    run: Annotated[BenchRun | None, Key(6)] = None
+
+
+@message("bench", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What an agent has. As its will: the same boards, with state LOST."""
+
+    seq: Annotated[U32, Key(0)]
+    state: Annotated[ConnState, Key(1)]
+    boards: Annotated[tuple[Board, ...], Size(0, 8), Key(2)]
+
+
 @message("hello", section="9", max_bytes=1024)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
@@ -282,11 +337,24 @@ class Hello:
 
 
 Message = (
-    Birth | Conn | Want | Status | Tele | Event | Journal | Manifest | Trust | NodeConfig | Replay | Hello
+    Birth
+    | Conn
+    | Want
+    | Status
+    | Tele
+    | Event
+    | Journal
+    | Manifest
+    | Trust
+    | NodeConfig
+    | Replay
+    | Golden
+    | Hello
+    | Bench
 )
 MESSAGES: tuple[type[Message], ...] = (
     *(Birth, Conn, Want, Status, Tele, Event, Journal, Manifest),
-    *(Trust, NodeConfig, Replay),
-    Hello,
+    *(Trust, NodeConfig, Replay, Golden),
+    *(Hello, Bench),
 )
-STRUCTS: tuple[type, ...] = (ImageInfo, SlotInfo, WantedArtifact, Trial, Transfer)
+STRUCTS: tuple[type, ...] = (ImageInfo, SlotInfo, WantedArtifact, Trial, Transfer, Board, BenchRun)

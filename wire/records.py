@@ -6,6 +6,7 @@ u32 magic "TFR1", u16 kind, u16 length, CBOR map, 0xFF up to a multiple of 4, u3
 from __future__ import annotations
 
 import binascii
+import hashlib
 import struct
 from typing import TypeVar
 
@@ -13,22 +14,24 @@ from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import RecordKind
 from tinyfleet.wire.errors import RecordError
 from tinyfleet.wire.limits import (
+    GOLDEN_DATA_OFFSET,
     MESSAGE_MAX_BYTES,
     RECORD_CRC_BYTES,
     RECORD_HEADER_BYTES,
     RECORD_MAGIC,
     REPLAY_DATA_OFFSET,
 )
-from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386
-from tinyfleet.wire.messages import NodeConfig, Replay, Trust
+from tinyfleet.wire.memory_map import ERASED_BYTE, MICROBIT, MPS2_AN386
+from tinyfleet.wire.messages import Golden, NodeConfig, Replay, Trust
 
-Record = Trust | NodeConfig | Replay
-_R = TypeVar("_R", Trust, NodeConfig, Replay)
+Record = Trust | NodeConfig | Replay | Golden
+_R = TypeVar("_R", Trust, NodeConfig, Replay, Golden)
 
 _KINDS: dict[type[Record], RecordKind] = {
     Trust: RecordKind.TRUST,
     NodeConfig: RecordKind.CONFIG,
     Replay: RecordKind.REPLAY,
+    Golden: RecordKind.GOLDEN,
 }
 _HEADER = struct.Struct("<IHH")
 _CRC = struct.Struct("<I")
@@ -138,3 +141,34 @@ def read_replay(region: bytes) -> tuple[Replay, bytes]:
             actual=f"{size} bytes",
         )
     return replay, region[REPLAY_DATA_OFFSET : REPLAY_DATA_OFFSET + size]
+
+
+def build_golden(
+    windows: bytes, window_bytes: int, region_bytes: int = MICROBIT["golden"].size_bytes
+) -> bytes:
+    """Content of a bench board's golden region: the record, erased bytes up to 256, then the windows.
+
+    RecordError when `windows` holds no whole windows or does not fit the region.
+    """
+    if window_bytes <= 0 or not windows or len(windows) % window_bytes:
+        raise RecordError(
+            "golden windows",
+            expected=f"a multiple of {window_bytes} bytes",
+            actual=f"{len(windows)} bytes",
+            hint="",
+        )
+    if GOLDEN_DATA_OFFSET + len(windows) > region_bytes:
+        raise RecordError(
+            "golden region",
+            expected=f"at most {(region_bytes - GOLDEN_DATA_OFFSET) // window_bytes} windows",
+            actual=len(windows) // window_bytes,
+            hint="stream the rest",
+        )
+    record = encode_record(
+        Golden(
+            windows=len(windows) // window_bytes,
+            window_bytes=window_bytes,
+            digest=hashlib.sha256(windows).digest(),
+        )
+    )
+    return record.ljust(GOLDEN_DATA_OFFSET, bytes([ERASED_BYTE])) + windows

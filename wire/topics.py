@@ -37,6 +37,7 @@ class TopicKind(StrEnum):
     SAMPLE = "sample"
     CMD = "cmd"
     RSP = "rsp"
+    BENCH = "bench"
     BLOB = "blob"
     JOURNAL = "journal"
 
@@ -50,10 +51,13 @@ class TopicKind(StrEnum):
         return self in _UP
 
 
-_RETAINED = {TopicKind.BIRTH, TopicKind.CONN, TopicKind.WANT, TopicKind.BLOB, TopicKind.JOURNAL}
+_RETAINED = {
+    *(TopicKind.BIRTH, TopicKind.CONN, TopicKind.WANT, TopicKind.BENCH),
+    *(TopicKind.BLOB, TopicKind.JOURNAL),
+}
 _UP = {
     *(TopicKind.BIRTH, TopicKind.CONN, TopicKind.STATUS, TopicKind.TELE, TopicKind.EVENT),
-    *(TopicKind.SAMPLE, TopicKind.RSP),
+    *(TopicKind.SAMPLE, TopicKind.RSP, TopicKind.BENCH),
 }
 _OF_DEVICE = frozenset(TopicKind) - {TopicKind.BLOB, TopicKind.JOURNAL}
 

@@ -11,6 +11,7 @@ from tinyfleet.wire.blobs import TRANSPORTED_MAX_BYTES, cut
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import (
     ArtifactKind,
+    BoardState,
     ConnState,
     CoreVariant,
     EventKind,
@@ -20,9 +21,13 @@ from tinyfleet.wire.enums import (
     UpdateState,
 )
 from tinyfleet.wire.messages import (
+    Bench,
+    BenchRun,
     Birth,
+    Board,
     Conn,
     Event,
+    Golden,
     Hello,
     ImageInfo,
     Journal,
@@ -177,6 +182,38 @@ HELLO = Hello(
     abi=1,
     core=CoreVariant.PORTABLE,
 )
+GOLDEN = Golden(windows=3, window_bytes=12, digest=digest("windows"))
+BENCH_RUN = BenchRun(
+    model=digest("model"),
+    version="1.2.3",
+    windows=500,
+    labelled=500,
+    correct=483,
+    compared=500,
+    different=0,
+    latency_median_us=13_400,
+    latency_max_us=13_401,
+    timing=Timing.INSTRUCTIONS,
+    finished=1_700_000_000,
+    golden=digest("windows"),
+)
+BENCH = Bench(
+    seq=4,
+    state=ConnState.ONLINE,
+    boards=(
+        Board(
+            name="microbit-1",
+            device_type="microbit",
+            state=BoardState.READY,
+            emulated=True,
+            probe="qemu-microbit-0001",
+            run=BENCH_RUN,
+        ),
+        Board(
+            name="spare", device_type="microbit", state=BoardState.ABSENT, emulated=False, detail="no probe"
+        ),
+    ),
+)
 
 ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("birth", BIRTH, "an emulated node with a model in slot B"),
@@ -228,6 +265,9 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("config", CONFIG, ""),
     ("replay", REPLAY, ""),
     ("hello", HELLO, "a board with a model"),
+    ("golden", GOLDEN, ""),
+    ("bench", BENCH, "one board that ran, one that is gone"),
+    ("bench_lost", Bench(seq=4, state=ConnState.LOST, boards=()), "as the will"),
 )
 
 
@@ -251,6 +291,7 @@ def topics() -> Iterator[tuple[str, Made]]:
         "topic_birth": "tf/1/node-1/birth",
         "topic_chunk": under.chunk(digest("manifest"), 12, 15),
         "topic_journal": under.journal,
+        "topic_bench": "tf/1/agent-1/bench",
     }
     bad = {
         "topic_prefix": "tf/2/node-1/birth",

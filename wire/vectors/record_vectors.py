@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from tinyfleet.wire.messages import Trust
-from tinyfleet.wire.records import build_replay, encode_record
+from tinyfleet.wire.records import build_golden, build_replay, encode_record
 from tinyfleet.wire.vectors.message_vectors import CONFIG, REPLAY, Made, digest
 
 TRUST = Trust(keys=(digest("key 1"), digest("key 2")))
@@ -22,12 +22,16 @@ REGION = build_replay(
 )
 
 
+GOLDEN_REGION = build_golden(bytes(range(100, 136)), 12)
+
+
 def accepted() -> Iterator[Made]:
     yield "record_trust", "record_trust", "OK", encode_record(TRUST), ""
     yield "record_config", "record_config", "OK", encode_record(CONFIG), ""
     erased = encode_record(CONFIG).ljust(4096, b"\xff")
     yield "record_config_erased", "record_config", "OK", erased, "followed by erased flash"
     yield "record_replay", "record_replay", "OK", REGION, "the region: record, gap, 2 windows of 4 x 3"
+    yield "record_golden", "record_golden", "OK", GOLDEN_REGION, "the region: record, gap, 3 windows of 12"
 
 
 def rejected() -> Iterator[Made]:

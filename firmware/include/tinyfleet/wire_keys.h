@@ -29,6 +29,7 @@
 #define TF_RECORD_HEADER_BYTES 8u
 #define TF_RECORD_CRC_BYTES 4u
 #define TF_REPLAY_DATA_OFFSET 4096u
+#define TF_GOLDEN_DATA_OFFSET 256u
 #define TF_FRAME_BODY_MAX 1024u
 #define TF_LATENCY_BUCKETS 15u
 #define TF_CONFIDENCE_BUCKETS 10u
@@ -217,6 +218,16 @@ enum {
 #define TF_REPLAY_UNIT_MAX 8u
 #define TF_REPLAY_REQUIRED 0x3fu
 
+/* golden (SPEC section 8) */
+enum {
+    TF_GOLDEN_WINDOWS = 0,
+    TF_GOLDEN_WINDOW_BYTES = 1,
+    TF_GOLDEN_DIGEST = 2,
+};
+#define TF_GOLDEN_DIGEST_MIN 32u
+#define TF_GOLDEN_DIGEST_MAX 32u
+#define TF_GOLDEN_REQUIRED 0x7u
+
 /* hello (SPEC section 9) */
 enum {
     TF_HELLO_APP = 0,
@@ -236,6 +247,15 @@ enum {
 #define TF_HELLO_MODEL_MAX 32u
 #define TF_HELLO_VERSION_MAX 32u
 #define TF_HELLO_REQUIRED 0x3f3u
+
+/* bench (SPEC section 3) */
+enum {
+    TF_BENCH_SEQ = 0,
+    TF_BENCH_STATE = 1,
+    TF_BENCH_BOARDS = 2,
+};
+#define TF_BENCH_BOARDS_MAX 8u
+#define TF_BENCH_REQUIRED 0x7u
 
 /* image_info (SPEC section 3) */
 enum {
@@ -294,6 +314,45 @@ enum {
     TF_TRANSFER_IP_TX_BYTES = 4,
 };
 #define TF_TRANSFER_REQUIRED 0x1fu
+
+/* board (SPEC section 3) */
+enum {
+    TF_BOARD_NAME = 0,
+    TF_BOARD_DEVICE_TYPE = 1,
+    TF_BOARD_STATE = 2,
+    TF_BOARD_EMULATED = 3,
+    TF_BOARD_PROBE = 4, /* optional */
+    TF_BOARD_DETAIL = 5, /* optional */
+    TF_BOARD_RUN = 6, /* optional */
+};
+#define TF_BOARD_NAME_MIN 1u
+#define TF_BOARD_NAME_MAX 32u
+#define TF_BOARD_DEVICE_TYPE_MAX 32u
+#define TF_BOARD_PROBE_MAX 64u
+#define TF_BOARD_DETAIL_MAX 96u
+#define TF_BOARD_REQUIRED 0xfu
+
+/* bench_run (SPEC section 3) */
+enum {
+    TF_BENCH_RUN_MODEL = 0,
+    TF_BENCH_RUN_VERSION = 1,
+    TF_BENCH_RUN_WINDOWS = 2,
+    TF_BENCH_RUN_LABELLED = 3,
+    TF_BENCH_RUN_CORRECT = 4,
+    TF_BENCH_RUN_COMPARED = 5,
+    TF_BENCH_RUN_DIFFERENT = 6,
+    TF_BENCH_RUN_LATENCY_MEDIAN_US = 7,
+    TF_BENCH_RUN_LATENCY_MAX_US = 8,
+    TF_BENCH_RUN_TIMING = 9,
+    TF_BENCH_RUN_FINISHED = 10,
+    TF_BENCH_RUN_GOLDEN = 11, /* optional */
+};
+#define TF_BENCH_RUN_MODEL_MIN 32u
+#define TF_BENCH_RUN_MODEL_MAX 32u
+#define TF_BENCH_RUN_VERSION_MAX 32u
+#define TF_BENCH_RUN_GOLDEN_MIN 32u
+#define TF_BENCH_RUN_GOLDEN_MAX 32u
+#define TF_BENCH_RUN_REQUIRED 0x7ffu
 
 /* UpdateState */
 typedef enum {
@@ -388,7 +447,17 @@ typedef enum {
     TF_RECORD_KIND_TRUST = 1,
     TF_RECORD_KIND_CONFIG = 2,
     TF_RECORD_KIND_REPLAY = 3,
+    TF_RECORD_KIND_GOLDEN = 4,
 } tf_record_kind_t;
+
+/* BoardState */
+typedef enum {
+    TF_BOARD_STATE_UNKNOWN = 0,
+    TF_BOARD_STATE_READY = 1,
+    TF_BOARD_STATE_BUSY = 2,
+    TF_BOARD_STATE_FAILED = 3,
+    TF_BOARD_STATE_ABSENT = 4,
+} tf_board_state_t;
 
 /* FrameType */
 typedef enum {
@@ -448,6 +517,19 @@ typedef enum {
 #define TF_MPS2_AN386_REPLAY_BYTES 0x100000u
 #define TF_MPS2_AN386_STAGING_OFFSET 0x800000u
 #define TF_MPS2_AN386_STAGING_BYTES 0x800000u
+
+/* Memory map of microbit; offsets are relative to the flash's start */
+#define TF_MICROBIT_FLASH_BASE 0x0u
+#define TF_MICROBIT_FLASH_BYTES 0x40000u
+#define TF_MICROBIT_SECTOR_BYTES 1024u
+#define TF_MICROBIT_WRITE_BYTES 4u
+#define TF_MICROBIT_ERASED 0xffu
+#define TF_MICROBIT_APP_OFFSET 0x0u
+#define TF_MICROBIT_APP_BYTES 0x10000u
+#define TF_MICROBIT_MODEL_OFFSET 0x10000u
+#define TF_MICROBIT_MODEL_BYTES 0x18000u
+#define TF_MICROBIT_GOLDEN_OFFSET 0x28000u
+#define TF_MICROBIT_GOLDEN_BYTES 0x18000u
 /* clang-format on */
 
 #endif
