@@ -155,18 +155,27 @@ bool mqtt_client_settle(tf_mqtt_t *client, tf_mqtt_request_t type, uint16_t id, 
     return true;
 }
 
+/* Whether one more of ours may wait. The server's Receive Maximum bounds PUBLISH alone (3.2.2.3.3). */
+static bool may_wait(const tf_mqtt_t *client, tf_mqtt_request_t type) {
+    uint32_t waits = 0, publishes = 0;
+    for (uint32_t i = 0; i < TF_MQTT_INFLIGHT; i++) {
+        waits += client->waits[i].id != 0;
+        publishes += client->waits[i].id != 0 && client->waits[i].type == TF_MQTT_PUBLISH;
+    }
+    return waits < TF_MQTT_INFLIGHT &&
+           (type != TF_MQTT_PUBLISH || publishes < client->server_receive_maximum);
+}
+
+bool tf_mqtt_ready(const tf_mqtt_t *client, uint32_t bytes) {
+    return client->state == TF_MQTT_ONLINE && may_wait(client, TF_MQTT_PUBLISH) &&
+           client->transport.room(client->transport.context) >= bytes;
+}
+
 /* A free entry with a fresh identifier, or NULL. It counts only once the packet is queued: see `keep_wait`.
  */
 static tf_mqtt_wait_t *new_wait(tf_mqtt_t *client, tf_mqtt_request_t type, uint32_t count, uint16_t *id) {
+    if (!may_wait(client, type)) return NULL;
     tf_mqtt_wait_t *wait = find_wait(client, 0);
-    if (wait == NULL) return NULL;
-    if (type == TF_MQTT_PUBLISH) {
-        uint32_t publishes = 0;
-        for (uint32_t i = 0; i < TF_MQTT_INFLIGHT; i++) {
-            publishes += client->waits[i].id != 0 && client->waits[i].type == TF_MQTT_PUBLISH;
-        }
-        if (publishes >= client->server_receive_maximum) return NULL;
-    }
     do {
         client->next_id++;
     } while (client->next_id == 0 || find_wait(client, client->next_id) != NULL);

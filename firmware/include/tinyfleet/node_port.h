@@ -23,7 +23,6 @@ typedef struct tf_node_port {
     const char *device_type;
     const char *hw_rev;
     uint8_t timing;       /* Timing of the wire */
-    uint8_t core;         /* CoreVariant */
     uint8_t power_source; /* PowerSource */
     bool emulated;
     uint64_t (*now_us)(void);

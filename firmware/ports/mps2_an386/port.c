@@ -6,7 +6,6 @@ const tf_node_port_t *tf_node_port(void) {
         .device_type = "mps2-an386",
         .hw_rev = "qemu",
         .timing = TF_TIMING_INSTRUCTIONS,
-        .core = TF_CORE_VARIANT_PORTABLE,
         .power_source = TF_POWER_SOURCE_MAINS,
         .emulated = true,
         .now_us = clock_us,

@@ -45,7 +45,10 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16 + 32
     [13] = fault_handler,
     [14] = fault_handler,
     [15] = fault_handler,
-    [16 ... 16 + 31] = fault_handler, /* an interrupt nobody asked for */
+    /* Interrupts; those nobody asked for are faults. */
+    [16 ... 15 + IRQ_TIMER0] = fault_handler,
     [16 + IRQ_TIMER0] = timer0_handler,
+    [17 + IRQ_TIMER0... 15 + IRQ_ETHERNET] = fault_handler,
     [16 + IRQ_ETHERNET] = ethernet_handler,
+    [17 + IRQ_ETHERNET... 16 + 31] = fault_handler,
 };

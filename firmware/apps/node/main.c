@@ -1,0 +1,107 @@
+/* Starts the node and turns its one loop. */
+#include <string.h>
+
+#include "entropy.h"
+#include "lwip/dhcp.h"
+#include "lwip/init.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+#include "netif/ethernet.h"
+#include "node.h"
+
+static node_t node;
+static struct netif netif;
+
+static void on_link(void *context, bool up) {
+    updates_link(context, up);
+    if (up) tf_console("mqtt: connected, subscribed");
+}
+
+static void on_want(void *context, const uint8_t *data, uint32_t size) {
+    updates_want(context, data, size);
+}
+
+static void on_chunk(void *context, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size) {
+    updates_chunk(context, topic, data, size);
+}
+
+static uint32_t now_ms(void) {
+    return sys_now();
+}
+
+/* For a node that cannot work: alive, quiet, and without an endless reset. */
+static void rest(const tf_node_port_t *port, const char *why) __attribute__((noreturn));
+
+static void rest(const tf_node_port_t *port, const char *why) {
+    tf_console("stopped: %s", why);
+    for (;;) {
+        port->watchdog_feed();
+        port->idle(UINT32_MAX);
+    }
+}
+
+static void start_network(const tf_node_port_t *port) {
+    lwip_init();
+    if (netif_add(&netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, NULL, port->net_init,
+                  ethernet_input) == NULL) {
+        rest(port, "the network interface does not answer");
+    }
+    netif_set_default(&netif);
+    netif_set_hostname(&netif, node.settings.device);
+    netif_set_up(&netif);
+    if (dhcp_start(&netif) != ERR_OK) rest(port, "DHCP has no memory");
+}
+
+static bool has_address(void) {
+    static bool told;
+    if (dhcp_supplied_address(&netif) == 0) return false;
+    if (!told) tf_console("net: address %s", ip4addr_ntoa(netif_ip4_addr(&netif)));
+    told = true;
+    return true;
+}
+
+static void start(const tf_node_port_t *port) {
+    node.port = port;
+    tf_console("tinyfleet node %s on %s", TINYFLEET_VERSION, port->device_type);
+    node.has_crash = port->take_crash(&node.crash);
+    if (node.has_crash) tf_console("last run ended by %.11s", node.crash.cause);
+    if (!settings_read(&node.settings, port->flash())) rest(port, "not provisioned");
+    node.period_s = node.settings.config.period_s;
+    sampler_init(&node.sampler, &node.settings, port->now_us);
+    if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
+    const tf_update_record_t *record = tf_update_record(&node.update);
+    tf_console("device %s, boot %lu, broker %s:%u", node.settings.device, (unsigned long)record->boot,
+               node.settings.host, node.settings.config.port);
+    entropy_start(node.settings.config.seed, record->boot);
+    const session_events_t events = {&node, on_link, on_want, on_chunk};
+    if (!session_init(&node.session, &node.settings, record->boot, &events, now_ms)) {
+        rest(port, "config record: topic prefix or device is too long");
+    }
+    start_network(port);
+}
+
+static uint32_t least(uint32_t left, uint32_t right) {
+    return left < right ? left : right;
+}
+
+int main(void) {
+    tf_node_port_start();
+    const tf_node_port_t *port = tf_node_port();
+    start(port);
+    for (;;) {
+        port->watchdog_feed();
+        port->net_poll(&netif);
+        sys_check_timeouts();
+        uint32_t wait_ms = session_poll(&node.session, has_address(), now_ms());
+        updates_poll(&node);
+        sampler_outcome_t outcome = sampler_poll(&node.sampler);
+        if (outcome.has_verdict) report_verdict(&node, outcome.verdict);
+        if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
+        report_poll(&node);
+        wait_ms = least(wait_ms, updates_wait_ms(&node));
+        wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));
+        wait_ms = least(wait_ms, report_wait_ms(&node));
+        wait_ms = least(wait_ms, sys_timeouts_sleeptime());
+        port->idle(wait_ms);
+    }
+}

@@ -1,0 +1,72 @@
+/* The node: its parts, and what they owe the manager. */
+#ifndef TINYFLEET_NODE_NODE_H
+#define TINYFLEET_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler.h"
+#include "session.h"
+#include "settings.h"
+#include "tinyfleet/node_port.h"
+#include "tinyfleet/update.h"
+
+/* What a birth tells; another one is due when it has changed. */
+typedef struct {
+    uint32_t generation;
+    uint8_t state;
+    uint8_t result;
+    uint8_t active;
+    uint8_t image[32];
+} birth_key_t;
+
+/* Byte counters when an update was offered; what it took is the difference, kept once it is verified. */
+typedef struct {
+    bool open;
+    tf_transfer_t base;
+    tf_transfer_t total;
+} transfer_t;
+
+typedef struct {
+    const tf_node_port_t *port;
+    settings_t settings;
+    session_t session;
+    sampler_t sampler;
+    tf_update_t update;
+    uint32_t period_s;
+    uint32_t birth_seq;
+    uint32_t event_seq;
+    bool birth_due;
+    birth_key_t birth_key;
+    uint64_t tele_due_ms;
+    transfer_t transfer;
+    bool has_action; /* taken from the update engine, not yet carried out */
+    tf_update_action_t action;
+    bool has_crash;
+    tf_crash_t crash;
+    bool has_class;
+    uint8_t last_class; /* of the last event */
+    uint64_t event_free_ms;
+} node_t;
+
+uint64_t node_uptime_ms(const node_t *node);
+
+/* report.c: each publishes what is due and can be sent now. */
+void report_poll(node_t *node);
+void report_verdict(node_t *node, tf_verdict_t verdict);
+/* The last counters of a model that is being replaced; lost when they cannot be sent now. */
+void report_last_tele(node_t *node);
+bool report_status(node_t *node, tf_status_t *status);
+/* Milliseconds until a report is due. */
+uint32_t report_wait_ms(const node_t *node);
+
+/* updates.c: joins the update engine with session and sampler. */
+bool updates_start(node_t *node);
+void updates_poll(node_t *node);
+uint32_t updates_wait_ms(const node_t *node);
+void updates_link(node_t *node, bool up);
+void updates_want(node_t *node, const uint8_t *data, uint32_t size);
+void updates_chunk(node_t *node, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size);
+void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);
+
+#endif

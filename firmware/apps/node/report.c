@@ -1,0 +1,200 @@
+/* What the node says of itself: birth, telemetry, events, statuses. */
+#include <stdio.h>
+#include <string.h>
+
+#include "layout.h"
+#include "node.h"
+#include "tinyfleet/runtime.h"
+
+#define REPORT_BYTES 1024u
+#define EVENT_HOLD_OFF_MS 10000u /* at most one event on a class change in this time */
+
+static uint8_t message[REPORT_BYTES];
+
+uint64_t node_uptime_ms(const node_t *node) {
+    return node->port->now_us() / 1000;
+}
+
+/* False: not now. A message that cannot be encoded is a fault of ours; waiting would not mend it. */
+static bool publish(node_t *node, const char *leaf, uint32_t size, bool retain) {
+    if (size == 0) {
+        tf_console("report: %s cannot be encoded", leaf);
+        return true;
+    }
+    return session_publish(&node->session, leaf, message, size, retain);
+}
+
+/* A model may have a longer name than a birth: cut between two characters. */
+static tf_text_t shortened(tf_text_t text, uint32_t most) {
+    if (text.length <= most) return text;
+    while (most > 0 && ((uint8_t)text.text[most] & 0xC0) == 0x80) most--;
+    text.length = most;
+    return text;
+}
+
+static void add_model(node_t *node, tf_birth_t *birth, char *version) {
+    const tf_image_t *active = tf_update_active(&node->update);
+    if (active == NULL) return;
+    birth->has_model = true;
+    birth->model.has_image = true;
+    memcpy(birth->model.image, active->image, sizeof birth->model.image);
+    birth->model.version = (tf_text_t){version, tf_image_version_text(&active->version, version)};
+    birth->model.security_counter = active->security_counter;
+    if (node->sampler.running)
+        birth->model.name = shortened(node->sampler.model.name, TF_IMAGE_INFO_NAME_MAX);
+    birth->model.has_slot = true;
+    birth->model.slot = tf_update_record(&node->update)->active;
+}
+
+static void add_slots(node_t *node, tf_birth_t *birth) {
+    static const uint32_t offsets[TF_UPDATE_SLOTS] = {LAYOUT_MODEL_A, LAYOUT_MODEL_B};
+    const tf_flash_t *flash = node->port->flash();
+    for (uint8_t i = 0; i < TF_UPDATE_SLOTS; i++) {
+        tf_slot_info_t *slot = &birth->slots[birth->slot_count++];
+        slot->kind = TF_ARTIFACT_KIND_MODEL;
+        slot->index = i;
+        slot->size_bytes = LAYOUT_MODEL_BYTES;
+        if (tf_update_record(&node->update)->slots[i] < TF_UPDATE_SLOT_CANDIDATE) continue;
+        tf_image_t image;
+        const uint8_t *bytes = flash->map(flash->context, offsets[i], LAYOUT_MODEL_BYTES);
+        slot->has_image = tf_image_read(bytes, LAYOUT_MODEL_BYTES, &image) == TF_RESULT_SUCCESS;
+        if (slot->has_image) memcpy(slot->image, image.image, sizeof slot->image);
+    }
+}
+
+static bool publish_birth(node_t *node) {
+    if (!session_ready(&node->session, REPORT_BYTES)) return false;
+    const tf_node_port_t *port = node->port;
+    const tf_update_record_t *record = tf_update_record(&node->update);
+    uint8_t ops[TF_BIRTH_OPS_MAX];
+    char version[TF_IMAGE_VERSION_MAX];
+    tf_runtime_ops(ops);
+    tf_birth_t birth = {
+        .boot = record->boot,
+        .seq = node->birth_seq,
+        .generation = record->generation,
+        .state = (tf_update_state_t)record->state,
+        .result = (tf_result_t)record->result,
+        .device_type = tf_text(port->device_type),
+        .hw_rev = tf_text(port->hw_rev),
+        .firmware = {.version = tf_text(TINYFLEET_VERSION)},
+        .abi = TF_RUNTIME_ABI,
+        .ops = {ops, sizeof ops},
+        .arena_bytes = SAMPLER_ARENA_BYTES,
+        .golden_bytes = LAYOUT_MODEL_BYTES, /* golden vectors stay in the model's slot */
+        .period_s = node->period_s,
+        .power = (tf_power_source_t)port->power_source,
+        .sensor = tf_text(node->settings.has_replay ? "replay" : "none"),
+        .timing = (tf_timing_t)port->timing,
+        .core = (tf_core_variant_t)tf_runtime_core(),
+        .uptime_ms = node_uptime_ms(node),
+        .emulated = port->emulated,
+    };
+    add_model(node, &birth, version);
+    add_slots(node, &birth);
+    if (!publish(node, "birth", tf_encode_birth(&birth, message, sizeof message), true)) return false;
+    node->birth_seq++;
+    return true;
+}
+
+static bool publish_tele(node_t *node) {
+    if (!session_ready(&node->session, REPORT_BYTES)) return false;
+    tf_tele_t tele;
+    tf_telemetry_snapshot(&node->sampler.telemetry, tf_update_record(&node->update)->boot,
+                          node_uptime_ms(node), &tele);
+    return publish(node, "tele", tf_encode_tele(&tele, message, sizeof message), false);
+}
+
+static bool publish_event(node_t *node, tf_event_t *event) {
+    if (!session_ready(&node->session, REPORT_BYTES)) return false;
+    event->boot = tf_update_record(&node->update)->boot;
+    event->seq = node->event_seq;
+    event->uptime_ms = node_uptime_ms(node);
+    if (!publish(node, "event", tf_encode_event(event, message, sizeof message), false)) return false;
+    node->event_seq++;
+    return true;
+}
+
+static bool publish_crash(node_t *node) {
+    const tf_crash_t *crash = &node->crash;
+    char text[TF_EVENT_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "%.11s pc=%08lx lr=%08lx cfsr=%08lx addr=%08lx after %lu ms",
+                   crash->cause, (unsigned long)crash->pc, (unsigned long)crash->lr,
+                   (unsigned long)crash->fault_status, (unsigned long)crash->fault_address,
+                   (unsigned long)(crash->uptime_us / 1000));
+    tf_event_t event = {.kind = TF_EVENT_KIND_CRASH, .text = tf_text(text)};
+    return publish_event(node, &event);
+}
+
+/* On a change of class, with a pause between two, so that a model that wavers cannot flood the broker. */
+void report_verdict(node_t *node, tf_verdict_t verdict) {
+    uint64_t now_ms = node_uptime_ms(node);
+    if (node->has_class && verdict.class_index == node->last_class) return;
+    if (now_ms < node->event_free_ms) return;
+    tf_event_t event = {
+        .kind = TF_EVENT_KIND_INFERENCE,
+        .has_class = true,
+        .class_index = verdict.class_index,
+        .has_score = true,
+        .score = verdict.score,
+        .has_model = true,
+    };
+    memcpy(event.model, node->sampler.telemetry.model, sizeof event.model);
+    if (!publish_event(node, &event)) return;
+    node->has_class = true;
+    node->last_class = verdict.class_index;
+    node->event_free_ms = now_ms + EVENT_HOLD_OFF_MS;
+}
+
+void report_last_tele(node_t *node) {
+    if (node->sampler.running && node->sampler.telemetry.inferences > 0) (void)publish_tele(node);
+    node->has_class = false;
+}
+
+bool report_status(node_t *node, tf_status_t *status) {
+    if (!session_ready(&node->session, REPORT_BYTES)) return false;
+    return publish(node, "status", tf_encode_status(status, message, sizeof message), false);
+}
+
+/* Steps on the way of an update are told by statuses; a birth tells where it stands still. */
+static bool is_settled(uint8_t state) {
+    return state == TF_UPDATE_STATE_IDLE || state == TF_UPDATE_STATE_CONFIRMED ||
+           state == TF_UPDATE_STATE_REVERTED || state == TF_UPDATE_STATE_FAILED;
+}
+
+static birth_key_t birth_key(const node_t *node) {
+    const tf_update_record_t *record = tf_update_record(&node->update);
+    birth_key_t key;
+    memset(&key, 0, sizeof key);
+    key.generation = record->generation;
+    key.state = record->state;
+    key.result = record->result;
+    key.active = record->active;
+    const tf_image_t *active = tf_update_active(&node->update);
+    if (active != NULL) memcpy(key.image, active->image, sizeof key.image);
+    return key;
+}
+
+static bool birth_wanted(const node_t *node, const birth_key_t *key) {
+    return node->birth_due || (is_settled(key->state) && memcmp(key, &node->birth_key, sizeof *key) != 0);
+}
+
+void report_poll(node_t *node) {
+    if (!node->session.up) return;
+    birth_key_t key = birth_key(node);
+    if (birth_wanted(node, &key) && publish_birth(node)) {
+        node->birth_due = false;
+        node->birth_key = key;
+    }
+    if (node->has_crash && publish_crash(node)) node->has_crash = false;
+    uint64_t now_ms = node_uptime_ms(node);
+    if (node->sampler.running && now_ms >= node->tele_due_ms && publish_tele(node)) {
+        node->tele_due_ms = now_ms + (uint64_t)node->period_s * 1000;
+    }
+}
+
+uint32_t report_wait_ms(const node_t *node) {
+    if (!node->session.up || !node->sampler.running) return UINT32_MAX;
+    uint64_t now_ms = node_uptime_ms(node);
+    return node->tele_due_ms <= now_ms ? 0 : (uint32_t)(node->tele_due_ms - now_ms);
+}

@@ -1,0 +1,210 @@
+#include "sampler.h"
+
+#include <string.h>
+
+#include "tinyfleet/node_port.h"
+
+/* One for all: a plan keeps nothing in it between two inferences. */
+static uint8_t arena[SAMPLER_ARENA_BYTES] __attribute__((aligned(16)));
+
+/* Without a configured interval, as the sensor would deliver: one window after the other. */
+static uint32_t period_us(const settings_t *settings) {
+    if (settings->config.has_window_ms) return settings->config.window_ms * 1000u;
+    uint64_t us = (uint64_t)settings->replay.samples * 1000000000u / settings->replay.rate_mhz;
+    return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+void sampler_init(sampler_t *sampler, const settings_t *settings, uint64_t (*now_us)(void)) {
+    memset(sampler, 0, sizeof *sampler);
+    sampler->settings = settings;
+    sampler->now_us = now_us;
+    if (settings->has_replay) sampler->period_us = period_us(settings);
+}
+
+static tf_result_t load_result(tf_model_status_t status) {
+    switch (status) {
+        case TF_MODEL_OK:
+            return TF_RESULT_SUCCESS;
+        case TF_MODEL_ABI:
+        case TF_MODEL_CORE:
+            return TF_RESULT_UNSUPPORTED_TYPE;
+        case TF_MODEL_OP:
+            return TF_RESULT_OP_MISSING;
+        case TF_MODEL_ARENA:
+            return TF_RESULT_ARENA_TOO_SMALL;
+        default:
+            return TF_RESULT_UPDATE_FAILED;
+    }
+}
+
+static bool same_text(tf_text_t left, tf_text_t right) {
+    return left.length == right.length && memcmp(left.text, right.text, left.length) == 0;
+}
+
+/* Another sensor, unit, rate or window gives numbers that mean nothing to the model. */
+static bool fits_sensor(const settings_t *settings, const tf_model_t *model) {
+    const tf_replay_t *replay = &settings->replay;
+    if (!settings->has_replay) return true;
+    bool fits = model->input.raw_multiplier != 0 && model->input.rate_mhz == replay->rate_mhz &&
+                model->input.samples == replay->samples && model->input.channels == replay->channels &&
+                model->input.bytes == (uint32_t)replay->samples * replay->channels &&
+                same_text(model->sensor, replay->sensor) && same_text(model->unit, replay->unit);
+    if (!fits) {
+        tf_console(
+            "model: wants %.*s in %.*s, %u x %u at %lu mHz; the sensor is %.*s in %.*s, %u x %u at %lu",
+            (int)model->sensor.length, model->sensor.text, (int)model->unit.length, model->unit.text,
+            model->input.samples, model->input.channels, (unsigned long)model->input.rate_mhz,
+            (int)replay->sensor.length, replay->sensor.text, (int)replay->unit.length, replay->unit.text,
+            replay->samples, replay->channels, (unsigned long)replay->rate_mhz);
+    }
+    return fits;
+}
+
+static tf_result_t load(const sampler_t *sampler, tf_model_t *model, const tf_image_t *image) {
+    tf_model_status_t status = tf_model_load(model, image->payload, image->payload_bytes);
+    if (status != TF_MODEL_OK) {
+        tf_console("model: refused (%d) at %lu", status, (unsigned long)model->where);
+        return load_result(status);
+    }
+    if (model->arena_bytes > sizeof arena) return TF_RESULT_ARENA_TOO_SMALL;
+    return fits_sensor(sampler->settings, model) ? TF_RESULT_SUCCESS : TF_RESULT_INPUT_MISMATCH;
+}
+
+tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image) {
+    sampler->trying = false;
+    sampler->running = false;
+    if (image == NULL) return TF_RESULT_SUCCESS;
+    tf_result_t result = load(sampler, &sampler->model, image);
+    if (result != TF_RESULT_SUCCESS) return result;
+    tf_telemetry_begin(&sampler->telemetry, image->image, sampler->model.output_bytes);
+    sampler->running = true;
+    sampler->due_us = sampler->now_us();
+    return TF_RESULT_SUCCESS;
+}
+
+tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_trial_t *limits) {
+    sampler->trying = false;
+    sampler_trial_t *trial = &sampler->trial;
+    memset(trial, 0, sizeof *trial);
+    tf_result_t result = load(sampler, &trial->model, image);
+    if (result != TF_RESULT_SUCCESS) return result;
+    trial->limits = *limits;
+    sampler->trying = true;
+    if (!sampler->running) sampler->due_us = sampler->now_us();
+    return TF_RESULT_SUCCESS;
+}
+
+static void end_trial(sampler_t *sampler, sampler_outcome_t *outcome, tf_result_t result,
+                      const char *detail) {
+    sampler->trying = false;
+    outcome->trial_ended = true;
+    outcome->result = result;
+    outcome->detail = detail;
+}
+
+static void try_vector(sampler_t *sampler, sampler_outcome_t *outcome) {
+    sampler_trial_t *trial = &sampler->trial;
+    const tf_model_t *model = &trial->model;
+    const int8_t *input, *output;
+    if (!tf_model_vector(model, trial->vector, &input, &output)) {
+        end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "a golden vector cannot be read");
+        return;
+    }
+    memcpy(tf_model_input(model, arena), input, model->input.bytes);
+    if (tf_model_run(model, arena, sizeof arena) != TF_MODEL_OK) {
+        end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "the model stopped on a golden vector");
+    } else if (memcmp(tf_model_output(model, arena), output, model->output_bytes) != 0) {
+        tf_console("trial: golden vector %lu differs", (unsigned long)trial->vector);
+        end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "a golden vector's output differs");
+    } else {
+        trial->vector++;
+    }
+}
+
+/* One inference on the current window. False: the model stopped. */
+static bool infer(const sampler_t *sampler, const tf_model_t *model, uint32_t *latency_us) {
+    const int16_t *raw = sampler->settings->windows + (size_t)sampler->window * model->input.bytes;
+    tf_model_quantize(model, raw, tf_model_input(model, arena));
+    uint64_t start_us = sampler->now_us();
+    bool done = tf_model_run(model, arena, sizeof arena) == TF_MODEL_OK;
+    *latency_us = (uint32_t)(sampler->now_us() - start_us);
+    return done;
+}
+
+static void try_window(sampler_t *sampler, sampler_outcome_t *outcome) {
+    sampler_trial_t *trial = &sampler->trial;
+    uint32_t latency_us;
+    if (!infer(sampler, &trial->model, &latency_us)) {
+        end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "the model stopped on a live window");
+        return;
+    }
+    trial->live++;
+    if (latency_us > trial->slowest_us) trial->slowest_us = latency_us;
+    if (trial->limits.has_latency_us && latency_us > trial->limits.latency_us) {
+        tf_console("trial: %lu us, limit %lu us", (unsigned long)latency_us,
+                   (unsigned long)trial->limits.latency_us);
+        end_trial(sampler, outcome, TF_RESULT_LATENCY_LIMIT, "a live inference took longer than the limit");
+    }
+}
+
+static void run_window(sampler_t *sampler, sampler_outcome_t *outcome) {
+    uint32_t latency_us;
+    if (!infer(sampler, &sampler->model, &latency_us)) {
+        tf_telemetry_drop(&sampler->telemetry, 1);
+        return;
+    }
+    const int8_t *output = tf_model_output(&sampler->model, arena);
+    outcome->has_verdict = true;
+    outcome->verdict = tf_telemetry_verdict(output, sampler->telemetry.class_count);
+    outcome->verdict.score = tf_model_score(&sampler->model, output[outcome->verdict.class_index]);
+    tf_telemetry_add(&sampler->telemetry, outcome->verdict, latency_us);
+}
+
+/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. */
+static void advance(sampler_t *sampler) {
+    uint64_t late_us = sampler->now_us() - sampler->due_us;
+    uint32_t missed = (uint32_t)(late_us / sampler->period_us);
+    if (sampler->running) tf_telemetry_drop(&sampler->telemetry, missed);
+    sampler->due_us += (uint64_t)(missed + 1) * sampler->period_us;
+    sampler->window = (sampler->window + missed + 1) % sampler->settings->replay.windows;
+}
+
+static bool vectors_left(const sampler_t *sampler) {
+    return sampler->trying && sampler->trial.vector < sampler->trial.model.vector_count;
+}
+
+static bool trial_ready_to_end(const sampler_t *sampler) {
+    return sampler->trying && !vectors_left(sampler) &&
+           (sampler->trial.live >= sampler->trial.limits.inferences || !sampler->settings->has_replay);
+}
+
+static bool windows_wanted(const sampler_t *sampler) {
+    return sampler->settings->has_replay && (sampler->running || sampler->trying);
+}
+
+sampler_outcome_t sampler_poll(sampler_t *sampler) {
+    sampler_outcome_t outcome = {0};
+    if (windows_wanted(sampler) && sampler->now_us() >= sampler->due_us) {
+        if (sampler->running) run_window(sampler, &outcome);
+        if (sampler->trying && !vectors_left(sampler)) try_window(sampler, &outcome);
+        advance(sampler);
+    } else if (vectors_left(sampler)) {
+        try_vector(sampler, &outcome);
+    }
+    if (!trial_ready_to_end(sampler)) return outcome;
+    if (sampler->trial.live < sampler->trial.limits.inferences) {
+        end_trial(sampler, &outcome, TF_RESULT_UPDATE_FAILED, "no sensor to try the model on");
+        return outcome;
+    }
+    tf_console("trial: %lu golden vectors, %lu windows, slowest %lu us", (unsigned long)sampler->trial.vector,
+               (unsigned long)sampler->trial.live, (unsigned long)sampler->trial.slowest_us);
+    end_trial(sampler, &outcome, TF_RESULT_SUCCESS, NULL);
+    return outcome;
+}
+
+uint32_t sampler_wait_ms(const sampler_t *sampler) {
+    if (vectors_left(sampler) || trial_ready_to_end(sampler)) return 0;
+    if (!windows_wanted(sampler)) return UINT32_MAX;
+    uint64_t now_us = sampler->now_us();
+    return sampler->due_us <= now_us ? 0 : (uint32_t)((sampler->due_us - now_us + 999) / 1000);
+}

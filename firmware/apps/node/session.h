@@ -1,0 +1,63 @@
+/* The node's connection to its broker: opens it, again and again with growing pauses; says who is there
+ * (conn); takes `want` and chunks in; publishes what the others hand over. */
+#ifndef TINYFLEET_NODE_SESSION_H
+#define TINYFLEET_NODE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "settings.h"
+#include "tinyfleet/mqtt.h"
+#include "tinyfleet/mqtt_lwip.h"
+#include "tinyfleet/wire.h"
+
+typedef struct {
+    void *context;
+    /* The broker has acknowledged the subscription to `want`; or the connection has ended after that. */
+    void (*on_link)(void *context, bool up);
+    void (*on_want)(void *context, const uint8_t *data, uint32_t size);
+    void (*on_chunk)(void *context, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size);
+} session_events_t;
+
+typedef enum { MESSAGE_OTHER, MESSAGE_WANT, MESSAGE_CHUNK } message_kind_t;
+
+typedef struct {
+    const settings_t *settings;
+    session_events_t events;
+    tf_mqtt_t client;
+    tf_mqtt_lwip_t link;
+    uint32_t boot;
+    uint32_t conn;
+    uint32_t failures; /* in a row */
+    uint32_t retry_ms; /* the next attempt, when idle */
+    bool up;
+    uint16_t want_id; /* of the subscription, until it is acknowledged */
+    char want_topic[TF_TOPIC_MAX];
+    char conn_topic[TF_TOPIC_MAX];
+    uint8_t will[32];
+    message_kind_t kind; /* of the message being received */
+    tf_blob_topic_t chunk;
+    uint32_t fill;
+    bool too_large;
+    uint8_t message[TF_MESSAGE_MAX_BYTES];
+} session_t;
+
+bool session_init(session_t *session, const settings_t *settings, uint32_t boot,
+                  const session_events_t *events, uint32_t (*now_ms)(void));
+
+/* Connects when it is time (`network`: there is an address), keeps alive, times out. Milliseconds until it
+ * must be called again. */
+uint32_t session_poll(session_t *session, bool network, uint32_t now_ms);
+
+/* True when a message of `bytes` can be published now. */
+bool session_ready(const session_t *session, uint32_t bytes);
+
+/* {prefix}/{device}/{leaf}, QoS 1. False: not now, try again. */
+bool session_publish(session_t *session, const char *leaf, const uint8_t *payload, uint32_t size,
+                     bool retain);
+
+/* Chunks of one group of a blob. False: not now, try again. */
+bool session_subscribe(session_t *session, const uint8_t manifest[16], uint16_t group);
+bool session_unsubscribe(session_t *session, const uint8_t manifest[16], uint16_t group);
+
+#endif
