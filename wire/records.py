@@ -172,3 +172,20 @@ def build_golden(
         )
     )
     return record.ljust(GOLDEN_DATA_OFFSET, bytes([ERASED_BYTE])) + windows
+
+
+def read_golden(region: bytes) -> tuple[Golden, bytes]:
+    """The record of a golden region and its windows. RecordError when cut short, or not those described."""
+    golden = decode_record(Golden, region)
+    size = golden.windows * golden.window_bytes
+    if size == 0 or GOLDEN_DATA_OFFSET + size > len(region):
+        raise RecordError(
+            "golden windows",
+            expected=f"1 to {len(region) - GOLDEN_DATA_OFFSET} bytes",
+            actual=f"{size} bytes",
+        )
+    windows = region[GOLDEN_DATA_OFFSET : GOLDEN_DATA_OFFSET + size]
+    digest = hashlib.sha256(windows).digest()
+    if digest != golden.digest:
+        raise RecordError("golden windows", expected=golden.digest.hex(), actual=digest.hex())
+    return golden, windows
