@@ -7,6 +7,7 @@ vector, a version and a line in SPEC.md instead. Without --images the images sta
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -29,6 +30,14 @@ def stable() -> dict[Path, bytes]:
     for place, (stem, _, _, data, _) in _others():
         files[Path(place, f"{stem}.bin")] = data
     return files
+
+
+def sums() -> str:
+    """SHA-256 of every vector, as `sha256sum` writes and checks it: signed images cannot be built again."""
+    files = sorted(path for place in ("accept", "reject") for path in (HERE / place).iterdir())
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(HERE)}\n" for path in files
+    )
 
 
 def stable_rows() -> list[Vector]:
@@ -68,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = sorted([*stable_rows(), *images], key=lambda row: (row.set, row.kind, row.file))
     text = "\n".join(["# " + "\t".join(HEADER), *(row.row for row in rows)]) + "\n"
     (HERE / "index.tsv").write_text(text, encoding="utf-8")
+    (HERE / "SHA256SUMS").write_text(sums(), encoding="utf-8")
     print(f"{len(rows)} vectors")
     return 0
 
