@@ -21,7 +21,6 @@
 #define TIMER0 0x40000000u
 #define TIMER_CTRL 0x00u
 #define TIMER_VALUE 0x04u
-#define TIMER_RELOAD 0x08u
 #define TIMER_INTCLEAR 0x0Cu
 
 #define WATCHDOG 0x40008000u

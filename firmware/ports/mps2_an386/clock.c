@@ -12,8 +12,9 @@ static uint64_t total_us;
 
 void clock_start(void) {
     REG32(FPGAIO + FPGAIO_PRESCALE) = PRESCALE_1MHZ;
-    last_us = REG32(FPGAIO + FPGAIO_COUNTER);
-    REG32(NVIC_ISER) = 1u << IRQ_TIMER0 | 1u << IRQ_ETHERNET;
+    REG32(FPGAIO + FPGAIO_COUNTER) = 0;
+    last_us = 0;
+    REG32(NVIC_ISER) = 1u << IRQ_TIMER0;
 }
 
 uint64_t clock_us(void) {
@@ -41,8 +42,7 @@ void idle(uint32_t ms) {
     if (ms == 0) return;
     if (ms > WATCHDOG_MS / 2) ms = WATCHDOG_MS / 2;
     REG32(TIMER0 + TIMER_CTRL) = 0;
-    REG32(TIMER0 + TIMER_VALUE) = ms * TIMER_TICKS_MS;
-    REG32(TIMER0 + TIMER_RELOAD) = 0;
+    REG32(TIMER0 + TIMER_VALUE) = ms * TIMER_TICKS_MS; /* RELOAD stays 0: one shot */
     REG32(TIMER0 + TIMER_INTCLEAR) = 1;
     REG32(TIMER0 + TIMER_CTRL) = TIMER_ENABLE_IRQ;
     __asm volatile("cpsid i" ::: "memory");

@@ -170,5 +170,7 @@ int8_t ethernet_init(struct netif *netif) {
     set(TX_CFG, TX_CFG_ON);
     if (!mac_write(MAC_CR, MAC_CR_FULL_DUPLEX | MAC_CR_TX_RX)) return ERR_IF;
     ethernet_unmask();
+    /* Not before IRQ_CFG is set: until then the line is active low, that is, always active. */
+    REG32(NVIC_ISER) = 1u << IRQ_ETHERNET;
     return ERR_OK;
 }
