@@ -8,7 +8,6 @@ there is no journal.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinyfleet.fleet.core.errors import FleetError
@@ -78,14 +77,13 @@ class BrokerCache:
             last = min(unready) - 1 if unready else max(row.seq for row in rows)
             return Pass(tuple(work), encode(Journal(seq=last, manager=tx.identity.manager())))
 
-    def messages(self, work: Work) -> Iterator[tuple[str, bytes]]:
-        """Topic and payload of each retained message of one row."""
+    def messages(self, work: Work) -> list[tuple[str, bytes]]:
+        """Topic and payload of each retained message of one row; a blob has at most 2 MiB."""
         row = work.row
         if row.kind is RetainedKind.WANT:
-            yield self._topics.device(row.key, TopicKind.WANT), row.payload
-            return
-        for topic, data in chunk_topics(cut(work.blob), self._topics):
-            yield topic, data if row.live else b""
+            return [(self._topics.device(row.key, TopicKind.WANT), row.payload)]
+        chunks = chunk_topics(cut(work.blob), self._topics)
+        return [(topic, data if row.live else b"") for topic, data in chunks]
 
     def done(self, work: Work) -> None:
         with self._store.write() as tx:

@@ -16,11 +16,12 @@ from tinyfleet.fleet.core.device import Device, fold_birth
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.core.liveness import fold_conn, fold_heard
 from tinyfleet.fleet.core.release import Artifact
+from tinyfleet.fleet.services.benches import take_bench
 from tinyfleet.fleet.services.ports import Clock, ModelKey, Store, Stored, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.wire.codec import decode
 from tinyfleet.wire.errors import WireError
-from tinyfleet.wire.messages import Birth, Conn, Event, Status, Tele
+from tinyfleet.wire.messages import Bench, Birth, Conn, Event, Status, Tele
 from tinyfleet.wire.topics import TopicKind, Topics
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,14 @@ class Ingest:
         topic = self._topics.parse(incoming.topic)
         if topic.device is None:
             raise Rejected("not a device's topic")
+        if topic.kind is TopicKind.BENCH:
+            agent = tx.agents.get(topic.device)
+            if agent is None:
+                raise Rejected(f"agent {topic.device} is not registered")
+            if incoming.payload:
+                bench = decode(Bench, incoming.payload)
+                counts.duplicate += not take_bench(tx, agent, bench, now_s)
+            return
         device = tx.devices.get(topic.device)
         if device is None:
             raise Rejected(f"device {topic.device} is not registered; provision it")

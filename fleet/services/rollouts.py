@@ -103,6 +103,19 @@ class Rollouts:
         self._wake()
         return summary
 
+    def all(self, limit: int) -> list[tuple[Summary, Release]]:
+        """Newest first, each with the release it rolls out."""
+        with self._store.read() as tx:
+            return [(summary, _release_of(tx, summary)) for summary in tx.rollouts.all(limit)]
+
+    def get(self, rollout: int) -> tuple[Summary, Release, list[Deployment]]:
+        """Raises NotFound."""
+        with self._store.read() as tx:
+            summary = tx.rollouts.get(rollout)
+            if summary is None:
+                raise NotFound(f"no rollout {rollout}; see `tinyfleet rollout list`")
+            return summary, _release_of(tx, summary), tx.deployments.of(rollout)
+
     def take_status(self, tx: Tx, device: Device, status: Status, now_s: float) -> None:
         current = tx.deployments.current(device.id)
         if current is not None:
@@ -273,6 +286,13 @@ class Rollouts:
                 RetainedKind.BLOB, row.key, live=False, payload=b"", names="", size_bytes=row.size_bytes
             )
             self._resent_s.pop(bytes.fromhex(row.key), None)
+
+
+def _release_of(tx: Tx, summary: Summary) -> Release:
+    release = tx.releases.get(summary.release)
+    if release is None:
+        raise RuntimeError(f"rollout {summary.id} names release {summary.release}, which is not there")
+    return release
 
 
 def _types(release: Release) -> str:

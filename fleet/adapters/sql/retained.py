@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from tinyfleet.fleet.adapters.sql.codecs import upsert
 from tinyfleet.fleet.adapters.sql.schema import meta, retained
@@ -82,6 +82,10 @@ class RetainedTable:
             select(retained).where(retained.c.done.is_(False)).order_by(retained.c.seq)
         )
         return [_retained(row) for row in rows]
+
+    def pending_count(self) -> int:
+        query = select(func.count()).select_from(retained).where(retained.c.done.is_(False))
+        return int(self._connection.execute(query).scalar_one())
 
     def done(self, rows: Iterable[Retained]) -> None:
         """Marks as published, unless changed since: then the row stays pending under its newer number."""

@@ -51,6 +51,17 @@ devices = Table(
     Column("outlived", Boolean, nullable=False),
 )
 
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("site", String, nullable=False),
+    Column("credential", Integer, nullable=False),
+    Column("password", String, nullable=False, default=""),
+    Column("bench", LargeBinary),
+    Column("heard_s", Float),
+)
+
 releases = Table(
     "releases",
     metadata,

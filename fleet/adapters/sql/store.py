@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tinyfleet.fleet.adapters.sql import schema
+from tinyfleet.fleet.adapters.sql.agents import AgentTable
 from tinyfleet.fleet.adapters.sql.deployments import DeploymentTable
 from tinyfleet.fleet.adapters.sql.devices import DeviceTable
 from tinyfleet.fleet.adapters.sql.releases import ReleaseTable
@@ -35,6 +36,7 @@ class SqlTx:
 
     def __init__(self, connection: Connection, quarantine_rows: int) -> None:
         self.devices = DeviceTable(connection)
+        self.agents = AgentTable(connection)
         self.releases = ReleaseTable(connection)
         self.rollouts = RolloutTable(connection)
         self.deployments = DeploymentTable(connection)

@@ -1,0 +1,3 @@
+"""The broker: mosquitto's own configuration, the reader of what devices say, the publisher of what they
+should do.
+"""

@@ -1,0 +1,43 @@
+"""The Prometheus server that `tinyfleet up` starts: its configuration, written into the state folder at
+every start.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+JOB = "tinyfleet"
+
+
+def configuration(metrics_address: str, scrape_interval_s: float) -> str:
+    """A scrape configuration. JSON is YAML, so nothing else is needed to write it."""
+    interval = f"{round(scrape_interval_s * 1000)}ms"
+    return (
+        json.dumps(
+            {
+                "global": {"scrape_interval": interval, "scrape_timeout": interval},
+                "scrape_configs": [
+                    {"job_name": JOB, "static_configs": [{"targets": [metrics_address]}]},
+                ],
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+
+
+def command(folder: Path, host: str, port: int) -> tuple[str, ...]:
+    return (
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={host}:{port}",
+        "--storage.tsdb.retention.time=15d",
+        "--log.level=warn",
+    )
+
+
+def write_configuration(folder: Path, metrics_address: str, scrape_interval_s: float) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "prometheus.yml").write_text(configuration(metrics_address, scrape_interval_s))

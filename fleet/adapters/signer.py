@@ -1,0 +1,119 @@
+"""Signs images with imgtool, as its command line, so that a hang or a crash stays outside the manager.
+
+The private key never leaves the state folder and is never logged. Flags are those of SPEC section 7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Final
+
+from tinyfleet.fleet.core.errors import BadInput, Unavailable
+from tinyfleet.fleet.services.ports import SigningRequest
+
+TIMEOUT_S: Final = 30.0
+SLOT_BYTES: Final = 0x200000
+
+
+class ImgtoolSigner:
+    """`services.ports.Signer`. The key is made when it is first needed."""
+
+    def __init__(self, key: Path) -> None:
+        self._key = key
+        self._lock = threading.Lock()
+        self._hash: bytes | None = None
+
+    def key_hash(self) -> bytes:
+        with self._lock:
+            if self._hash is None:
+                self._hash = hashlib.sha256(public_der(ensure_key(self._key))).digest()
+            return self._hash
+
+    def sign(self, request: SigningRequest) -> bytes:
+        self.key_hash()
+        with tempfile.TemporaryDirectory(prefix="tinyfleet-sign-") as folder:
+            source, result = Path(folder) / "payload.bin", Path(folder) / "image.bin"
+            source.write_bytes(request.payload)
+            command = [
+                *(sys.executable, "-m", "imgtool.main", "sign"),
+                *("--key", str(self._key), "--public-key-format", "full"),
+                *("--header-size", "0x40", "--pad-header", "--align", "4"),
+                *("--slot-size", hex(SLOT_BYTES), "--non-bootable"),
+                *("--version", request.version, "--security-counter", str(request.security_counter)),
+                *("--custom-tlv", "0xa0", "0x" + request.device_type.encode().hex()),
+                *("--custom-tlv", "0xa1", f"0x{int(request.kind):02x}"),
+                *("--custom-tlv", "0xa2", f"0x{request.core:02x}"),
+                *("--custom-tlv", "0xa3", "0x" + request.abi.to_bytes(2, "little").hex()),
+                *(str(source), str(result)),
+            ]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+            except subprocess.TimeoutExpired as error:
+                raise Unavailable(f"imgtool did not answer in {TIMEOUT_S:g} s; try again") from error
+            if done.returncode != 0:
+                raise BadInput(
+                    f"imgtool refused to sign version {request.version}: {_last_line(done.stderr)}"
+                )
+            return result.read_bytes()
+
+
+def ensure_key(path: Path) -> Path:
+    """The ECDSA P-256 key at `path`, made now if there is none; readable by its owner only."""
+    if path.exists():
+        return path
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return path
+
+
+def public_der(path: Path) -> bytes:
+    """SubjectPublicKeyInfo of the private key at `path`. Raises Unavailable when it cannot be read."""
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"signing key {path}: {error}; restore it from a backup") from error
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def verify_ecdsa(key_der: bytes, signature: bytes, digest: bytes) -> bool:
+    """Whether `signature` (DER) over `digest` (SHA-256) is the key's. A broken key or signature is not."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+    try:
+        key = serialization.load_der_public_key(key_der)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            return False
+        key.verify(signature, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no reason given"

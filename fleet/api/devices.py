@@ -1,0 +1,61 @@
+"""Devices over HTTP."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter
+
+from tinyfleet.fleet.api import schemas as out
+from tinyfleet.fleet.api import show
+from tinyfleet.fleet.api.common import ServicesOf
+from tinyfleet.fleet.core.errors import BadInput
+from tinyfleet.fleet.core.liveness import DeviceState
+
+reading = APIRouter(prefix="/devices")
+changing = APIRouter(prefix="/devices")
+
+
+@reading.get("")
+def devices(
+    site: str | None = None, state: str | None = None, services: Any = ServicesOf
+) -> list[out.DeviceOut]:
+    try:
+        wanted = None if state is None else DeviceState(state.upper())
+    except ValueError as error:
+        names = ", ".join(each.value for each in DeviceState)
+        raise BadInput(f"state {str(state)[:20]!r}: expected one of {names}") from error
+    return [show.device(view) for view in services.registry.all(site, wanted)]
+
+
+@reading.get("/{name}")
+def device(name: str, services: Any = ServicesOf) -> out.DeviceDetailOut:
+    return show.device_detail(services.registry.get(name))
+
+
+@changing.post("")
+def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.ProvisionOut:
+    """Registers a device, or finds it, and gives its flash records: the same ones every time."""
+    given = {
+        "host": order.node_host,
+        "period_s": order.period_s,
+        "window_ms": order.window_ms,
+    }
+    connection = replace(
+        services.connection, **{name: value for name, value in given.items() if value is not None}
+    )
+    done = services.registry.provision(
+        order.id, site=order.site, device_type=order.device_type, connection=connection, fresh=order.fresh
+    )
+    return out.ProvisionOut(
+        device=show.device(services.registry.get(order.id).view),
+        trust=base64.b64encode(done.trust).decode("ascii"),
+        config=base64.b64encode(done.config).decode("ascii"),
+    )
+
+
+@changing.delete("/{name}", status_code=204)
+def remove(name: str, services: Any = ServicesOf) -> None:
+    services.registry.remove(name)

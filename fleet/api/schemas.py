@@ -1,0 +1,160 @@
+"""What crosses the HTTP door. Digests are hex, records base64, times seconds since the epoch, enums by
+name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Closed(BaseModel):
+    """Unknown fields are a mistake of the caller, not something to ignore."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Health(Closed):
+    status: str
+    version: str
+    reader: bool
+    publisher: bool
+    pending: int = Field(description="retained rows the broker does not hold yet")
+    manager: str = Field(description="identity of the database")
+    uptime_s: float
+
+
+class DeploymentOut(Closed):
+    rollout: int
+    device: str
+    state: str
+    version: int
+    generation: int
+    update: str | None
+    result: str | None
+    result_code: int | None
+    offset_bytes: int
+    size_bytes: int
+    detail: str
+    changed_s: float
+
+
+class DeviceOut(Closed):
+    id: str
+    site: str
+    device_type: str
+    state: str
+    emulated: bool | None
+    generation: int
+    firmware_version: str | None
+    model: str | None = Field(description="image digest of the model that runs")
+    model_version: str | None
+    heard_s: float | None
+    period_s: int
+    deployment: DeploymentOut | None
+
+
+class DeviceDetailOut(Closed):
+    device: DeviceOut
+    birth: dict[str, Any] | None
+    tele: dict[str, Any] | None
+    transitions: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
+class ProvisionIn(Closed):
+    id: str
+    device_type: str
+    site: str = "default"
+    node_host: str | None = Field(None, description="IPv4 address by which the node reaches the broker")
+    period_s: int | None = Field(None, ge=1, le=86400)
+    window_ms: int | None = Field(None, ge=1, le=3_600_000)
+    fresh: bool = Field(False, description="its flash is new: forget what was counted before")
+
+
+class ProvisionOut(Closed):
+    device: DeviceOut
+    trust: str
+    config: str
+
+
+class AgentIn(Closed):
+    id: str
+    site: str = "default"
+
+
+class AgentCredentials(Closed):
+    id: str
+    host: str
+    port: int
+    prefix: str
+    user: str
+    password: str
+
+
+class BoardsOut(Closed):
+    id: str
+    site: str
+    state: str | None
+    heard_s: float | None
+    boards: list[dict[str, Any]]
+
+
+class ArtifactOut(Closed):
+    kind: str
+    device_type: str
+    image: str
+    manifest: str
+    version: str
+    size_bytes: int
+    groups: int
+    security_counter: int
+    key_hash: str
+    foreign: bool
+    labels: list[str]
+
+
+class ReleaseOut(Closed):
+    id: int
+    name: str
+    version: str
+    created_s: float
+    artifacts: list[ArtifactOut]
+
+
+class RolloutIn(Closed):
+    release: str
+    version: str | None = None
+    devices: list[str] | None = Field(None, min_length=1)
+    site: str | None = None
+
+
+class RolloutOut(Closed):
+    id: int
+    release: str
+    release_version: str
+    state: str
+    version: int
+    why: str
+    counts: dict[str, int]
+    started_s: float
+    ended_s: float | None
+
+
+class RolloutDetailOut(Closed):
+    rollout: RolloutOut
+    deployments: list[DeploymentOut]
+
+
+class QuarantineOut(Closed):
+    id: int
+    topic: str
+    payload: str
+    reason: str
+    at_s: float
+
+
+class ErrorOut(Closed):
+    kind: str
+    message: str

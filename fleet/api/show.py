@@ -1,0 +1,102 @@
+"""Values of services as what crosses the HTTP door."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tinyfleet.fleet.api import schemas as out
+from tinyfleet.fleet.core.deployment import Deployment
+from tinyfleet.fleet.core.release import Artifact, Release
+from tinyfleet.fleet.core.rollout import Summary
+from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
+from tinyfleet.wire.codec import to_json
+
+
+def deployment(value: Deployment) -> out.DeploymentOut:
+    return out.DeploymentOut(
+        rollout=value.rollout,
+        device=value.device,
+        state=value.state.value,
+        version=value.version,
+        generation=value.generation,
+        update=None if value.update is None else value.update.name,
+        result=None if value.result is None else value.result.name,
+        result_code=None if value.result is None else int(value.result),
+        offset_bytes=value.offset_bytes,
+        size_bytes=value.size_bytes,
+        detail=value.detail,
+        changed_s=value.changed_s,
+    )
+
+
+def device(view: DeviceView) -> out.DeviceOut:
+    value, birth = view.device, view.device.birth
+    model = None if birth is None else birth.model
+    return out.DeviceOut(
+        id=value.id,
+        site=value.site,
+        device_type=value.device_type,
+        state=view.state.value,
+        emulated=None if birth is None else birth.emulated,
+        generation=value.generation,
+        firmware_version=None if birth is None else birth.firmware.version,
+        model=None if model is None or model.image is None else model.image.hex(),
+        model_version=None if model is None else model.version,
+        heard_s=value.evidence.heard_s,
+        period_s=value.evidence.period_s,
+        deployment=None if view.deployment is None else deployment(view.deployment),
+    )
+
+
+def device_detail(value: DeviceDetail) -> out.DeviceDetailOut:
+    birth = value.view.device.birth
+    return out.DeviceDetailOut(
+        device=device(value.view),
+        birth=None if birth is None else to_json(birth),
+        tele=value.tele,
+        transitions=value.transitions,
+        events=value.events,
+    )
+
+
+def artifact(value: Artifact) -> out.ArtifactOut:
+    return out.ArtifactOut(
+        kind=value.kind.name,
+        device_type=value.device_type,
+        image=value.image.hex(),
+        manifest=value.manifest.hex(),
+        version=value.version,
+        size_bytes=value.size_bytes,
+        groups=value.groups,
+        security_counter=value.security_counter,
+        key_hash=value.key_hash.hex(),
+        foreign=value.foreign,
+        labels=list(value.labels),
+    )
+
+
+def release(value: Release) -> out.ReleaseOut:
+    return out.ReleaseOut(
+        id=value.id,
+        name=value.name,
+        version=value.version,
+        created_s=value.created_s,
+        artifacts=[artifact(each) for each in value.artifacts],
+    )
+
+
+def rollout(value: Summary, of: Release) -> out.RolloutOut:
+    counts: Counter[str] = Counter()
+    for wave in value.waves:
+        counts.update({state.value: count for state, count in wave.counts.items()})
+    return out.RolloutOut(
+        id=value.id,
+        release=of.name,
+        release_version=of.version,
+        state=value.state.value,
+        version=value.version,
+        why=value.why,
+        counts=dict(counts),
+        started_s=value.started_s,
+        ended_s=value.ended_s,
+    )

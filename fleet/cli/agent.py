@@ -1,0 +1,70 @@
+"""`tinyfleet agent …`: the manager's side of agents. (Running one is the agent's own command.)"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from tinyfleet.fleet.cli.common import (
+    ago,
+    client,
+    json_option,
+    one_line_errors,
+    show_json,
+    show_table,
+    state_option,
+)
+
+
+@click.group()
+def agent() -> None:
+    """Register agents (bench hosts) and list their boards."""
+
+
+@agent.command()
+@click.argument("name")
+@click.option("--site", default="default", show_default=True, help="Where it stands.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the credentials here (0600)."
+)
+@state_option
+@one_line_errors
+def register(name: str, site: str, out: Path | None, state: Path) -> None:
+    """Let agent NAME in at the broker and give its credentials as JSON. The same ones every time."""
+    with client(state) as fleet:
+        given = fleet.register_agent(name, site)
+    if out is None:
+        show_json(given.model_dump())
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(out.name + ".new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(given.model_dump(), file)
+    temporary.replace(out)
+    click.echo(f"{name} may connect; its credentials are in {out}")
+
+
+@agent.command()
+@state_option
+@json_option
+@one_line_errors
+def boards(state: Path, as_json: bool) -> None:
+    """List the boards that agents told of."""
+    with client(state) as fleet:
+        agents = fleet.agents()
+    if as_json:
+        show_json([each.model_dump() for each in agents])
+        return
+    show_table(
+        ("AGENT", "BOARD", "TYPE", "STATE", "HEARD"),
+        (
+            (each.id, board["name"], board["device_type"], board["state"], ago(each.heard_s))
+            for each in agents
+            for board in each.boards
+        ),
+    )

@@ -1,0 +1,93 @@
+"""What every command shares: the state folder, one-line errors, tables and JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from tinyfleet.fleet.core.errors import FleetError
+from tinyfleet.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from tinyfleet.fleet.client import FleetClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    from tinyfleet.fleet.state import DEFAULT_STATE
+
+    return click.option(
+        "--state",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=lambda: Path(os.environ.get("TINYFLEET_STATE") or DEFAULT_STATE),
+        show_default=f"$TINYFLEET_STATE or {DEFAULT_STATE}",
+        help="Folder that holds everything of one fleet.",
+    )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
+
+
+def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """What goes wrong is one line on standard error and status 1, never a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (FleetError, WireError) as error:
+            fail(str(error))
+        except OSError as error:
+            fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+    return wrapped
+
+
+def fail(message: str) -> NoReturn:
+    click.echo(f"tinyfleet: {message}", err=True)
+    raise SystemExit(1)
+
+
+def client(state: Path) -> FleetClient:
+    from tinyfleet.fleet.client import FleetClient
+
+    return FleetClient.of_state(state)
+
+
+def show_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A plain table: readable, and easy to cut with standard tools."""
+    cells = [[str(column) for column in columns], *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    for row in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else str(value)
+
+
+def ago(at_s: float | None) -> str | None:
+    """How long ago in words."""
+    if at_s is None:
+        return None
+    passed_s = max(0, round(time.time() - at_s))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if passed_s >= 2 * size:
+            return f"{passed_s // size} {unit} ago"
+    return f"{passed_s} s ago"

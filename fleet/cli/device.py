@@ -1,0 +1,142 @@
+"""`tinyfleet devices` and `tinyfleet device …`."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import click
+
+from tinyfleet.fleet.cli.common import (
+    ago,
+    client,
+    json_option,
+    one_line_errors,
+    show_json,
+    show_table,
+    state_option,
+)
+
+
+@click.command()
+@state_option
+@click.option("--site", help="Only devices of this site.")
+@click.option("--in-state", help="Only devices in this state (ONLINE, ASLEEP, LATE, LOST, UNKNOWN).")
+@json_option
+@one_line_errors
+def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) -> None:
+    """List the devices."""
+    with client(state) as fleet:
+        found = fleet.devices(site, in_state)
+    if as_json:
+        show_json([each.model_dump() for each in found])
+        return
+    show_table(
+        ("DEVICE", "SITE", "TYPE", "STATE", "MODEL", "DEPLOYMENT", "HEARD"),
+        (
+            (
+                each.id,
+                each.site,
+                each.device_type + (" (emulated)" if each.emulated else ""),
+                each.state,
+                each.model_version,
+                None if each.deployment is None else each.deployment.state,
+                ago(each.heard_s),
+            )
+            for each in found
+        ),
+    )
+
+
+@click.group()
+def device() -> None:
+    """Provision, show and remove devices."""
+
+
+@device.command()
+@click.argument("name")
+@click.option(
+    "--flash", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Flash file of the board."
+)
+@click.option("--device-type", default="mps2-an386", show_default=True, help="What the device is.")
+@click.option("--site", default="default", show_default=True, help="Where it stands; a label in metrics.")
+@click.option("--node-host", help="IPv4 address by which the node reaches the broker.")
+@click.option("--period", "period_s", type=int, help="Seconds between two reports.")
+@click.option("--window-ms", type=int, help="Milliseconds between two inferences.")
+@click.option(
+    "--replay",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Recorded windows: a replay region (.bin), or .npz with `windows` and --replay-card.",
+)
+@click.option(
+    "--replay-card",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with sensor, unit and rate_mhz of the windows in an .npz.",
+)
+@state_option
+@one_line_errors
+def provision(
+    name: str,
+    flash: Path,
+    device_type: str,
+    site: str,
+    node_host: str | None,
+    period_s: int | None,
+    window_ms: int | None,
+    replay: Path | None,
+    replay_card: Path | None,
+    state: Path,
+) -> None:
+    """Register device NAME and write its trust and configuration records into a flash file.
+
+    Doing it again changes nothing. A flash that trusts another fleet's key is refused.
+    """
+    from tinyfleet.fleet.api.schemas import ProvisionIn
+    from tinyfleet.fleet.cli.flash_file import FlashFile, replay_region
+    from tinyfleet.fleet.core import flash as flashes
+
+    memory = flashes.map_of(device_type)
+    region = None if replay is None else replay_region(replay, replay_card)
+    with client(state) as fleet, FlashFile(flash, memory) as content:
+        order = ProvisionIn(
+            id=name,
+            device_type=device_type,
+            site=site,
+            node_host=node_host,
+            period_s=period_s,
+            window_ms=window_ms,
+            fresh=flashes.is_fresh(memory, content.data),
+        )
+        done = fleet.provision(order)
+        writes = flashes.plan(
+            memory,
+            content.data,
+            trust=base64.b64decode(done.trust),
+            config=base64.b64decode(done.config),
+            replay=region,
+        )
+        content.write(writes)
+    written = ", ".join(write.region for write in writes) or "nothing, it was all there"
+    click.echo(f"{name} is registered at site {site}; written to {flash}: {written}")
+
+
+@device.command()
+@click.argument("name")
+@state_option
+@one_line_errors
+def show(name: str, state: Path) -> None:
+    """Print everything known of device NAME as JSON."""
+    with client(state) as fleet:
+        show_json(fleet.device(name).model_dump())
+
+
+@device.command()
+@click.argument("name")
+@click.confirmation_option(prompt="The broker will no longer let it in. Remove it?")
+@state_option
+@one_line_errors
+def remove(name: str, state: Path) -> None:
+    """Take device NAME out of the fleet."""
+    with client(state) as fleet:
+        fleet.remove_device(name)
+    click.echo(f"{name} is removed")

@@ -1,0 +1,160 @@
+"""One method a route. Answers are the API's own models; a refusal is an ApiError with the manager's words.
+
+with FleetClient.of_state(Path("./.state")) as fleet:
+    fleet.devices()
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from tinyfleet.fleet.api import schemas
+from tinyfleet.fleet.core.errors import FleetError, Unavailable
+from tinyfleet.fleet.state import State
+
+TIMEOUT_S: Final = 30.0
+T = TypeVar("T", bound=BaseModel)
+
+
+class ApiError(FleetError):
+    """The manager said no. `status` is the HTTP status, `kind` the manager's error class."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+
+
+class FleetClient:
+    def __init__(self, address: str, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        """`address` is the API's, `http://host:port`; `token` is needed for changes."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(base_url=f"{address}/api/v1", headers=headers, timeout=timeout_s)
+        self._address = address
+
+    @classmethod
+    def of_state(cls, folder: Path) -> Self:
+        """The client of the fleet that runs in a state folder. Raises NotFound when none does."""
+        state = State(folder)
+        return cls(state.endpoints().api, state.token())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def health(self) -> schemas.Health:
+        return self._one(schemas.Health, "GET", "/health")
+
+    def devices(self, site: str | None = None, state: str | None = None) -> list[schemas.DeviceOut]:
+        return self._many(schemas.DeviceOut, "/devices", site=site, state=state)
+
+    def device(self, name: str) -> schemas.DeviceDetailOut:
+        return self._one(schemas.DeviceDetailOut, "GET", f"/devices/{_part(name)}")
+
+    def provision(self, order: schemas.ProvisionIn) -> schemas.ProvisionOut:
+        return self._one(schemas.ProvisionOut, "POST", "/devices", json=order.model_dump(exclude_none=True))
+
+    def remove_device(self, name: str) -> None:
+        self._send("DELETE", f"/devices/{_part(name)}")
+
+    def agents(self) -> list[schemas.BoardsOut]:
+        return self._many(schemas.BoardsOut, "/agents")
+
+    def register_agent(self, name: str, site: str = "default") -> schemas.AgentCredentials:
+        return self._one(schemas.AgentCredentials, "POST", "/agents", json={"id": name, "site": site})
+
+    def releases(self) -> list[schemas.ReleaseOut]:
+        return self._many(schemas.ReleaseOut, "/releases")
+
+    def create_release(
+        self,
+        payload: bytes,
+        *,
+        device_type: str,
+        name: str | None = None,
+        version: str | None = None,
+        security_fix: bool = False,
+    ) -> schemas.ReleaseOut:
+        """Signs a compiled model and makes it a release."""
+        query = _query(device_type=device_type, name=name, version=version, security_fix=security_fix)
+        return self._one(schemas.ReleaseOut, "POST", "/releases", content=payload, params=query)
+
+    def import_release(
+        self,
+        image: bytes,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        allow_foreign: bool = False,
+    ) -> schemas.ReleaseOut:
+        """Makes an image that is signed already a release."""
+        query = _query(name=name, version=version, allow_foreign=allow_foreign)
+        return self._one(schemas.ReleaseOut, "POST", "/releases/import", content=image, params=query)
+
+    def rollouts(self) -> list[schemas.RolloutOut]:
+        return self._many(schemas.RolloutOut, "/rollouts")
+
+    def rollout(self, number: int) -> schemas.RolloutDetailOut:
+        return self._one(schemas.RolloutDetailOut, "GET", f"/rollouts/{number}")
+
+    def start_rollout(
+        self,
+        release: str,
+        version: str | None = None,
+        *,
+        devices: list[str] | None = None,
+        site: str | None = None,
+    ) -> schemas.RolloutOut:
+        order = schemas.RolloutIn(release=release, version=version, devices=devices, site=site)
+        return self._one(schemas.RolloutOut, "POST", "/rollouts", json=order.model_dump(exclude_none=True))
+
+    def cancel_rollout(self, number: int) -> schemas.RolloutOut:
+        return self._one(schemas.RolloutOut, "POST", f"/rollouts/{number}/cancel")
+
+    def quarantine(self) -> list[schemas.QuarantineOut]:
+        return self._many(schemas.QuarantineOut, "/quarantine")
+
+    def metrics(self) -> str:
+        """The text Prometheus reads."""
+        return self._send("GET", f"{self._address}/metrics").text
+
+    def _one(self, kind: type[T], method: str, path: str, **options: Any) -> T:
+        return kind.model_validate_json(self._send(method, path, **options).content)
+
+    def _many(self, kind: type[T], path: str, **query: str | None) -> list[T]:
+        answer = self._send("GET", path, params=_query(**query))
+        return TypeAdapter(list[kind]).validate_json(answer.content)  # type: ignore[valid-type]
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                f"the manager at {self._address} does not answer ({error}): is `tinyfleet up` running?"
+            ) from error
+        if answer.is_success:
+            return answer
+        try:
+            said = schemas.ErrorOut.model_validate_json(answer.content)
+        except ValueError as error:
+            raise ApiError(answer.status_code, "Http", answer.text[:200]) from error
+        raise ApiError(answer.status_code, said.kind, said.message)
+
+
+def _query(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _part(name: str) -> str:
+    """A path segment that stays one, whatever the name."""
+    return quote(name, safe="")

@@ -1,0 +1,268 @@
+"""The manager: the one place where adapters meet services.
+
+`serve` runs one manager until SIGINT or SIGTERM. It may be killed at any time: what it did not finish is in
+the database, and the next one begins with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+
+from tinyfleet import __version__
+from tinyfleet.fleet.adapters.blobs import BlobFolder
+from tinyfleet.fleet.adapters.mqtt.mosquitto import (
+    PUBLISHER,
+    READER,
+    BrokerFiles,
+    Listeners,
+    MosquittoUsers,
+)
+from tinyfleet.fleet.adapters.mqtt.publisher import Publisher
+from tinyfleet.fleet.adapters.mqtt.reader import Reader
+from tinyfleet.fleet.adapters.prometheus import metrics
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner, verify_ecdsa
+from tinyfleet.fleet.adapters.sql.store import SqlStore
+from tinyfleet.fleet.api import app as api
+from tinyfleet.fleet.api.schemas import Health
+from tinyfleet.fleet.config import Settings
+from tinyfleet.fleet.core import credentials
+from tinyfleet.fleet.core.errors import FleetError, Unavailable
+from tinyfleet.fleet.services.access import Access
+from tinyfleet.fleet.services.benches import Benches
+from tinyfleet.fleet.services.broker_cache import BrokerCache
+from tinyfleet.fleet.services.ingest import Ingest
+from tinyfleet.fleet.services.registry import Connection, Registry
+from tinyfleet.fleet.services.releases import ModelFacts, Releases
+from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
+from tinyfleet.fleet.state import Lock, State
+from tinyfleet.wire.artifact import ABI, decode_artifact
+from tinyfleet.wire.topics import Topics
+
+log = logging.getLogger(__name__)
+TICK_S: Final = 1.0
+QUARANTINE_SHOWN: Final = 100
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """What `build` joined: everything that must be started and stopped."""
+
+    store: SqlStore
+    rollouts: Rollouts
+    access: Access
+    reader: Reader
+    publisher: Publisher
+    server: uvicorn.Server
+
+
+def read_model(payload: bytes) -> ModelFacts:
+    """What a compiled model says of itself. Raises ArtifactError."""
+    plan = decode_artifact(payload)
+    meta = plan.metadata
+    return ModelFacts(name=meta.name, version=meta.version, core=plan.core, abi=ABI, labels=meta.labels)
+
+
+def build(settings: Settings, state: State) -> Manager:
+    """Joins the parts of one manager. Must run in the event loop that will run it."""
+    secret, started_s = state.secret(), time.monotonic()
+    topics = Topics(settings.prefix)
+    store = SqlStore(state.database, settings.quarantine_rows)
+    with store.read() as tx:
+        manager = tx.identity.manager()
+    blobs = BlobFolder(state.blobs)
+    cache = BrokerCache(store, blobs, topics)
+    publisher = Publisher(
+        cache,
+        topics,
+        port=settings.admin_port,
+        user=PUBLISHER,
+        password=credentials.password(secret, PUBLISHER),
+        client_id=f"{PUBLISHER}-{manager.hex()[:12]}",
+        bytes_per_s=settings.publish_bytes_per_s,
+    )
+    listeners = Listeners(host=settings.host, port=settings.broker_port, admin_port=settings.admin_port)
+    users = MosquittoUsers(BrokerFiles(folder=state.broker), state.broker_pid, listeners, secret)
+    access = Access(store, users, secret)
+    rollouts = Rollouts(
+        store,
+        time.time,
+        RolloutOptions(
+            timeout_s=settings.rollout_timeout_s,
+            trial_inferences=settings.trial_inferences,
+            blob_budget_bytes=settings.blob_budget_bytes,
+        ),
+        publisher.wake,
+    )
+    ingest = Ingest(store, time.time, rollouts, topics, settings.series_max)
+    reader = Reader(
+        port=settings.admin_port,
+        user=READER,
+        password=credentials.password(secret, READER),
+        client_id=f"{READER}-{manager.hex()[:12]}",
+        filters=topics.up_filters,
+        handle=ingest.handle,
+        lost=ingest.broker_lost,
+    )
+    signer = ImgtoolSigner(state.signing_key)
+    collector = metrics.FleetCollector(
+        store,
+        time.time,
+        ingest.counts,
+        lambda: {"reader": reader.connected, "publisher": publisher.connected},
+    )
+
+    def health() -> Health:
+        with store.read() as tx:
+            pending = tx.retained.pending_count()
+        ready = reader.connected and publisher.connected
+        return Health(
+            status="ok" if ready else "no broker",
+            version=__version__,
+            reader=reader.connected,
+            publisher=publisher.connected,
+            pending=pending,
+            manager=manager.hex(),
+            uptime_s=time.monotonic() - started_s,
+        )
+
+    def quarantine() -> list[dict[str, object]]:
+        with store.read() as tx:
+            return tx.quarantine.all(QUARANTINE_SHOWN)
+
+    services = api.Services(
+        registry=Registry(
+            store,
+            time.time,
+            rollouts,
+            access,
+            trusted_keys=lambda: (signer.key_hash(),),
+            forget=publisher.forget,
+        ),
+        releases=Releases(store, time.time, blobs, signer, verify_ecdsa, read_model),
+        rollouts=rollouts,
+        benches=Benches(
+            store,
+            time.time,
+            access,
+            host=settings.host,
+            port=settings.broker_port,
+            prefix=settings.prefix,
+        ),
+        connection=Connection(
+            host=settings.node_host,
+            port=settings.broker_port,
+            prefix=settings.prefix,
+            keepalive_s=settings.keepalive_s,
+            period_s=settings.period_s,
+            window_ms=settings.window_ms,
+        ),
+        health=health,
+        metrics=lambda: metrics.exposition(collector),
+        metrics_type=metrics.CONTENT_TYPE,
+        quarantine=quarantine,
+    )
+    hosts = (*LOOPBACK, settings.host) if settings.host in LOOPBACK else None
+    server = _Server(
+        uvicorn.Config(
+            api.build(services, state.token(), hosts),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+        )
+    )
+    return Manager(store, rollouts, access, reader, publisher, server)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, leaving signals to us: it would raise them again after its own end, before ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, state: State) -> None:
+    """Runs the manager until SIGINT or SIGTERM. Raises Unavailable, Conflict."""
+    lock = Lock(state.run / "manager.lock", "a tinyfleet manager")
+    lock.take()
+    listening = _listen(settings.host, settings.api_port)
+    manager = build(settings, state)
+    stop = threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        manager.server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    manager.reader.start()
+    tasks = [
+        asyncio.create_task(manager.publisher.run(), name="publisher"),
+        asyncio.create_task(asyncio.to_thread(_tick, manager.rollouts, stop), name="tick"),
+        asyncio.create_task(asyncio.to_thread(_apply_users, manager.access, stop), name="users"),
+    ]
+    try:
+        await manager.server.serve(sockets=[listening])
+    finally:
+        stop.set()
+        tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(manager.reader.stop)
+        manager.store.close()
+        lock.give_back()
+
+
+def _tick(rollouts: Rollouts, stop: threading.Event) -> None:
+    while not stop.wait(TICK_S):
+        try:
+            rollouts.tick()
+        except FleetError as error:
+            log.error("cannot look after deadlines: %s", error)
+
+
+def _apply_users(access: Access, stop: threading.Event) -> None:
+    """At start: whoever was registered while the broker was away gets in now."""
+    while not stop.is_set():
+        try:
+            access.apply()
+            return
+        except FleetError as error:
+            log.warning("%s", error)
+            stop.wait(TICK_S)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise Unavailable(
+            f"port {port} of {host} cannot be used: {error.strerror}; choose another with --api-port"
+        ) from error
+    return listening
+
+
+def run(settings: Settings, state: State) -> None:
+    """`serve` in an event loop of its own, logging to standard error."""
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    asyncio.run(serve(settings, state))

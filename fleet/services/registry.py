@@ -1,0 +1,170 @@
+"""The fleet's devices: who they are, what they must be given to belong to it, and how they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tinyfleet.fleet.core.deployment import Deployment
+from tinyfleet.fleet.core.device import Device, check_device_id, check_label, forget_past
+from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
+from tinyfleet.fleet.core.liveness import DeviceState, Evidence, state_of
+from tinyfleet.fleet.services.access import Access
+from tinyfleet.fleet.services.ports import Clock, Store
+from tinyfleet.fleet.services.rollouts import Rollouts
+from tinyfleet.wire.errors import WireError
+from tinyfleet.wire.messages import NodeConfig, Trust
+from tinyfleet.wire.records import encode_record
+
+HISTORY: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How a node reaches the broker, and how it behaves there."""
+
+    host: str
+    port: int
+    prefix: str
+    keepalive_s: int
+    period_s: int
+    window_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """Flash records (SPEC section 8) that make a device the fleet's. They hold its password."""
+
+    device: Device
+    trust: bytes
+    config: bytes
+
+    def __repr__(self) -> str:
+        return f"Provisioned({self.device.id!r}, …)"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    device: Device
+    state: DeviceState
+    deployment: Deployment | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDetail:
+    view: DeviceView
+    tele: dict[str, object] | None
+    transitions: list[dict[str, object]]
+    events: list[dict[str, object]]
+
+
+class Registry:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rollouts: Rollouts,
+        access: Access,
+        *,
+        trusted_keys: Callable[[], tuple[bytes, ...]],
+        forget: Callable[[str], None],
+    ) -> None:
+        """`forget` clears what a device left at the broker (birth and conn)."""
+        self._store = store
+        self._clock = clock
+        self._rollouts = rollouts
+        self._access = access
+        self._trusted_keys = trusted_keys
+        self._forget = forget
+
+    def provision(
+        self, name: str, *, site: str, device_type: str, connection: Connection, fresh: bool = False
+    ) -> Provisioned:
+        """Registers a device, or finds it, and gives its records: the same ones every time.
+
+        `fresh`: its flash is new, so whatever was counted and heard before is forgotten.
+        Raises BadInput, Conflict.
+        """
+        check_device_id(name)
+        check_label("site", site)
+        check_label("device type", device_type)
+        evidence = Evidence(period_s=connection.period_s, keepalive_s=connection.keepalive_s)
+        with self._store.write() as tx:
+            if tx.agents.get(name) is not None:
+                raise Conflict(f"{name} is an agent of this fleet: choose another name for the device")
+            known = tx.devices.get(name)
+            if known is None:
+                device = Device(
+                    id=name,
+                    site=site,
+                    device_type=device_type,
+                    evidence=evidence,
+                    registered_s=self._clock(),
+                )
+            else:
+                times = replace(known.evidence, period_s=evidence.period_s, keepalive_s=evidence.keepalive_s)
+                device = replace(known, site=site, device_type=device_type, evidence=times)
+                device = forget_past(device) if fresh else device
+            records = self._records(device, connection)
+            tx.devices.put(device)
+            tx.devices.set_password(name, self._access.hashed(name, device.credential))
+        self._access.apply()
+        if fresh and known is not None:
+            self._forget(name)
+        return records
+
+    def remove(self, name: str) -> None:
+        """Takes a device out of the fleet: the broker no longer lets it in. NotFound."""
+        with self._store.write() as tx:
+            if tx.devices.get(name) is None:
+                raise NotFound(f"no device {name}; see `tinyfleet devices`")
+            self._rollouts.device_gone(tx, name, self._clock())
+            tx.devices.remove(name)
+        self._access.apply()
+        self._forget(name)
+        self._rollouts.wake()
+
+    def all(self, site: str | None = None, state: DeviceState | None = None) -> list[DeviceView]:
+        now_s = self._clock()
+        with self._store.read() as tx:
+            views = [
+                DeviceView(device, state_of(device.evidence, now_s), tx.deployments.current(device.id))
+                for device in tx.devices.all()
+                if site is None or device.site == site
+            ]
+        return [view for view in views if state is None or view.state is state]
+
+    def get(self, name: str) -> DeviceDetail:
+        """Everything known of one device. NotFound."""
+        with self._store.read() as tx:
+            device = tx.devices.get(name)
+            if device is None:
+                raise NotFound(f"no device {name}; see `tinyfleet devices`")
+            state = state_of(device.evidence, self._clock())
+            return DeviceDetail(
+                DeviceView(device, state, tx.deployments.current(name)),
+                tx.telemetry.latest(name),
+                tx.deployments.history(name, HISTORY),
+                tx.telemetry.events(name, HISTORY),
+            )
+
+    def _records(self, device: Device, connection: Connection) -> Provisioned:
+        try:
+            trust = encode_record(Trust(keys=self._trusted_keys()))
+            config = encode_record(
+                NodeConfig(
+                    device=device.id,
+                    host=connection.host,
+                    port=connection.port,
+                    user=device.id,
+                    password=self._access.password(device.id, device.credential),
+                    prefix=connection.prefix,
+                    keepalive_s=connection.keepalive_s,
+                    seed=self._access.seed(device.id, device.credential),
+                    period_s=connection.period_s,
+                    window_ms=connection.window_ms,
+                )
+            )
+        except WireError as error:
+            raise BadInput(str(error)) from error
+        return Provisioned(device, trust, config)
