@@ -1,0 +1,281 @@
+"""A real mosquitto, a real node in QEMU, and a manager small enough to be read: what the node's tests share."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import paho.mqtt.client as mqtt
+import pytest
+
+from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
+from tinyfleet.wire.blobs import Blob, chunk_topics
+from tinyfleet.wire.codec import decode, encode
+from tinyfleet.wire.memory_map import MPS2_AN386
+from tinyfleet.wire.messages import Birth, Conn, Event, NodeConfig, Status, Tele, Trust, Want
+from tinyfleet.wire.records import build_replay, encode_record
+from tinyfleet.wire.topics import TopicKind, Topics
+
+ROOT = Path(__file__).parents[3]
+LIVESTOCK = ROOT / "examples/livestock"
+DEVICE = "node-1"
+PASSWORD = "correct horse"  # noqa: S105 - of a broker that lives as long as one test
+WINDOW_MS = 40
+TIMEOUT_S = 30.0
+
+M = TypeVar("M", Birth, Conn, Status, Tele, Event)
+_UP: dict[type[Any], TopicKind] = {
+    Birth: TopicKind.BIRTH,
+    Conn: TopicKind.CONN,
+    Status: TopicKind.STATUS,
+    Tele: TopicKind.TELE,
+    Event: TopicKind.EVENT,
+}
+_CLASSES = {kind: cls for cls, kind in _UP.items()}
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {timeout_s:g} s: {what}")
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Broker:
+    """mosquitto without persistence on a free port: after a kill it knows nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+        folder.mkdir()
+        passwords = folder / "passwords"
+        passwords.touch(0o600)
+        for user in ("manager", DEVICE):
+            command = ["mosquitto_passwd", "-b", str(passwords), user, PASSWORD]
+            subprocess.run(command, check=True, timeout=10, capture_output=True)
+        (folder / "mosquitto.conf").write_text(
+            f"listener {self.port} 127.0.0.1\n"
+            f"user {getpass.getuser()}\n"
+            f"allow_anonymous false\npassword_file {passwords}\n"
+            "persistence false\nset_tcp_nodelay true\n"
+            "max_inflight_messages 32\nmax_queued_messages 2000\nmax_packet_size 16384\n"
+        )
+
+    def start(self) -> None:
+        binary = shutil.which("mosquitto", path=os.defpath + ":/usr/sbin") or "mosquitto"
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._child = subprocess.Popen(
+                [binary, "-v", "-c", str(self._folder / "mosquitto.conf")], stdout=log, stderr=log
+            )
+        wait_for(self._answers, "mosquitto listens", 10)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._child is not None:
+            self._child.send_signal(how)
+            self._child.wait(10)
+            self._child = None
+
+
+class Manager:
+    """Publishes what a manager publishes, and remembers what nodes say."""
+
+    def __init__(self, port: int) -> None:
+        self._heard: list[tuple[str, Any]] = []
+        self._changed = threading.Condition()
+        self._up = threading.Event()
+        self.topics = Topics()
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.username_pw_set("manager", PASSWORD)
+        self._client.max_inflight_messages_set(100)
+        self._client.reconnect_delay_set(0.05, 0.2)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self.wait_until_connected()
+
+    def wait_until_connected(self) -> None:
+        assert self._up.wait(TIMEOUT_S), "the test's manager cannot reach its broker"
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
+        client.subscribe([(topic, 1) for topic in self.topics.up_filters])
+        self._up.set()
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._up.clear()
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        topic = self.topics.parse(message.topic)
+        heard = decode(_CLASSES[topic.kind], message.payload)
+        with self._changed:
+            self._heard.append((str(topic.device), heard))
+            self._changed.notify_all()
+
+    def heard(self, kind: type[M], device: str = DEVICE) -> list[M]:
+        with self._changed:
+            return [m for d, m in self._heard if d == device and isinstance(m, kind)]
+
+    def wait(
+        self, kind: type[M], condition: Callable[[M], bool] = lambda _: True, timeout_s: float = TIMEOUT_S
+    ) -> M:
+        """The first message of this kind, heard already or to come, that fulfils the condition."""
+        end = time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                for _, message in self._heard:
+                    if isinstance(message, kind) and condition(message):
+                        return message
+                if not self._changed.wait(end - time.monotonic()):
+                    last = [m for _, m in self._heard][-8:]
+                    pytest.fail(f"no such {kind.__name__} within {timeout_s:g} s; heard last: {last}")
+
+    def forget(self) -> None:
+        with self._changed:
+            self._heard.clear()
+
+    def publish(self, messages: dict[str, bytes]) -> None:
+        """Retained, and acknowledged by the broker."""
+        sent = [self._client.publish(topic, payload, 1, retain=True) for topic, payload in messages.items()]
+        for info in sent:
+            info.wait_for_publish(TIMEOUT_S)
+
+    def want(self, want: Want | None, device: str = DEVICE) -> None:
+        topic = self.topics.device(device, TopicKind.WANT)
+        self.publish({topic: b"" if want is None else encode(want)})
+
+    def blob(self, blob: Blob, groups: range | None = None) -> None:
+        """All chunks, or those of some groups."""
+        chosen = dict(chunk_topics(blob, self.topics))
+        if groups is not None:
+            chosen = {t: p for t, p in chosen.items() if self.topics.parse(t).group in groups}
+        self.publish(chosen)
+
+
+@dataclass
+class Node:
+    """An emulated node and its flash file."""
+
+    emulator: EmulatedNode
+    flash: Path
+    port: int
+    key_hashes: tuple[bytes, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, region: str, data: bytes) -> None:
+        with self.flash.open("r+b") as file:
+            file.seek(MPS2_AN386[region].offset)
+            file.write(data)
+
+    def read(self, region: str, size: int) -> bytes:
+        with self.flash.open("rb") as file:
+            file.seek(MPS2_AN386[region].offset)
+            return file.read(size)
+
+    def provision(self, **changes: Any) -> None:
+        """Trust, configuration and replay windows into a fresh flash."""
+        make_blank_flash(self.flash)
+        values: dict[str, Any] = {
+            "device": DEVICE,
+            "host": HOST_ADDRESS,
+            "port": self.port,
+            "user": DEVICE,
+            "password": PASSWORD.encode(),
+            "prefix": self_prefix(),
+            "keepalive_s": 10,
+            "seed": bytes(range(32)),
+            "period_s": 1,
+            "window_ms": WINDOW_MS,
+        } | changes
+        self.write("trust", encode_record(Trust(keys=self.key_hashes)))
+        self.write("config_a", encode_record(NodeConfig(**values)))
+        self.write("replay", replay_region())
+
+    def start(self) -> None:
+        self.emulator.start()
+
+    def console(self, pattern: str, timeout_s: float = TIMEOUT_S) -> str:
+        return self.emulator.wait_for_line(pattern, timeout_s)
+
+
+def self_prefix() -> str:
+    return Topics().prefix
+
+
+def replay_region() -> bytes:
+    """The example's recorded windows as the replay region holds them."""
+    with np.load(LIVESTOCK / "replay.npz") as stored:
+        windows = stored["windows"]
+    return build_replay(
+        sensor="accelerometer",
+        unit="mg",
+        rate_mhz=25000,
+        samples=windows.shape[1],
+        channels=windows.shape[2],
+        data=windows.astype("<i2").tobytes(),
+    )
+
+
+@pytest.fixture(scope="session")
+def node_elf() -> Path:
+    path = Path(os.environ.get("TINYFLEET_NODE_ELF", ROOT / "build/firmware/mps2-an386/apps/node/node.elf"))
+    if not path.is_file():
+        pytest.fail(
+            f"no node firmware at {path}: in firmware/, run "
+            "`cmake --preset mps2-an386 && cmake --build --preset mps2-an386`"
+        )
+    return path
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    server = Broker(tmp_path / "broker")
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def manager(broker: Broker) -> Iterator[Manager]:
+    client = Manager(broker.port)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bare_node(node_elf: Path, broker: Broker, tmp_path: Path) -> Iterator[Node]:
+    """A node with an erased flash, not started."""
+    flash = tmp_path / "flash.bin"
+    make_blank_flash(flash)
+    emulator = EmulatedNode(flash=flash, kernel=node_elf, state_dir=tmp_path / "node")
+    yield Node(emulator, flash, broker.port)
+    emulator.stop()
+    sys.stdout.write(f"--- console of the node\n{emulator.console(since_start=False)}")

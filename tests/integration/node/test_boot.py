@@ -1,0 +1,73 @@
+"""The node starts, says who it is, and finds its broker again."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from tinyfleet.wire.enums import ConnState, PowerSource, Result, Timing, UpdateState
+from tinyfleet.wire.messages import Birth, Conn
+
+pytestmark = [pytest.mark.qemu, pytest.mark.broker]
+
+
+def test_without_records_it_says_so_and_rests(bare_node: Any) -> None:
+    bare_node.start()
+    bare_node.console("trust record at 0x000000: there is none")
+    bare_node.console("stopped: not provisioned")
+    assert bare_node.emulator.is_alive()
+
+
+def test_a_damaged_configuration_falls_back_to_the_other(bare_node: Any, manager: Any) -> None:
+    bare_node.key_hashes = (bytes(32),)
+    bare_node.provision()
+    good = bare_node.read("config_a", 512)
+    bare_node.write("config_a", good[:40] + bytes([good[40] ^ 1]) + good[41:])
+    bare_node.write("config_b", good)
+    bare_node.start()
+    bare_node.console("config record at 0x010000: its checksum differs")
+    manager.wait(Birth)
+
+
+def test_birth_says_what_the_node_is(bare_node: Any, manager: Any) -> None:
+    bare_node.key_hashes = (bytes(32),)
+    bare_node.provision()
+    bare_node.start()
+    birth = manager.wait(Birth)
+    assert (birth.boot, birth.seq, birth.generation) == (1, 0, 0)
+    assert (birth.state, birth.result) == (UpdateState.IDLE, Result.INITIAL)
+    assert (birth.device_type, birth.sensor, birth.period_s) == ("mps2-an386", "replay", 1)
+    assert birth.emulated and birth.timing is Timing.INSTRUCTIONS and birth.power is PowerSource.MAINS
+    assert birth.model is None
+    assert [s.size_bytes for s in birth.slots] == [0x200000, 0x200000]
+    assert birth.arena_bytes == 64 * 1024
+    assert manager.wait(Conn, lambda c: c.state is ConnState.ONLINE).conn == 1
+
+    bare_node.emulator.kill()
+    manager.wait(Conn, lambda c: c.state is ConnState.LOST and c.conn == 1)
+    manager.forget()
+    bare_node.start()
+    assert manager.wait(Birth, lambda b: b.boot == 2)
+
+
+def test_it_comes_back_after_its_broker(bare_node: Any, broker: Any, manager: Any) -> None:
+    bare_node.key_hashes = (bytes(32),)
+    bare_node.provision()
+    bare_node.start()
+    manager.wait(Conn, lambda c: c.state is ConnState.ONLINE)
+    broker.end(signal.SIGKILL)
+    bare_node.console("mqtt: connection lost")
+    broker.start()
+    manager.wait_until_connected()
+    conn = manager.wait(Conn, lambda c: c.state is ConnState.ONLINE and c.conn > 1)
+    assert conn.boot == 1
+
+
+def test_a_wrong_password_is_told_and_tried_again(bare_node: Any) -> None:
+    bare_node.key_hashes = (bytes(32),)
+    bare_node.provision(password=b"guess")
+    bare_node.start()
+    bare_node.console(r"mqtt: broker refused \(0x87\); again in \d+ ms")
+    bare_node.emulator.wait_for_line(r"mqtt: broker refused", 20, count=3)
