@@ -1,0 +1,24 @@
+"""`.tflite` to the payload of a model artifact.
+
+payload = compile_model(Path("model.tflite").read_bytes(), ModelSpec(name="gait", version="1.0.0"))
+print(describe(payload).table())
+"""
+
+from tinyfleet.model.compiler.compile import compile_model, lower
+from tinyfleet.model.compiler.describe import OpSummary, Summary, describe
+from tinyfleet.model.compiler.errors import CompileError, SpecError, TfliteError, UnsupportedModel
+from tinyfleet.model.compiler.spec import InputSpec, ModelSpec
+
+__all__ = [
+    "CompileError",
+    "InputSpec",
+    "ModelSpec",
+    "OpSummary",
+    "SpecError",
+    "Summary",
+    "TfliteError",
+    "UnsupportedModel",
+    "compile_model",
+    "describe",
+    "lower",
+]

@@ -1,0 +1,144 @@
+"""Collects what lowering emits (constants, tensors, ops) and turns it into a plan's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet.model.compiler.errors import UnsupportedModel
+from tinyfleet.model.compiler.memory import Layout, Lifetime, lay_out
+from tinyfleet.model.compiler.schema import TensorType
+from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
+from tinyfleet.wire.artifact import Dtype, Op, Place, Tensor
+from tinyfleet.wire.artifact_ops import OpCode, Params
+
+WEIGHTS_ALIGN = 16
+TABLE_ALIGN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Emitted:
+    """An op before tensors have offsets. `in_place`: inputs whose memory the output may take over."""
+
+    code: OpCode
+    inputs: tuple[int, ...]
+    output: int
+    params: Params
+    in_place: tuple[int, ...]
+
+
+class Builder:
+    """One plan in the making. Values are named by their index in the source's tensor table."""
+
+    def __init__(self, graph: TfGraph) -> None:
+        self.graph = graph
+        self._constants = bytearray()
+        self._placed: dict[tuple[bytes, int], int] = {}
+        self._ops: list[_Emitted] = []
+        # Tensor -> the tensor whose memory it is; a reshape's output is its input under another shape.
+        self._storage: dict[int, int] = {}
+
+    def weights(self, values: npt.NDArray[np.int8]) -> int:
+        """Offset of packed weights in CONSTANTS."""
+        return self._add(np.ascontiguousarray(values, "i1").tobytes(), WEIGHTS_ALIGN)
+
+    def table(self, values: Sequence[int], dtype: str) -> int:
+        """Offset of a table of integers; equal tables are stored once."""
+        return self._add(np.array(values, dtype).tobytes(), TABLE_ALIGN)
+
+    def emit(
+        self,
+        code: OpCode,
+        inputs: tuple[int, ...],
+        output: int,
+        params: Params,
+        in_place: tuple[int, ...] = (),
+    ) -> None:
+        self._ops.append(_Emitted(code, inputs, output, params, in_place))
+
+    def alias(self, source: int, output: int) -> None:
+        """`output` is `source` under another shape: no op, no memory."""
+        self._storage[output] = self._root(source)
+
+    def finish(
+        self, graph_inputs: tuple[int, ...], graph_outputs: tuple[int, ...]
+    ) -> tuple[list[Tensor], list[Op], Layout, bytes, dict[int, int]]:
+        """(tensors, ops, arena, constants, plan tensor of each source tensor that the plan uses)."""
+        used: list[int] = []
+        for i in (*graph_inputs, *(i for op in self._ops for i in (*op.inputs, op.output)), *graph_outputs):
+            if i not in used:
+                used.append(i)
+        self._reuse_memory(graph_inputs, graph_outputs)
+        lives = self._lifetimes(graph_inputs, graph_outputs)
+        roots = list(lives)
+        layout = lay_out([lives[root] for root in roots])
+        offsets = dict(zip(roots, layout.offsets, strict=True))
+        numbers = {index: number for number, index in enumerate(used)}
+        tensors = [self._place(self.graph.tensors[i], offsets) for i in used]
+        ops = [
+            Op(op.code, tuple(numbers[i] for i in op.inputs), (numbers[op.output],), op.params)
+            for op in self._ops
+        ]
+        return tensors, ops, layout, bytes(self._constants), numbers
+
+    def _add(self, blob: bytes, align: int) -> int:
+        at = self._placed.get((blob, align))
+        if at is None:
+            self._constants += bytes(-len(self._constants) % align)
+            at = len(self._constants)
+            self._constants += blob
+            self._placed[blob, align] = at
+        return at
+
+    def _root(self, index: int) -> int:
+        while index in self._storage:
+            index = self._storage[index]
+        return index
+
+    def _is_constant(self, index: int) -> bool:
+        return self.graph.tensors[self._root(index)].data is not None
+
+    def _place(self, tensor: TfTensor, offsets: dict[int, int]) -> Tensor:
+        if tensor.dtype is not TensorType.INT8:
+            raise UnsupportedModel(f"{tensor} is {tensor.dtype.name}; the plan's tensors are int8")
+        root = self.graph.tensors[self._root(tensor.index)]
+        if root.data is not None:
+            at = self._add(root.data.tobytes(), TABLE_ALIGN)
+            return Tensor(at, Place.CONSTANT, Dtype.INT8, tensor.shape)
+        return Tensor(offsets[root.index], Place.ARENA, Dtype.INT8, tensor.shape)
+
+    def _lifetimes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> dict[int, Lifetime]:
+        lives: dict[int, Lifetime] = {}
+
+        def touch(index: int, at: int) -> None:
+            if self._is_constant(index):
+                return
+            root = self._root(index)
+            life = lives.get(root, Lifetime(self.graph.tensors[root].elements, at, at))
+            lives[root] = replace(life, first=min(life.first, at), last=max(life.last, at))
+
+        for i in inputs:
+            touch(i, -1)
+        for at, op in enumerate(self._ops):
+            for i in (*op.inputs, op.output):
+                touch(i, at)
+        for i in outputs:
+            touch(i, len(self._ops))
+        return lives
+
+    def _reuse_memory(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
+        """Lets an output take its input's memory where the op can work in place and the input ends there."""
+        for at, op in enumerate(self._ops):
+            lives = self._lifetimes(inputs, outputs)
+            for operand in op.in_place:
+                root = self._root(op.inputs[operand])
+                if self._is_constant(root) or lives[root].last != at:
+                    continue
+                sharing = [k for k, i in enumerate(op.inputs) if self._root(i) == root]
+                same_size = lives[root].size_bytes == self.graph.tensors[op.output].elements
+                if same_size and all(k in op.in_place for k in sharing):
+                    self.alias(root, op.output)
+                    break

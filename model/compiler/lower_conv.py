@@ -1,0 +1,159 @@
+"""CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED: weights, folded biases, multiplier tables."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet.model.compiler.builder import Builder
+from tinyfleet.model.compiler.numerics import checked_multiplier, window, wrapped
+from tinyfleet.model.compiler.operands import Operands, Quantized
+from tinyfleet.model.compiler.schema import Padding
+from tinyfleet.model.compiler.tflite import TfTensor
+from tinyfleet.wire.artifact_ops import PER_TENSOR, ConvParams, FullyConnectedParams, OpCode
+
+
+def lower_conv(builder: Builder, ask: Operands) -> None:
+    ask.count((2, 3))
+    x, y, filters = ask.activation(0), ask.output(), ask.weights(1)
+    if len(x.shape) != 4 or len(y.shape) != 4 or len(filters.shape) != 4:
+        raise ask.refuse(f"shapes {x.shape}, {filters.shape}, {y.shape}; expected 4 dims each")
+    channels, _, _, depth = filters.shape
+    groups, rest = divmod(x.shape[3], depth)
+    if rest or groups == 0 or channels % groups:
+        raise ask.refuse(f"filters {filters.shape} do not divide the {x.shape[3]} input channels into groups")
+    _emit_conv(builder, ask, OpCode.CONV_2D, filters, channels_axis=0, depth=depth, options=(3, 4, 5))
+
+
+def lower_depthwise_conv(builder: Builder, ask: Operands) -> None:
+    ask.count((2, 3))
+    x, y, filters = ask.activation(0), ask.output(), ask.weights(1)
+    if len(x.shape) != 4 or len(y.shape) != 4 or len(filters.shape) != 4 or filters.shape[0] != 1:
+        raise ask.refuse(
+            f"shapes {x.shape}, {filters.shape}, {y.shape}; expected 4 dims and filters [1, h, w, c]"
+        )
+    depth, rest = divmod(filters.shape[3], x.shape[3])
+    if rest or depth == 0:
+        raise ask.refuse(f"{filters.shape[3]} output channels are no multiple of {x.shape[3]} input channels")
+    _emit_conv(
+        builder, ask, OpCode.DEPTHWISE_CONV_2D, filters, channels_axis=3, depth=depth, options=(4, 5, 6)
+    )
+
+
+def lower_fully_connected(builder: Builder, ask: Operands) -> None:
+    ask.count((2, 3))
+    x, y, filters = ask.activation(0), ask.output(), ask.weights(1)
+    if len(filters.shape) != 2 or not y.shape or y.shape[-1] != filters.shape[0]:
+        raise ask.refuse(f"weights {filters.shape} do not fit the output {y.shape}")
+    channels, depth = filters.shape
+    rows = prod(y.shape) // channels
+    if rows * depth != prod(x.shape):
+        raise ask.refuse(f"input {x.shape} is not {rows} rows of {depth}")
+    if ask.option(1, "b") != 0:
+        raise ask.refuse("shuffled weights; convert without them")
+    act_min, act_max = ask.clamp(0, y)
+    multiplier, shift, flags = _multipliers(builder, ask, x, y, filters, channels_axis=0)
+    bias = _folded_bias(builder, ask, x, filters, channels_axis=0)
+    params = FullyConnectedParams(
+        weights=builder.weights(_values(filters)),
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        depth=depth,
+        flags=flags,
+        input_zero=x.zero,
+        output_zero=y.zero,
+        act_min=act_min,
+        act_max=act_max,
+    )
+    builder.emit(OpCode.FULLY_CONNECTED, (x.index,), y.index, params)
+
+
+def _emit_conv(
+    builder: Builder,
+    ask: Operands,
+    code: OpCode,
+    filters: TfTensor,
+    *,
+    channels_axis: int,
+    depth: int,
+    options: tuple[int, int, int],
+) -> None:
+    """`options`: field numbers of activation, dilation_w and dilation_h, which differ between the two ops."""
+    x, y = ask.activation(0), ask.output()
+    padding = ask.choice(0, Padding)
+    stride_w = ask.positive("stride_w", ask.option(1, "i"))
+    stride_h = ask.positive("stride_h", ask.option(2, "i"))
+    dilation_w = ask.positive("dilation_w", ask.option(options[1], "i", 1))
+    dilation_h = ask.positive("dilation_h", ask.option(options[2], "i", 1))
+    _, kernel_h, kernel_w, _ = filters.shape
+    out_h, pad_top = window(padding, x.shape[1], kernel_h, stride_h, dilation_h)
+    out_w, pad_left = window(padding, x.shape[2], kernel_w, stride_w, dilation_w)
+    expected = (x.shape[0], out_h, out_w, filters.shape[channels_axis])
+    if y.shape != expected:
+        raise ask.refuse(
+            f"output {y.shape}, expected {expected} from input {x.shape} and filters {filters.shape}"
+        )
+    act_min, act_max = ask.clamp(options[0], y)
+    multiplier, shift, flags = _multipliers(builder, ask, x, y, filters, channels_axis)
+    params = ConvParams(
+        weights=builder.weights(_values(filters)),
+        bias=_folded_bias(builder, ask, x, filters, channels_axis),
+        multiplier=multiplier,
+        shift=shift,
+        kernel_h=ask.positive("kernel_h", kernel_h),
+        kernel_w=ask.positive("kernel_w", kernel_w),
+        stride_h=stride_h,
+        stride_w=stride_w,
+        dilation_h=dilation_h,
+        dilation_w=dilation_w,
+        pad_top=pad_top,
+        pad_left=pad_left,
+        depth=ask.positive("depth", depth),
+        flags=flags,
+        input_zero=x.zero,
+        output_zero=y.zero,
+        act_min=act_min,
+        act_max=act_max,
+    )
+    builder.emit(code, (x.index,), y.index, params)
+
+
+def _values(filters: TfTensor) -> npt.NDArray[np.int8]:
+    return np.asarray(filters.data, np.int8)
+
+
+def _multipliers(
+    builder: Builder, ask: Operands, x: Quantized, y: Quantized, filters: TfTensor, channels_axis: int
+) -> tuple[int, int, int]:
+    """(offset of multipliers, offset of shifts, flags).
+
+    FULLY_CONNECTED with one scale multiplies the scales in float (GetQuantizedConvolutionMultipler),
+    everything else in double.
+    """
+    channels = filters.shape[channels_axis]
+    per_tensor = filters.scales.size == 1
+    if not per_tensor and (filters.scales.size != channels or filters.quantized_dimension != channels_axis):
+        raise ask.refuse(
+            f"weights {filters} have {filters.scales.size} scales along dim {filters.quantized_dimension}, "
+            f"expected {channels} along {channels_axis}"
+        )
+    if per_tensor and ask.op.code == OpCode.FULLY_CONNECTED:
+        products = [float(x.scale * np.float32(filters.scales[0]))]
+    else:
+        products = [float(x.scale) * float(scale) for scale in filters.scales]
+    scales = [checked_multiplier(product / float(y.scale), ask.where) for product in products]
+    multiplier = builder.table([m for m, _ in scales], "<i4")
+    shift = builder.table([s for _, s in scales], "i1")
+    return multiplier, shift, PER_TENSOR if per_tensor else 0
+
+
+def _folded_bias(builder: Builder, ask: Operands, x: Quantized, filters: TfTensor, channels_axis: int) -> int:
+    """Bias minus what the input's zero point contributes, so that kernels accumulate raw products."""
+    channels = filters.shape[channels_axis]
+    axes = tuple(axis for axis in range(len(filters.shape)) if axis != channels_axis)
+    sums = _values(filters).sum(axis=axes, dtype=np.int64)
+    bias = ask.bias(2, channels) - x.zero * sums
+    return builder.table([wrapped(int(value)) for value in bias], "<i4")

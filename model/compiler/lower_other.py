@@ -1,0 +1,193 @@
+"""Pools, MEAN, SOFTMAX, ADD and RESHAPE."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from tinyfleet.model.compiler.builder import Builder
+from tinyfleet.model.compiler.numerics import (
+    INT8_MIN,
+    mean_multiplier,
+    quantize_multiplier,
+    softmax_scaling,
+    window,
+    wrapped,
+)
+from tinyfleet.model.compiler.operands import Operands
+from tinyfleet.model.compiler.schema import Padding
+from tinyfleet.wire.artifact_ops import (
+    DIMS_MAX,
+    SOFTMAX_DEPTH_MAX,
+    AddParams,
+    MeanParams,
+    OpCode,
+    PoolParams,
+    SoftmaxParams,
+)
+
+_ADD_LEFT_SHIFT = 20
+_POOL_SCALE_TOLERANCE = 1e-6
+
+
+def lower_pool(builder: Builder, ask: Operands) -> None:
+    ask.count((1,))
+    x, y = ask.activation(0), ask.output()
+    if len(x.shape) != 4 or len(y.shape) != 4:
+        raise ask.refuse(f"shapes {x.shape}, {y.shape}; expected 4 dims")
+    if abs(float(x.scale) - float(y.scale)) > _POOL_SCALE_TOLERANCE or x.zero != y.zero:
+        raise ask.refuse("input and output are quantised differently; a pool keeps scale and zero point")
+    padding = ask.choice(0, Padding)
+    stride_w = ask.positive("stride_w", ask.option(1, "i"))
+    stride_h = ask.positive("stride_h", ask.option(2, "i"))
+    kernel_w = ask.positive("filter_width", ask.option(3, "i"))
+    kernel_h = ask.positive("filter_height", ask.option(4, "i"))
+    out_h, pad_top = window(padding, x.shape[1], kernel_h, stride_h, 1)
+    out_w, pad_left = window(padding, x.shape[2], kernel_w, stride_w, 1)
+    expected = (x.shape[0], out_h, out_w, x.shape[3])
+    if y.shape != expected:
+        raise ask.refuse(f"output {y.shape}, expected {expected} from input {x.shape}")
+    act_min, act_max = ask.clamp(5, y)
+    params = PoolParams(kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, act_min, act_max)
+    builder.emit(OpCode(ask.op.code), (x.index,), y.index, params)
+
+
+def lower_mean(builder: Builder, ask: Operands) -> None:
+    ask.count((2,))
+    x, y = ask.activation(0), ask.output()
+    rank = len(x.shape)
+    axes = {axis + rank if axis < 0 else axis for axis in ask.constant_ints(1)}
+    if not axes <= set(range(rank)):
+        raise ask.refuse(f"axes {sorted(axes)} of {rank} dims")
+    count = prod(x.shape[axis] for axis in axes)
+    if prod(y.shape) * count != prod(x.shape):
+        raise ask.refuse(f"output {y.shape} from input {x.shape} over axes {sorted(axes)}")
+    kept, reduced = _split_axes(x.shape, axes)
+    if len(kept) > 3 or len(reduced) > 3:
+        raise ask.refuse(f"axes {sorted(axes)} of {x.shape}: more than 3 runs of dims are kept or reduced")
+    multiplier, shift = mean_multiplier(float(x.scale) / float(y.scale), count)
+    if not -31 <= shift <= 30:
+        raise ask.refuse(f"input scale {x.scale} / output scale {y.scale} is out of range; quantise it again")
+    pad_kept, pad_reduced = [(1, 0)] * (3 - len(kept)), [(1, 0)] * (3 - len(reduced))
+    kept, reduced = pad_kept + kept, pad_reduced + reduced
+    params = MeanParams(
+        kept_size=(kept[0][0], kept[1][0], kept[2][0]),
+        kept_stride=(kept[0][1], kept[1][1], kept[2][1]),
+        reduced_size=(reduced[0][0], reduced[1][0], reduced[2][0]),
+        reduced_stride=(reduced[0][1], reduced[1][1], reduced[2][1]),
+        first=wrapped(-x.zero * count),
+        multiplier=multiplier,
+        shift=shift,
+        output_zero=y.zero,
+    )
+    builder.emit(OpCode.MEAN, (x.index,), y.index, params)
+
+
+def _split_axes(
+    shape: tuple[int, ...], axes: set[int]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(size, stride) of kept and of reduced dims, outermost first; neighbours of one kind become one."""
+    runs: list[tuple[bool, int, int]] = []
+    stride = 1
+    for axis in reversed(range(len(shape))):
+        size, is_reduced = shape[axis], axis in axes
+        if size > 1 and runs and runs[-1][0] == is_reduced:
+            runs[-1] = (is_reduced, runs[-1][1] * size, runs[-1][2])
+        elif size > 1:
+            runs.append((is_reduced, size, stride))
+        stride *= size
+    runs.reverse()
+    return [(n, s) for r, n, s in runs if not r], [(n, s) for r, n, s in runs if r]
+
+
+def lower_softmax(builder: Builder, ask: Operands) -> None:
+    ask.count((1,))
+    x, y = ask.activation(0), ask.output()
+    if not x.shape or x.shape != y.shape:
+        raise ask.refuse(f"shapes {x.shape}, {y.shape}; expected equal ones")
+    if y.zero != INT8_MIN or float(y.scale) != 1 / 256:
+        raise ask.refuse(
+            f"output scale {y.scale}, zero point {y.zero}; int8 SOFTMAX has 1/256 and {INT8_MIN}"
+        )
+    depth = ask.positive("last dim", x.shape[-1], SOFTMAX_DEPTH_MAX)
+    multiplier, left_shift, diff_min = softmax_scaling(ask.real_option(0), float(x.scale), ask.where)
+    params = SoftmaxParams(depth, multiplier, left_shift, diff_min)
+    builder.emit(OpCode.SOFTMAX, (x.index,), y.index, params, in_place=(0,))
+
+
+def lower_add(builder: Builder, ask: Operands) -> None:
+    ask.count((2,))
+    a, b, y = ask.activation(0), ask.activation(1), ask.output()
+    try:
+        expected = np.broadcast_shapes(a.shape, b.shape)
+    except ValueError as error:
+        raise ask.refuse(f"shapes {a.shape} and {b.shape} do not broadcast") from error
+    if y.shape != expected or len(expected) > DIMS_MAX:
+        raise ask.refuse(f"output {y.shape}, expected {expected} of at most {DIMS_MAX} dims")
+    twice_largest = 2 * float(max(a.scale, b.scale))
+    out_real = twice_largest / (2**_ADD_LEFT_SHIFT * float(y.scale))
+    if out_real >= 1.0:
+        raise ask.refuse(f"input scales {a.scale}, {b.scale} are too large for output scale {y.scale}")
+    a_multiplier, a_shift = quantize_multiplier(float(a.scale) / twice_largest)
+    b_multiplier, b_shift = quantize_multiplier(float(b.scale) / twice_largest)
+    out_multiplier, out_shift = quantize_multiplier(out_real)
+    act_min, act_max = ask.clamp(0, y)
+    size, a_stride, b_stride = _broadcast(expected, a.shape, b.shape)
+    params = AddParams(
+        size=_six(size, 1),
+        a_stride=_six(a_stride, 0),
+        b_stride=_six(b_stride, 0),
+        a_multiplier=a_multiplier,
+        a_shift=a_shift,
+        b_multiplier=b_multiplier,
+        b_shift=b_shift,
+        out_multiplier=out_multiplier,
+        out_shift=out_shift,
+        left_shift=_ADD_LEFT_SHIFT,
+        a_zero=a.zero,
+        b_zero=b.zero,
+        out_zero=y.zero,
+        act_min=act_min,
+        act_max=act_max,
+    )
+    whole = tuple(i for i, operand in enumerate((a, b)) if prod(operand.shape) == prod(y.shape))
+    builder.emit(OpCode.ADD, (a.index, b.index), y.index, params, in_place=whole)
+
+
+def _broadcast(
+    shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
+) -> tuple[list[int], list[int], list[int]]:
+    """Sizes and strides of both operands, outermost first; dims that walk on evenly are merged."""
+    size: list[int] = []
+    strides: list[tuple[int, int]] = []
+    steps = [1, 1]
+    for axis in range(1, len(shape) + 1):
+        if shape[-axis] == 1:
+            continue
+        dims = [operand[-axis] if axis <= len(operand) else 1 for operand in (a, b)]
+        stride = tuple(0 if dim == 1 else step for dim, step in zip(dims, steps, strict=True))
+        even = size and all(
+            outer == inner * size[-1] for outer, inner in zip(stride, strides[-1], strict=True)
+        )
+        if even:
+            size[-1] *= shape[-axis]
+        else:
+            size.append(shape[-axis])
+            strides.append((stride[0], stride[1]))
+        steps = [step * dim for step, dim in zip(steps, dims, strict=True)]
+    return size[::-1], [s[0] for s in strides[::-1]], [s[1] for s in strides[::-1]]
+
+
+def _six(values: list[int], fill: int) -> tuple[int, int, int, int, int, int]:
+    a, b, c, d, e, f = [fill] * (DIMS_MAX - len(values)) + values
+    return a, b, c, d, e, f
+
+
+def lower_reshape(builder: Builder, ask: Operands) -> None:
+    """Bytes stay where they are. The output's shape is the one that the converter resolved."""
+    ask.count((1, 2))
+    x, y = ask.activation(0), ask.output()
+    if prod(x.shape) != prod(y.shape):
+        raise ask.refuse(f"{x.shape} does not become {y.shape}")
+    builder.alias(x.index, y.index)

@@ -1,0 +1,364 @@
+"""The model artifact: reader and writer of the payload that ARTIFACT.md describes.
+
+`encode_artifact` lays a plan out, `decode_artifact` takes it apart again and refuses what a node would refuse
+for its structure: every offset, size, count and dim. What an op does with its shapes is checked by the node's
+own loader, which the compiler runs over everything it builds (`tinyfleet.model.twin`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from math import prod
+from typing import Final
+
+from tinyfleet.wire.artifact_metadata import (
+    ArtifactError,
+    Baseline,
+    Metadata,
+    OutputKind,
+    decode_metadata,
+    encode_metadata,
+)
+from tinyfleet.wire.artifact_ops import DIMS_MAX, OP_FORMS, SHIFT_MAX, SHIFT_MIN, OpCode, Params
+from tinyfleet.wire.enums import CoreVariant
+
+__all__ = [
+    "ABI",
+    "Artifact",
+    "ArtifactError",
+    "Baseline",
+    "Dtype",
+    "Endpoint",
+    "Metadata",
+    "Op",
+    "OpCode",
+    "OutputKind",
+    "Params",
+    "Place",
+    "Section",
+    "Tensor",
+    "Vector",
+    "decode_artifact",
+    "encode_artifact",
+]
+
+ABI: Final = 1
+MAGIC: Final = 0x31504654
+ALIGN: Final = 16
+SECTIONS_MAX: Final = 16
+RECORDS_MAX: Final = 4096
+VECTORS_MAX: Final = 65535
+TENSOR_BYTES_MAX: Final = 2**24
+PAYLOAD_BYTES_MAX: Final = 2**28
+
+_HEADER: Final = struct.Struct("<IHHIII12x")
+_SECTION: Final = struct.Struct("<IIII")
+_TENSOR: Final = struct.Struct("<IBBBB6I")
+_OP: Final = struct.Struct("<BBHBBBB")
+_ENDPOINT: Final = struct.Struct("<HHiii")
+
+
+class Section(IntEnum):
+    METADATA = 1
+    TENSORS = 2
+    OPS = 3
+    INPUTS = 4
+    OUTPUTS = 5
+    CONSTANTS = 6
+    VECTORS = 7
+
+
+class Place(IntEnum):
+    ARENA = 0
+    CONSTANT = 1
+
+
+class Dtype(IntEnum):
+    INT8 = 0
+    INT16 = 1
+    INT32 = 2
+    UINT8 = 3
+    FLOAT32 = 4
+
+
+DTYPE_BYTES: Final = {Dtype.INT8: 1, Dtype.INT16: 2, Dtype.INT32: 4, Dtype.UINT8: 1, Dtype.FLOAT32: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """`offset` is into the arena or into CONSTANTS. Shape: outermost dim first; empty for a scalar."""
+
+    offset: int
+    place: Place
+    dtype: Dtype
+    shape: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return prod(self.shape) * DTYPE_BYTES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """Tensors are indices into the tensor table."""
+
+    code: OpCode
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    params: Params
+    temps: tuple[int, ...] = ()
+    variant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An input (raw multiplier and shift) or an output (score multiplier and shift)."""
+
+    tensor: int
+    zero_point: int
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """One golden vector of one step from reset."""
+
+    input: bytes
+    output: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    core: CoreVariant
+    arena_bytes: int
+    metadata: Metadata
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    input: Endpoint
+    output: Endpoint
+    constants: bytes
+    vectors: tuple[Vector, ...] = ()
+
+    @property
+    def input_bytes(self) -> int:
+        return self.tensors[self.input.tensor].size_bytes
+
+    @property
+    def output_bytes(self) -> int:
+        return self.tensors[self.output.tensor].size_bytes
+
+
+def encode_artifact(plan: Artifact) -> bytes:
+    """The payload, read back once: ArtifactError when the plan is not one that `decode_artifact` accepts."""
+    sections: list[tuple[Section, bytes, int]] = [
+        (Section.METADATA, encode_metadata(plan.metadata), 1),
+        (Section.TENSORS, b"".join(_encode_tensor(t) for t in plan.tensors), len(plan.tensors)),
+        (Section.OPS, b"".join(_encode_op(op) for op in plan.ops), len(plan.ops)),
+        (Section.INPUTS, _encode_endpoint(plan.input), 1),
+        (Section.OUTPUTS, _encode_endpoint(plan.output), 1),
+        (Section.CONSTANTS, plan.constants, 1),
+    ]
+    if plan.vectors:
+        steps = b"".join(_encode_vector(vector) for vector in plan.vectors)
+        sections.append((Section.VECTORS, steps, len(plan.vectors)))
+    body = bytearray()
+    table = bytearray()
+    start = _HEADER.size + _SECTION.size * len(sections)
+    for kind, content, count in sections:
+        body += bytes(-(start + len(body)) % ALIGN)
+        table += _SECTION.pack(kind, start + len(body), len(content), count)
+        body += content
+    header = _HEADER.pack(MAGIC, ABI, plan.core, start + len(body), plan.arena_bytes, len(sections))
+    payload = bytes(header + table + body)
+    decode_artifact(payload)
+    return payload
+
+
+def decode_artifact(payload: bytes) -> Artifact:
+    """The plan in `payload`. ArtifactError says which record does not add up."""
+    core, arena_bytes, section_count = _decode_header(payload)
+    spans = _decode_sections(payload, section_count)
+    metadata = decode_metadata(spans[Section.METADATA][0])
+    constants = spans[Section.CONSTANTS][0]
+    tensors = tuple(_decode_tensors(*spans[Section.TENSORS], arena_bytes, len(constants)))
+    ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors)))
+    source = _decode_endpoint("INPUTS", *spans[Section.INPUTS], tensors)
+    sink = _decode_endpoint("OUTPUTS", *spans[Section.OUTPUTS], tensors)
+    plan = Artifact(core, arena_bytes, metadata, tensors, ops, source, sink, constants)
+    if metadata.samples * metadata.channels != plan.input_bytes:
+        raise ArtifactError(
+            "metadata, samples x channels",
+            expected=plan.input_bytes,
+            actual=metadata.samples * metadata.channels,
+        )
+    if Section.VECTORS not in spans:
+        return plan
+    vectors = tuple(_decode_vectors(*spans[Section.VECTORS], plan.input_bytes, plan.output_bytes))
+    return Artifact(core, arena_bytes, metadata, tensors, ops, source, sink, constants, vectors)
+
+
+def _decode_header(payload: bytes) -> tuple[CoreVariant, int, int]:
+    if not _HEADER.size <= len(payload) <= PAYLOAD_BYTES_MAX:
+        raise ArtifactError(
+            "payload", expected=f"{_HEADER.size} to {PAYLOAD_BYTES_MAX} bytes", actual=f"{len(payload)} bytes"
+        )
+    magic, abi, core, size, arena_bytes, count = _HEADER.unpack_from(payload)
+    if magic != MAGIC:
+        raise ArtifactError("header, magic", expected=f"{MAGIC:#010x}", actual=f"{magic:#010x}")
+    if abi != ABI:
+        raise ArtifactError("header, abi", expected=ABI, actual=abi)
+    if core not in CoreVariant.__members__.values():
+        raise ArtifactError("header, core", expected="a CoreVariant", actual=core)
+    if size != len(payload):
+        raise ArtifactError("header, payload_bytes", expected=len(payload), actual=size)
+    if arena_bytes % ALIGN:
+        raise ArtifactError("header, arena_bytes", expected=f"a multiple of {ALIGN}", actual=arena_bytes)
+    if count > SECTIONS_MAX or _HEADER.size + count * _SECTION.size > len(payload):
+        raise ArtifactError("header, sections", expected=f"at most {SECTIONS_MAX}, inside", actual=count)
+    return CoreVariant(core), arena_bytes, count
+
+
+def _decode_sections(payload: bytes, count: int) -> dict[int, tuple[bytes, int]]:
+    """Content and count by kind; kinds this version does not know are there too and mean nothing."""
+    spans: dict[int, tuple[bytes, int]] = {}
+    end = _HEADER.size + count * _SECTION.size
+    last_kind = 0
+    for i in range(count):
+        kind, offset, size, records = _SECTION.unpack_from(payload, _HEADER.size + i * _SECTION.size)
+        if kind <= last_kind:
+            raise ArtifactError(f"section {i}, kind", expected=f"above {last_kind}", actual=kind)
+        if offset % ALIGN or offset < end or offset + size > len(payload):
+            raise ArtifactError(
+                f"section {i}",
+                expected=f"{ALIGN}-byte aligned inside {end}..{len(payload)}",
+                actual=(offset, size),
+            )
+        last_kind, end = kind, offset + size
+        spans[kind] = (payload[offset:end], records)
+    missing = [s.name for s in Section if s is not Section.VECTORS and s not in spans]
+    if missing:
+        raise ArtifactError("sections", expected="all but VECTORS", actual=f"no {', '.join(missing)}")
+    return spans
+
+
+def _encode_tensor(tensor: Tensor) -> bytes:
+    dims = (*tensor.shape, *(1,) * (DIMS_MAX - len(tensor.shape)))
+    return _TENSOR.pack(tensor.offset, tensor.place, tensor.dtype, len(tensor.shape), 0, *dims)
+
+
+def _decode_tensors(content: bytes, count: int, arena_bytes: int, constant_bytes: int) -> Iterator[Tensor]:
+    if count > RECORDS_MAX or len(content) != count * _TENSOR.size:
+        raise ArtifactError(
+            "TENSORS", expected=f"{count} records of {_TENSOR.size}", actual=f"{len(content)} bytes"
+        )
+    for i, (offset, place, dtype, rank, reserved, *dims) in enumerate(_TENSOR.iter_unpack(content)):
+        where = f"tensor {i}"
+        if place not in Place.__members__.values() or dtype not in Dtype.__members__.values() or reserved:
+            raise ArtifactError(where, expected="a known place and dtype", actual=(place, dtype, reserved))
+        if (
+            rank > DIMS_MAX
+            or min(dims) < 1
+            or max(dims) > TENSOR_BYTES_MAX
+            or any(d != 1 for d in dims[rank:])
+        ):
+            raise ArtifactError(
+                f"{where}, dims", expected="1 and more, 1 behind the rank", actual=(rank, dims)
+            )
+        tensor = Tensor(offset, Place(place), Dtype(dtype), tuple(dims[:rank]))
+        room = arena_bytes if tensor.place is Place.ARENA else constant_bytes
+        align = ALIGN if tensor.place is Place.ARENA else 4
+        if offset % align or tensor.size_bytes > TENSOR_BYTES_MAX or offset + tensor.size_bytes > room:
+            raise ArtifactError(
+                f"{where}, offset",
+                expected=f"{align}-byte aligned inside {room}",
+                actual=(offset, tensor.size_bytes),
+            )
+        yield tensor
+
+
+def _encode_op(op: Op) -> bytes:
+    tensors = (*op.inputs, *op.outputs, *op.temps)
+    names = struct.pack(f"<{len(tensors)}H", *tensors)
+    body = names + bytes(-len(names) % 4) + op.params.encode()
+    counts = (len(op.inputs), len(op.outputs), len(op.temps))
+    return _OP.pack(op.code, op.variant, _OP.size + len(body), *counts, 0) + body
+
+
+def _decode_ops(content: bytes, count: int, tensors: int) -> Iterator[Op]:
+    if count > RECORDS_MAX:
+        raise ArtifactError("OPS", expected=f"at most {RECORDS_MAX}", actual=count)
+    at = 0
+    for i in range(count):
+        where = f"op {i}"
+        if at + _OP.size > len(content):
+            raise ArtifactError(where, expected="a record", actual="the section's end")
+        code, variant, size, n_in, n_out, n_temp, reserved = _OP.unpack_from(content, at)
+        if code not in OpCode.__members__.values():
+            raise ArtifactError(f"{where}, code", expected="an op of this version", actual=code)
+        form = OP_FORMS[OpCode(code)]
+        total = n_in + n_out + n_temp
+        params_at = at + _OP.size + (2 * total + 3) // 4 * 4
+        end = params_at + form.params.LAYOUT.size
+        counts = (n_in, n_out, n_temp, variant, reserved)
+        if counts != (form.inputs, form.outputs, form.temps, 0, 0) or at + size != end or end > len(content):
+            raise ArtifactError(f"{where} ({OpCode(code).name})", expected=form, actual=(counts, size))
+        names = struct.unpack_from(f"<{total}H", content, at + _OP.size)
+        if max(names) >= tensors:
+            raise ArtifactError(f"{where}, tensors", expected=f"below {tensors}", actual=names)
+        yield Op(
+            OpCode(code),
+            names[:n_in],
+            names[n_in : n_in + n_out],
+            form.params.decode(content[params_at:end]),
+            names[n_in + n_out :],
+        )
+        at = end
+    if at != len(content):
+        raise ArtifactError("OPS", expected=f"{at} bytes for {count} ops", actual=f"{len(content)} bytes")
+
+
+def _encode_endpoint(end: Endpoint) -> bytes:
+    return _ENDPOINT.pack(end.tensor, 0, end.zero_point, end.multiplier, end.shift)
+
+
+def _decode_endpoint(name: str, content: bytes, count: int, tensors: tuple[Tensor, ...]) -> Endpoint:
+    if count != 1 or len(content) != _ENDPOINT.size:
+        raise ArtifactError(name, expected=f"1 record of {_ENDPOINT.size}", actual=(count, len(content)))
+    tensor, _, zero_point, multiplier, shift = _ENDPOINT.unpack(content)
+    if (
+        tensor >= len(tensors)
+        or tensors[tensor].place is not Place.ARENA
+        or tensors[tensor].dtype is not Dtype.INT8
+    ):
+        raise ArtifactError(f"{name}, tensor", expected="an INT8 tensor in the arena", actual=tensor)
+    if not -128 <= zero_point <= 127 or multiplier < 0 or not SHIFT_MIN <= shift <= SHIFT_MAX:
+        raise ArtifactError(
+            f"{name}, scaling", expected="int8 zero, multiplier >= 0", actual=(zero_point, multiplier, shift)
+        )
+    return Endpoint(tensor, zero_point, multiplier, shift)
+
+
+def _padded(size: int) -> int:
+    return (size + 3) // 4 * 4
+
+
+def _encode_vector(vector: Vector) -> bytes:
+    parts = (vector.input, vector.output)
+    return struct.pack("<I", 1) + b"".join(part + bytes(-len(part) % 4) for part in parts)
+
+
+def _decode_vectors(content: bytes, count: int, input_bytes: int, output_bytes: int) -> Iterator[Vector]:
+    size = 4 + _padded(input_bytes) + _padded(output_bytes)
+    if count > VECTORS_MAX or len(content) != count * size:
+        raise ArtifactError("VECTORS", expected=f"{count} of {size} bytes", actual=f"{len(content)} bytes")
+    for i in range(count):
+        at = i * size
+        steps = int.from_bytes(content[at : at + 4], "little")
+        if steps != 1:
+            raise ArtifactError(f"vector {i}, steps", expected=1, actual=steps)
+        output_at = at + 4 + _padded(input_bytes)
+        yield Vector(content[at + 4 : at + 4 + input_bytes], content[output_at : output_at + output_bytes])

@@ -1,0 +1,184 @@
+"""Ops of a plan: codes and parameter records (ARTIFACT.md sections 3 and 4).
+
+A record is a frozen dataclass and its struct layout side by side; `../firmware/runtime/plan.h` has the same
+in C.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import astuple, dataclass, fields
+from enum import IntEnum
+from typing import ClassVar, Final, Self
+
+DIMS_MAX: Final = 6
+SOFTMAX_DEPTH_MAX: Final = 4095
+SHIFT_MIN: Final = -31
+SHIFT_MAX: Final = 30
+PER_TENSOR: Final = 1
+"""Flag of conv-like ops: one multiplier and one shift for all output channels."""
+
+Six = tuple[int, int, int, int, int, int]
+Three = tuple[int, int, int]
+
+
+class OpCode(IntEnum):
+    """TensorFlow Lite's BuiltinOperator numbers; birth's `ops` bitmap uses them too."""
+
+    ADD = 0
+    AVERAGE_POOL_2D = 1
+    CONV_2D = 3
+    DEPTHWISE_CONV_2D = 4
+    FULLY_CONNECTED = 9
+    MAX_POOL_2D = 17
+    SOFTMAX = 25
+    MEAN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """A parameter record. `LAYOUT`: all fields in order, tuples flattened, reserved bytes as pads."""
+
+    LAYOUT: ClassVar[struct.Struct]
+
+    def encode(self) -> bytes:
+        values: list[int] = []
+        for value in astuple(self):
+            values.extend(value if isinstance(value, tuple) else (value,))
+        return self.LAYOUT.pack(*values)
+
+    @classmethod
+    def decode(cls, record: bytes) -> Self:
+        """`record` has LAYOUT.size bytes (the caller checks). Nothing else is checked here."""
+        flat = iter(cls.LAYOUT.unpack(record))
+        sizes = {"Six": DIMS_MAX, "Three": 3}
+        values = []
+        for field in fields(cls):
+            count = sizes.get(str(field.type))
+            values.append(next(flat) if count is None else tuple(next(flat) for _ in range(count)))
+        return cls(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvParams(Params):
+    """CONV_2D and DEPTHWISE_CONV_2D. weights, bias, multiplier, shift are offsets into CONSTANTS."""
+
+    LAYOUT = struct.Struct("<4I8H2H4h4x")
+
+    weights: int
+    bias: int
+    multiplier: int
+    shift: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    pad_top: int
+    pad_left: int
+    depth: int
+    flags: int
+    input_zero: int
+    output_zero: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class FullyConnectedParams(Params):
+    LAYOUT = struct.Struct("<4IIH4h2x")
+
+    weights: int
+    bias: int
+    multiplier: int
+    shift: int
+    depth: int
+    flags: int
+    input_zero: int
+    output_zero: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolParams(Params):
+    LAYOUT = struct.Struct("<6H2h")
+
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    pad_top: int
+    pad_left: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeanParams(Params):
+    """Sizes and strides in elements, outermost first."""
+
+    LAYOUT = struct.Struct("<12I3ih2x")
+
+    kept_size: Three
+    kept_stride: Three
+    reduced_size: Three
+    reduced_stride: Three
+    first: int
+    multiplier: int
+    shift: int
+    output_zero: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxParams(Params):
+    LAYOUT = struct.Struct("<I3i")
+
+    depth: int
+    multiplier: int
+    left_shift: int
+    diff_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddParams(Params):
+    LAYOUT = struct.Struct("<18I7i5h2x")
+
+    size: Six
+    a_stride: Six
+    b_stride: Six
+    a_multiplier: int
+    a_shift: int
+    b_multiplier: int
+    b_shift: int
+    out_multiplier: int
+    out_shift: int
+    left_shift: int
+    a_zero: int
+    b_zero: int
+    out_zero: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpForm:
+    """How many tensors an op takes, and its parameters."""
+
+    inputs: int
+    outputs: int
+    temps: int
+    params: type[Params]
+
+
+OP_FORMS: Final[dict[OpCode, OpForm]] = {
+    OpCode.ADD: OpForm(2, 1, 0, AddParams),
+    OpCode.AVERAGE_POOL_2D: OpForm(1, 1, 0, PoolParams),
+    OpCode.CONV_2D: OpForm(1, 1, 0, ConvParams),
+    OpCode.DEPTHWISE_CONV_2D: OpForm(1, 1, 0, ConvParams),
+    OpCode.FULLY_CONNECTED: OpForm(1, 1, 0, FullyConnectedParams),
+    OpCode.MAX_POOL_2D: OpForm(1, 1, 0, PoolParams),
+    OpCode.SOFTMAX: OpForm(1, 1, 0, SoftmaxParams),
+    OpCode.MEAN: OpForm(1, 1, 0, MeanParams),
+}
