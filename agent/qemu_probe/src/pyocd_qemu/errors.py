@@ -1,10 +1,10 @@
 """What can go wrong with an emulated board.
 
-    QemuError
-    ├── QemuStartError     QEMU could not be started, or died while starting
-    ├── QemuDiedError      QEMU ended although nobody asked it to
-    ├── BoardBusyError     another process runs this board, or another client holds its probe
-    └── LinkError          a socket to QEMU broke, timed out or answered nonsense
+QemuError
+├── QemuStartError     QEMU could not be started, or died while starting
+├── QemuDiedError      QEMU ended although nobody asked it to
+├── BoardBusyError     another process runs this board, or another client holds its probe
+└── LinkError          a socket to QEMU broke, timed out or answered nonsense
 """
 
 from __future__ import annotations

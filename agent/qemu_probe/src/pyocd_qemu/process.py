@@ -1,8 +1,9 @@
 """One QEMU child process: started in its state folder, watched, ended by its pid.
 
-QEMU inherits a locked file (`flock` belongs to the open file, not to the process). So the lock lives exactly as long as
-QEMU does, even when the program that started it was killed, and the pid QEMU wrote beside it can be trusted while the
-lock is held: a left-over QEMU is found and ended by the next start, and no other process ever is.
+QEMU inherits a locked file (`flock` belongs to the open file, not to the process). So the lock lives
+exactly as long as QEMU does, even when the program that started it was killed, and the pid QEMU wrote
+beside it can be trusted while the lock is held: a left-over QEMU is found and ended by the next start, and
+no other process ever is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ OWNER_NAME = "owner.lock"
 QMP_NAME = "qmp.sock"
 _CONTROL = ("-pidfile", PID_NAME, "-qmp", f"unix:{QMP_NAME},server=on,wait=off")
 _POLL_S = 0.005
+_LISTER_S = 0.2
 _TAIL_BYTES = 8192
 
 
@@ -37,8 +39,9 @@ def option_path(path: Path) -> str:
 class QemuProcess:
     """Starts QEMU with `arguments` in `state_dir` and holds `lock_file` for it.
 
-    `arguments` make QEMU listen at `sockets` (names relative to `state_dir`, as a Unix socket's path is limited to 107
-    bytes; QEMU's working folder is `state_dir`). `qmp.sock` is always among them and is made here.
+    `arguments` make QEMU listen at `sockets` (names relative to `state_dir`, as a Unix socket's path is
+    limited to 107 bytes; QEMU's working folder is `state_dir`). `qmp.sock` is always among them and is made
+    here.
     """
 
     def __init__(
@@ -65,7 +68,8 @@ class QemuProcess:
         return None if self._child is None else self._child.pid
 
     def start(self, timeout_s: float = 10.0) -> None:
-        """Returns once QEMU has built the machine. Raises QemuStartError or BoardBusyError, leaving nothing behind."""
+        """Returns once QEMU has built the machine. Raises QemuStartError or BoardBusyError, leaving nothing
+        behind."""
         if self._child is not None and self._child.poll() is None:
             raise RuntimeError(f"{self.name} is already started")
         self._release_owner()
@@ -143,14 +147,14 @@ class QemuProcess:
 
     def _take_lock(self) -> BinaryIO:
         lock = self._lock_file.open("ab")
-        if _try_lock(lock):
+        # Whoever lists boards holds the lock for a moment.
+        if _wait_until(lambda: _try_lock(lock), _LISTER_S):
             return lock
-        # We own the folder, so whoever holds the lock is a QEMU whose supervisor is gone, or one of another folder.
-        stale = _read_pid(self.state_dir / PID_NAME)
-        if stale is not None:
-            _end_stranded(stale)
-            if _wait_until(lambda: _try_lock(lock), 5.0):
-                return lock
+        # We own the folder, so whoever holds the lock is a QEMU whose supervisor is gone, or one of another
+        # folder.
+        ended = _end_stranded(_read_pid(self.state_dir / PID_NAME), self.state_dir)
+        if ended and _wait_until(lambda: _try_lock(lock), 5.0):
+            return lock
         lock.close()
         raise BoardBusyError(
             f"{self.name}: {self._lock_file} is in use by another QEMU", "stop that one, or use another file"
@@ -169,7 +173,8 @@ class QemuProcess:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     pass_fds=[lock.fileno()],
-                    # Ctrl-C on the terminal is for the program that owns this board, which then ends QEMU in order.
+                    # Ctrl-C on the terminal is for the program that owns this board, which then ends QEMU
+                    # in order.
                     start_new_session=True,
                 )
             except FileNotFoundError as error:
@@ -208,7 +213,11 @@ class QemuProcess:
         if self._child is None:
             return QemuDiedError(f"{self.name} is not running", "start it first")
         code = self._child.poll()
-        how = f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with code {code}"
+        how = (
+            f"by signal {signal.Signals(-code).name}"
+            if code is not None and code < 0
+            else f"with code {code}"
+        )
         said = self.last_output() or "nothing"
         return QemuDiedError(
             f"{self.name}: QEMU ended {how}; its last output: {said}", f"see {self.state_dir / LOG_NAME}"
@@ -242,14 +251,19 @@ def _read_pid(path: Path) -> int | None:
         return None
 
 
-def _end_stranded(pid: int) -> None:
-    """Ends a QEMU whose pid file lies in our folder and whose program is really a QEMU."""
+def _end_stranded(pid: int | None, state_dir: Path) -> bool:
+    """Ends the QEMU whose pid file lies in our folder; whether there was one. No other process has that pid
+    and is a QEMU that works in this folder."""
+    if pid is None:
+        return False
     try:
         name = Path(f"/proc/{pid}/comm").read_text()
-        if name.startswith("qemu"):
+        if name.startswith("qemu") and Path(f"/proc/{pid}/cwd").resolve() == state_dir.resolve():
             os.kill(pid, signal.SIGKILL)
+            return True
     except OSError:
-        return
+        pass
+    return False
 
 
 def _wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:

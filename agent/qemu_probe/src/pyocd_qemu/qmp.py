@@ -25,7 +25,7 @@ class QmpLink:
         self._path = path
         self._socket = connect(path, greeting_timeout_s)
         self._buffer = b""
-        self._events: list[str] = []
+        self._events: set[str] = set()
         try:
             try:
                 self._read(greeting_timeout_s)
@@ -65,7 +65,9 @@ class QmpLink:
     def status(self) -> dict[str, Any]:
         status = self.command("query-status")
         if not isinstance(status, dict):
-            raise LinkError(f"QEMU at {self._path} answered {status!r} to query-status", "which QEMU is this?")
+            raise LinkError(
+                f"QEMU at {self._path} answered {status!r} to query-status", "which QEMU is this?"
+            )
         return status
 
     def reset(self) -> None:
@@ -84,8 +86,8 @@ class QmpLink:
         self._socket.close()
 
     def _keep(self, message: dict[str, Any]) -> None:
-        if "event" in message and len(self._events) < 100:
-            self._events.append(str(message["event"]))
+        if "event" in message:
+            self._events.add(str(message["event"]))
 
     def _read(self, timeout_s: float) -> dict[str, Any]:
         end = time.monotonic() + timeout_s

@@ -1,0 +1,174 @@
+"""The core's memory-mapped debug registers, which QEMU does not have (Armv6-M/Armv7-M ARM, chapter C1)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from pyocd_qemu.core_control import CoreControl
+from pyocd_qemu.gdb import HARDWARE_BREAKPOINT, WATCH_ACCESS, WATCH_READ, WATCH_WRITE
+from pyocd_qemu.machines import DWT, FPB, ROM_TABLE, Machine
+
+
+class Register(IntEnum):
+    AIRCR = 0xE000ED0C
+    DFSR = 0xE000ED30
+    DHCSR = 0xE000EDF0
+    DCRSR = 0xE000EDF4
+    DCRDR = 0xE000EDF8
+    DEMCR = 0xE000EDFC
+
+
+_DEBUG_KEY, _RESET_KEY = 0xA05F, 0x05FA
+_C_DEBUGEN, _C_HALT, _C_STEP, _C_KEPT = 1, 2, 4, 0x2D
+_S_REGRDY, _S_HALT, _S_LOCKUP, _S_RETIRE, _S_RESET = 1 << 16, 1 << 17, 1 << 19, 1 << 24, 1 << 25
+_REGWNR = 1 << 16
+_VC_CORERESET = 1
+_RESET_REQUEST = 0b101
+_FP_COMP0, _DWT_COMP0 = FPB + 8, DWT + 0x20
+_DWT_STRIDE = 16
+_DWT_MASK, _DWT_FUNCTION = 4, 8
+_DWT_KINDS = {5: WATCH_READ, 6: WATCH_WRITE, 7: WATCH_ACCESS}
+_FP_UPPER_HALF = 2
+_UNIT_BYTES = 0x1000
+# A status poll gives the core this long, or pyOCD's busy waiting starves it.
+_POLL_S = 0.001
+
+
+class DebugRegisters:
+    """`read` and `write` answer None and False for an address that QEMU itself shall serve."""
+
+    def __init__(self, machine: Machine, core: CoreControl) -> None:
+        self._machine = machine
+        self._core = core
+        self._words = machine.core.identity()
+        self._debug_enabled = False
+        self._control = 0
+        self._catch = 0
+        self._data = 0
+        self._was_reset = False
+        self._reset_held = False
+        self._breakpoints: dict[int, int] = {}
+        self._watchpoints: dict[int, tuple[int, int, int]] = {}
+
+    @property
+    def reset_held(self) -> bool:
+        return self._reset_held
+
+    def hold_reset(self, held: bool) -> None:
+        """nRESET: the core stands still while it is low and starts over when it rises. The bus stays
+        usable."""
+        if held and not self._reset_held:
+            self._core.halt()
+        elif self._reset_held and not held:
+            self._reset_held = False
+            self.reset()
+        self._reset_held = held
+
+    def reset(self) -> None:
+        self._was_reset = True
+        self._core.reset(halt=self._debug_enabled and bool(self._catch & _VC_CORERESET))
+
+    def read(self, address: int) -> int | None:
+        match address:
+            case Register.DHCSR:
+                return self._status()
+            case Register.DCRSR:
+                return 0
+            case Register.DCRDR:
+                return self._data
+            case Register.DEMCR:
+                return self._catch
+            case Register.DFSR:
+                self._core.poll(0.0)
+                return self._core.faults
+        if address in self._words:
+            return self._words[address]
+        return 0 if _overlaid(address) else None
+
+    def write(self, address: int, value: int) -> bool:
+        match address:
+            case Register.DHCSR:
+                if value >> 16 == _DEBUG_KEY:
+                    self._command(value)
+            case Register.DCRSR:
+                self._transfer(value)
+            case Register.DCRDR:
+                self._data = value
+            case Register.DEMCR:
+                self._catch = value
+            case Register.DFSR:
+                self._core.faults &= ~value
+            case Register.AIRCR:
+                if value >> 16 == _RESET_KEY and value & _RESET_REQUEST:
+                    self.reset()
+            case _:
+                if not _overlaid(address):
+                    return False
+                self._write_unit(address, value)
+        return True
+
+    def _status(self) -> int:
+        self._core.poll(_POLL_S)
+        status = _S_REGRDY | self._control | (_C_DEBUGEN if self._debug_enabled else 0)
+        if self._core.locked_up:
+            status |= _S_LOCKUP
+        elif self._core.running:
+            status |= _S_RETIRE
+        else:
+            status |= _S_HALT | _C_HALT
+        if self._was_reset or self._reset_held:
+            status |= _S_RESET
+            self._was_reset = False
+        return status
+
+    def _command(self, value: int) -> None:
+        self._debug_enabled = bool(value & _C_DEBUGEN)
+        self._control = value & _C_KEPT & ~_C_HALT
+        if value & _C_DEBUGEN and value & _C_HALT:
+            if self._core.running or self._core.locked_up:
+                self._core.halt()
+        elif value & _C_DEBUGEN and value & _C_STEP:
+            self._core.step()
+        elif not self._core.running and not self._core.locked_up and not self._reset_held:
+            self._core.resume()
+
+    def _transfer(self, value: int) -> None:
+        selector = value & 0x7F
+        if value & _REGWNR:
+            self._core.write_register(selector, self._data)
+        else:
+            self._data = self._core.read_register(selector) & 0xFFFFFFFF
+
+    def _write_unit(self, address: int, value: int) -> None:
+        cores = self._machine.core
+        if _FP_COMP0 <= address < _FP_COMP0 + 4 * cores.breakpoints:
+            self._words[address] = value
+            self._set_breakpoint(address, value)
+        elif _DWT_COMP0 <= address < _DWT_COMP0 + _DWT_STRIDE * cores.watchpoints:
+            self._words[address] = value
+            if address % _DWT_STRIDE == _DWT_FUNCTION:
+                self._set_watchpoint(address - _DWT_FUNCTION, value)
+        # FP_CTRL, DWT_CTRL and the identity words keep their values.
+
+    def _set_breakpoint(self, comparator: int, value: int) -> None:
+        old = self._breakpoints.pop(comparator, None)
+        if old is not None:
+            self._core.clear_point(HARDWARE_BREAKPOINT, old)
+        if value & 1:
+            at = value & 0x1FFFFFFC | (2 if value >> 30 == _FP_UPPER_HALF else 0)
+            self._breakpoints[comparator] = at
+            self._core.set_point(HARDWARE_BREAKPOINT, at)
+
+    def _set_watchpoint(self, comparator: int, function: int) -> None:
+        old = self._watchpoints.pop(comparator, None)
+        if old is not None:
+            self._core.clear_point(*old)
+        kind = _DWT_KINDS.get(function & 0xF)
+        if kind is not None:
+            size = 1 << self._words.get(comparator + _DWT_MASK, 0)
+            self._watchpoints[comparator] = (kind, self._words.get(comparator, 0), size)
+            self._core.set_point(*self._watchpoints[comparator])
+
+
+def _overlaid(address: int) -> bool:
+    return DWT <= address < FPB + _UNIT_BYTES or ROM_TABLE <= address < ROM_TABLE + _UNIT_BYTES

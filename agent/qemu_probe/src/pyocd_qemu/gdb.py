@@ -1,0 +1,166 @@
+"""gdbstub, QEMU's debugger door, as the core's run control: continue, stop, step, registers, break- and
+watchpoints.
+
+Acknowledgements (`+`) are never sent: any byte sent while the core runs stops it.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from pathlib import Path
+
+from pyocd_qemu.errors import LinkError
+from pyocd_qemu.socket_path import connect
+
+_TIMEOUT_S = 10.0
+_STEP_TIMEOUT_S = 5.0
+_PACKET_LIMIT_BYTES = 1 << 18
+_BREAK = b"\x03"
+
+HARDWARE_BREAKPOINT = 1
+WATCH_WRITE = 2
+WATCH_READ = 3
+WATCH_ACCESS = 4
+
+
+class GdbLink:
+    """A connected client. Connecting stops the machine. Every method raises LinkError when QEMU is gone.
+
+    `running` is whether the core was told to run and has not been seen to stop.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket = connect(path, _TIMEOUT_S)
+        self._buffer = b""
+        self.running = False
+        try:
+            # Attaching to a running machine may send an unsolicited stop reply first, which would shift all
+            # answers.
+            self._send("qSupported")
+            end = time.monotonic() + _TIMEOUT_S
+            while not self._expect("qSupported", end).startswith("PacketSize"):
+                pass
+            # Registers are readable one by one only after the description of all has been asked for.
+            self.ask("qXfer:features:read:target.xml:0,ffb")
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, packet: str) -> str:
+        """The answer to a packet; the core must be stopped."""
+        if self.running:
+            raise RuntimeError(f"gdb packet {packet[:20]!r} while the core runs")
+        self._send(packet)
+        return self._expect(packet, time.monotonic() + _TIMEOUT_S)
+
+    def resume(self) -> None:
+        self._send("c")
+        self.running = True
+
+    def poll(self, timeout_s: float) -> str | None:
+        """The stop reply if the core stopped within that time."""
+        if not self.running:
+            return None
+        reply = self._receive(time.monotonic() + timeout_s)
+        if reply is not None:
+            self.running = False
+        return reply
+
+    def stop(self) -> str | None:
+        """Stops a running core and answers its stop reply; "T02…" is our own stop, anything else came
+        first."""
+        if not self.running:
+            return None
+        self._transmit(_BREAK)
+        reply = self.poll(_TIMEOUT_S)
+        if reply is None:
+            raise LinkError(f"QEMU at {self._path} did not stop the core", "see the board's qemu.log")
+        return reply
+
+    def step(self) -> str | None:
+        """Runs one instruction; answers the stop reply."""
+        self._send("s")
+        self.running = True
+        return self.poll(_STEP_TIMEOUT_S) or self.stop()
+
+    def read_register(self, number: int) -> int:
+        answer = self.ask(f"p{number:x}")
+        try:
+            return int.from_bytes(bytes.fromhex(answer), "little")
+        except ValueError as error:
+            raise self._nonsense(f"p{number:x}", answer) from error
+
+    def write_register(self, number: int, value: int, size: int = 4) -> None:
+        self._ok(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
+
+    def set_point(self, kind: int, address: int, size: int = 2) -> None:
+        """A breakpoint (HARDWARE_BREAKPOINT) or a watchpoint (WATCH_…)."""
+        self._ok(f"Z{kind},{address:x},{size:x}")
+
+    def clear_point(self, kind: int, address: int, size: int = 2) -> None:
+        self._ok(f"z{kind},{address:x},{size:x}")
+
+    def detach(self) -> None:
+        """Lets the machine run on without a debugger. The core must be stopped."""
+        self.ask("D")
+
+    def close(self) -> None:
+        """Leaves the machine as it is."""
+        self._socket.close()
+
+    def _ok(self, packet: str) -> None:
+        answer = self.ask(packet)
+        if answer != "OK":
+            raise self._nonsense(packet, answer)
+
+    def _nonsense(self, packet: str, answer: str) -> LinkError:
+        return LinkError(
+            f"QEMU at {self._path} answered {answer[:40]!r} to {packet[:40]!r}", "which QEMU is this?"
+        )
+
+    def _expect(self, packet: str, end: float) -> str:
+        answer = self._receive(end)
+        if answer is None:
+            raise LinkError(
+                f"QEMU at {self._path} did not answer {packet[:40]!r}", "see the board's qemu.log"
+            )
+        return answer
+
+    def _send(self, packet: str) -> None:
+        body = packet.encode()
+        self._transmit(b"$" + body + b"#" + f"{sum(body) & 0xFF:02x}".encode())
+
+    def _transmit(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise self._broken(error) from error
+
+    def _receive(self, end: float) -> str | None:
+        """One packet's content, or None at `end`."""
+        while True:
+            start = self._buffer.find(b"$")
+            stop = self._buffer.find(b"#", start + 1)
+            if start >= 0 and stop >= 0 and len(self._buffer) >= stop + 3:
+                packet = self._buffer[start + 1 : stop]
+                self._buffer = self._buffer[stop + 3 :]
+                return packet.decode(errors="replace")
+            left = max(end - time.monotonic(), 0.0)
+            try:
+                if not select.select([self._socket], [], [], left)[0]:
+                    return None
+                got = self._socket.recv(1 << 16)
+            except OSError as error:
+                raise self._broken(error) from error
+            if not got:
+                raise self._broken(ConnectionResetError("QEMU closed the link"))
+            self._buffer += got
+            if len(self._buffer) > _PACKET_LIMIT_BYTES:
+                raise self._nonsense("(any)", "an endless packet")
+
+    def _broken(self, error: OSError) -> LinkError:
+        return LinkError(
+            f"QEMU at {self._path} broke off: {error}", "the core may have locked up: see qemu.log"
+        )

@@ -1,0 +1,42 @@
+"""Flash content of machines whose flash is no file: saved from QEMU's memory, put back through the flash
+controller.
+
+Loading it with QEMU's own `-device loader` would not do: that puts the old bytes back at every reset.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyocd_qemu.machines import Machine
+from pyocd_qemu.qtest import QtestLink
+from pyocd_qemu.registry import FLASH_NAME
+
+# nRF51 Reference Manual 3.0, chapter 6: non-volatile memory controller.
+_NVMC_CONFIG, _NVMC_ERASE_ALL = 0x4001E504, 0x4001E50C
+_READ_ONLY, _WRITE_ENABLED, _ERASE_ENABLED = 0, 1, 2
+
+
+def save_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
+    """Writes the flash into the board's folder; a power cut leaves the old content or the new."""
+    content = bus.read(machine.flash.start, machine.flash.size)
+    partial = folder / (FLASH_NAME + ".part")
+    partial.write_bytes(content)
+    partial.replace(folder / FLASH_NAME)
+
+
+def restore_flash(bus: QtestLink, machine: Machine, folder: Path) -> bool:
+    """Puts saved content back; False when there is none (or of another size), and the flash is as QEMU made
+    it."""
+    try:
+        content = (folder / FLASH_NAME).read_bytes()
+    except FileNotFoundError:
+        return False
+    if len(content) != machine.flash.size:
+        return False
+    bus.write_value(_NVMC_CONFIG, _ERASE_ENABLED, 32)
+    bus.write_value(_NVMC_ERASE_ALL, 1, 32)
+    bus.write_value(_NVMC_CONFIG, _WRITE_ENABLED, 32)
+    bus.write(machine.flash.start, content)
+    bus.write_value(_NVMC_CONFIG, _READ_ONLY, 32)
+    return True
