@@ -28,3 +28,11 @@ uint32_t tf_manifest_length(const uint8_t *beginning, uint32_t length) {
     tf_read_map(&reader, 0, measure_field, &whole);
     return whole <= TF_MANIFEST_MAX_BYTES ? whole : 0;
 }
+
+bool tf_manifest_adds_up(const tf_manifest_t *manifest) {
+    uint32_t size = manifest->size_bytes;
+    uint32_t sectors = size / TF_SECTOR_BYTES + (size % TF_SECTOR_BYTES != 0 ? 1u : 0u);
+    return sectors >= 1 && sectors <= TF_SECTORS_MAX &&
+           manifest->sectors.length == sectors * TF_SECTOR_HASH_BYTES &&
+           (manifest->encoding != TF_ENCODING_RAW || manifest->image_bytes == size);
+}

@@ -82,13 +82,14 @@ typedef struct {
 } tf_update_record_t;
 
 typedef enum {
-    TF_UPDATE_SUBSCRIBE = 1,   /* blob topic of (manifest, group) at QoS 1, Retain Handling 0 */
-    TF_UPDATE_UNSUBSCRIBE = 2, /* the same topic */
-    TF_UPDATE_STATUS =
-        3, /* publish `status`; the node may add its byte counters (transfer.elapsed_ms is set) */
-    TF_UPDATE_TRIAL =
-        4,             /* load `image` from `slot`, run golden vectors and `trial`, then tf_update_trial() */
-    TF_UPDATE_RUN = 5, /* from now on run `slot` (NO_SLOT: nothing); end any trial; new epoch, new birth */
+    TF_UPDATE_SUBSCRIBE = 1, /* blob topic of (manifest, group) at QoS 1, Retain Handling 0 */
+    TF_UPDATE_UNSUBSCRIBE = 2,
+    /* Publish `status`. Where it has a transfer only elapsed_ms is set; the byte counts are the node's. */
+    TF_UPDATE_STATUS = 3,
+    /* Load `image` from `slot`, run golden vectors and what `trial` asks, then answer tf_update_trial(). */
+    TF_UPDATE_TRIAL = 4,
+    /* From now on run `slot` (NO_SLOT: nothing); ends any trial; a new epoch and a new birth. */
+    TF_UPDATE_RUN = 5,
 } tf_update_action_kind_t;
 
 typedef struct {
@@ -102,6 +103,11 @@ typedef struct {
 } tf_update_action_t;
 
 typedef struct {
+    uint32_t sector; /* which of the two holds the newest record */
+    uint32_t next;   /* offset in it of the next record; past the end: the other sector comes next */
+} tf_update_log_t;
+
+typedef struct {
     tf_status_t entries[TF_UPDATE_STATUS_QUEUE];
     uint32_t first;
     uint32_t count;
@@ -111,19 +117,19 @@ typedef struct {
     uint16_t group;      /* being fetched; 0 is the manifest, NO_GROUP none */
     uint16_t subscribed; /* what the node was told; NO_GROUP none */
     uint8_t subscribed_manifest[16];
-    bool again;        /* unsubscribe and subscribe once more */
-    uint32_t received; /* bit i: chunk i of the group is in the buffer */
-    uint32_t bad;      /* damaged fetches in a row */
-    uint32_t timeouts; /* in a row */
-    uint32_t resumes;
-    uint64_t due_ms; /* time-out, end of a pause, retry or trial's end */
-    bool pausing;    /* between two fetches of a damaged group */
-    uint64_t started_ms;
+    bool again;          /* unsubscribe and subscribe once more */
+    bool pausing;        /* between two fetches of a damaged group */
+    uint32_t received;   /* bit i: chunk i of the group is in the buffer */
+    uint32_t last_bytes; /* group 0: length of its last chunk, 0 while it has not come */
+    uint32_t last_index; /* group 0: which chunk that is */
+    uint32_t bad;        /* damaged fetches in a row */
+    uint32_t timeouts;   /* in a row */
+    uint32_t resumes;    /* by the node itself, without progress in between */
+    uint64_t started_ms; /* uptime when the want came, or when this boot began */
     bool has_manifest;
-    uint32_t sector_count;
-    uint32_t manifest_bytes;
     uint32_t sectors_at; /* offset of the sector hashes in `manifest` */
-    uint32_t done[TF_SECTORS_MAX / 32u];
+    uint32_t sector_count;
+    uint32_t done[TF_SECTORS_MAX / 32u]; /* bit i: sector i is in flash and matches */
     uint8_t manifest[TF_MANIFEST_MAX_BYTES];
     uint8_t buffer[TF_GROUP_BYTES];
 } tf_update_fetch_t;
@@ -132,9 +138,9 @@ typedef struct {
     tf_update_config_t config;
     tf_update_record_t record;
     bool link;
-    bool flash_failed;     /* a record could not be written: no update until the next boot */
-    uint32_t state_sector; /* which of the two holds the newest record */
-    uint32_t state_next;   /* offset of the next record in it */
+    tf_update_log_t log;
+    uint64_t deadline_ms; /* the want's deadline as uptime; NEVER while no clock is known */
+    uint64_t due_ms;      /* time-out, end of a pause, next try or end of a trial; NEVER: none */
     uint32_t status_seq;
     const char *detail; /* why, for the next status */
     bool run_due, trial_due;
@@ -161,8 +167,7 @@ void tf_update_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const ui
 void tf_update_link(tf_update_t *update, bool up, const tf_update_now_t *now);
 /* Answer to TRIAL: TF_RESULT_SUCCESS or why not. `detail` is a literal or NULL. */
 void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail, const tf_update_now_t *now);
-/* Call when uptime_ms reaches tf_update_due(), and whenever battery or clock changed. Earlier does no harm.
- */
+/* Call when uptime_ms reaches tf_update_due(), and when battery or clock changed. Earlier does no harm. */
 void tf_update_tick(tf_update_t *update, const tf_update_now_t *now);
 uint64_t tf_update_due(const tf_update_t *update);
 

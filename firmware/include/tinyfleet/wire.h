@@ -196,6 +196,8 @@ typedef struct {
 
 tf_wire_status_t tf_decode_want(const uint8_t *data, uint32_t length, tf_want_t *want);
 tf_wire_status_t tf_decode_manifest(const uint8_t *data, uint32_t length, tf_manifest_t *manifest);
+/* Whether sizes and sector hashes agree (SPEC section 5); decoding looks at each value alone. */
+bool tf_manifest_adds_up(const tf_manifest_t *manifest);
 /* Length of a whole manifest, told by its beginning (its first chunk); 0 when that is no manifest. */
 uint32_t tf_manifest_length(const uint8_t *beginning, uint32_t length);
 

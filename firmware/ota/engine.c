@@ -1,0 +1,169 @@
+#include "engine.h"
+
+#include <stddef.h>
+
+#include "state.h"
+
+uint8_t tf_engine_free_slot(const tf_update_t *update) {
+    const tf_update_record_t *record = &update->record;
+    if (record->active != TF_UPDATE_NO_SLOT) return record->active == 0 ? 1 : 0;
+    /* Nothing runs: go on with the slot that is being filled or tried. */
+    bool second = record->slots[1] == TF_UPDATE_SLOT_FILLING || record->slots[1] == TF_UPDATE_SLOT_CANDIDATE;
+    return second ? 1 : 0;
+}
+
+const uint8_t *tf_engine_slot(const tf_update_t *update, uint8_t slot) {
+    const tf_update_layout_t *layout = &update->config.layout;
+    return layout->flash->map(layout->flash->context, layout->slot_offset[slot], layout->slot_bytes);
+}
+
+bool tf_engine_record(tf_update_t *update) {
+    return tf_state_append(&update->config.layout, &update->log, &update->record);
+}
+
+/* Bytes of the download that are in flash without a gap. */
+static uint32_t committed_bytes(const tf_update_record_t *record) {
+    uint32_t bytes = record->committed * TF_SECTOR_BYTES;
+    return bytes < record->size_bytes ? bytes : record->size_bytes;
+}
+
+void tf_engine_tell(tf_update_t *update, const tf_update_now_t *now, const char *detail) {
+    tf_update_queue_t *queue = &update->queue;
+    const tf_update_record_t *record = &update->record;
+    if (!update->link) return;
+    if (queue->count == TF_UPDATE_STATUS_QUEUE) {
+        /* The newest tells most. */
+        queue->first = (queue->first + 1u) % TF_UPDATE_STATUS_QUEUE;
+        queue->count--;
+    }
+    tf_status_t *status = &queue->entries[(queue->first + queue->count) % TF_UPDATE_STATUS_QUEUE];
+    queue->count++;
+    *status = (tf_status_t){
+        .boot = record->boot,
+        .seq = ++update->status_seq,
+        .generation = record->generation,
+        .state = (tf_update_state_t)record->state,
+        .result = (tf_result_t)record->result,
+        .offset_bytes = committed_bytes(record),
+        .size_bytes = record->size_bytes,
+        .detail = tf_text(detail),
+        .has_transfer = record->state >= TF_UPDATE_STATE_DOWNLOADING,
+        .transfer = {.elapsed_ms = (uint32_t)(now->uptime_ms - update->fetch.started_ms)},
+    };
+}
+
+/* What an action changes in the record, before it is written. */
+static void prepare(tf_update_t *update, action_t action) {
+    tf_update_record_t *record = &update->record;
+    uint8_t free_slot = tf_engine_free_slot(update);
+    uint8_t *slot = &record->slots[free_slot];
+    switch (action) {
+        case ACTION_FETCH:
+            *slot = TF_UPDATE_SLOT_FILLING;
+            break;
+        case ACTION_STOP:
+        case ACTION_FAIL:
+            /* What was confirmed before and not overwritten stays something to fall back to. */
+            if (*slot != TF_UPDATE_SLOT_CONFIRMED) *slot = TF_UPDATE_SLOT_EMPTY;
+            break;
+        case ACTION_CURRENT:
+        case ACTION_PRESENT:
+            record->committed = (uint16_t)tf_install_sectors(update);
+            break;
+        case ACTION_STAGE:
+            *slot = TF_UPDATE_SLOT_CANDIDATE;
+            break;
+        case ACTION_TRY:
+            record->tries++;
+            break;
+        case ACTION_CONFIRM:
+            *slot = TF_UPDATE_SLOT_CONFIRMED;
+            record->active = free_slot;
+            if (record->security_counter < update->candidate.security_counter) {
+                record->security_counter = update->candidate.security_counter;
+            }
+            break;
+        default:
+            break;
+    }
+}
+
+/* Carries an action out; what follows from it at once. */
+static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t *now) {
+    tf_update_fetch_t *fetch = &update->fetch;
+    switch (action) {
+        case ACTION_OFFER:
+            tf_fetch_reset(update);
+            fetch->started_ms = now->uptime_ms;
+            return tf_install_consider(update, now);
+        case ACTION_CONSIDER:
+            return tf_install_consider(update, now);
+        case ACTION_DEFER:
+            update->due_ms = now->uptime_ms + update->config.resume_ms;
+            return NOTHING;
+        case ACTION_FETCH:
+            return tf_fetch_next(update, now);
+        case ACTION_REFETCH:
+            return tf_fetch_again(update, now);
+        case ACTION_CONTINUE:
+            return tf_fetch_late(update, now);
+        case ACTION_PAUSE:
+            if (!update->link) return NOTHING;
+            update->due_ms = now->uptime_ms + ((uint64_t)update->config.resume_ms << fetch->resumes);
+            if (fetch->resumes < 4) fetch->resumes++;
+            return NOTHING;
+        case ACTION_CHECK: {
+            fact_t checked = tf_install_check(update);
+            return checked.event == EVENT_VERIFIED ? fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL) : checked;
+        }
+        case ACTION_PRESENT:
+        case ACTION_STAGE:
+            return fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL);
+        case ACTION_TRY:
+            update->trial_due = true;
+            update->due_ms = now->uptime_ms + update->config.trial_timeout_ms;
+            return NOTHING;
+        case ACTION_RETRY:
+            return tf_install_retry(update);
+        case ACTION_CONFIRM:
+            update->active = update->candidate;
+            return NOTHING;
+        default:
+            return NOTHING;
+    }
+}
+
+/* The record cannot be written, so nothing may be done that relies on it. What runs goes on. */
+static void give_up(tf_update_t *update, const tf_update_record_t *before, const tf_update_now_t *now) {
+    uint32_t sequence = update->record.sequence;
+    update->record = *before;
+    update->record.sequence = sequence;
+    update->record.state = TF_UPDATE_STATE_FAILED;
+    update->record.result = TF_RESULT_UPDATE_FAILED;
+    update->due_ms = TF_UPDATE_NEVER;
+    tf_engine_tell(update, now, "the state record cannot be written");
+}
+
+void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what) {
+    tf_update_record_t *record = &update->record;
+    while (what.happened) {
+        const tf_update_record_t before = *record;
+        const cell_t *cell = &tf_update_table[record->state][what.event];
+        bool moves = cell->next != record->state;
+        record->state = cell->next;
+        if (moves || (cell->flags & CELL_TELL) != 0) record->result = (uint8_t)what.result;
+        /* Each state sets its own time; none outlives it. */
+        if (moves) update->due_ms = TF_UPDATE_NEVER;
+        prepare(update, (action_t)cell->action);
+        if (moves && before.state == TF_UPDATE_STATE_TRIAL) {
+            update->trial_due = false;
+            update->run_due = true;
+        }
+        if ((cell->flags & CELL_RECORD) != 0 && !tf_engine_record(update)) {
+            give_up(update, &before, now);
+            return;
+        }
+        if ((cell->flags & CELL_TELL) != 0) tf_engine_tell(update, now, what.detail);
+        what = effect(update, (action_t)cell->action, now);
+    }
+}

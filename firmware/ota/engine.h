@@ -1,0 +1,56 @@
+/* Inside of ota: how its files share the work on one tf_update_t. */
+#ifndef TINYFLEET_OTA_ENGINE_H
+#define TINYFLEET_OTA_ENGINE_H
+
+#include "table.h"
+#include "tinyfleet/update.h"
+
+/* Something that happened, for the table. */
+typedef struct {
+    bool happened;
+    event_t event;
+    tf_result_t result;
+    const char *detail; /* a literal of at most 96 bytes, or NULL */
+} fact_t;
+
+#define NOTHING ((fact_t){.happened = false})
+
+static inline fact_t fact(event_t event, tf_result_t result, const char *detail) {
+    return (fact_t){.happened = true, .event = event, .result = result, .detail = detail};
+}
+
+/* engine.c: follows the table until an action has nothing to add. */
+void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what);
+/* A status message with the state as it is; kept while the link is down it would say nothing that birth does
+ * not. */
+void tf_engine_tell(tf_update_t *update, const tf_update_now_t *now, const char *detail);
+bool tf_engine_record(tf_update_t *update);
+/* The slot that is not the active one. */
+uint8_t tf_engine_free_slot(const tf_update_t *update);
+const uint8_t *tf_engine_slot(const tf_update_t *update, uint8_t slot);
+
+/* install.c: effects of actions. */
+fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now);
+/* VERIFIED when the free slot holds the wanted image, signed and for this node; else REFUSE. */
+fact_t tf_install_check(tf_update_t *update);
+fact_t tf_install_retry(tf_update_t *update);
+uint32_t tf_install_sectors(const tf_update_t *update);
+/* Verifies a slot as it stands; true when it may run. */
+bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);
+
+/* fetch.c */
+void tf_fetch_reset(tf_update_t *update);
+fact_t tf_fetch_next(tf_update_t *update, const tf_update_now_t *now);
+fact_t tf_fetch_again(tf_update_t *update, const tf_update_now_t *now);
+fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now);
+/* `complete`: the group is whole now, and its progress is worth telling. */
+fact_t tf_fetch_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t length,
+                      const tf_update_now_t *now, bool *complete);
+
+/* manifest.c: a chunk of group 0. */
+fact_t tf_manifest_chunk(tf_update_t *update, uint16_t index, const uint8_t *data, uint32_t length,
+                         bool *complete);
+/* Whether group 0 says by itself that it is whole, though its digest says no. */
+bool tf_manifest_is_damaged(const tf_update_t *update);
+
+#endif

@@ -1,0 +1,74 @@
+/* May it be installed, and is it what was wanted? */
+#include <stddef.h>
+
+#include "engine.h"
+
+static uint32_t divide_up(uint32_t bytes, uint32_t unit) {
+    return bytes / unit + (bytes % unit != 0 ? 1u : 0u);
+}
+
+uint32_t tf_install_sectors(const tf_update_t *update) {
+    return divide_up(update->record.size_bytes, TF_SECTOR_BYTES);
+}
+
+bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result) {
+    const uint8_t *bytes = tf_engine_slot(update, slot);
+    *image = (tf_image_t){.reason = "the slot cannot be read"};
+    *result = TF_RESULT_NO_FLASH;
+    if (bytes == NULL) return false;
+    tf_image_policy_t policy = update->config.policy;
+    policy.security_counter = update->record.security_counter;
+    *result = tf_image_verify(bytes, update->config.layout.slot_bytes, &policy, image);
+    return *result == TF_RESULT_SUCCESS;
+}
+
+fact_t tf_install_check(tf_update_t *update) {
+    tf_image_t *candidate = &update->candidate;
+    tf_result_t result;
+    if (!tf_install_verify(update, tf_engine_free_slot(update), candidate, &result)) {
+        return fact(EVENT_REFUSE, result, candidate->reason);
+    }
+    if (!tf_equal(candidate->image, update->record.image, TF_DIGEST_BYTES) ||
+        candidate->size_bytes != update->record.size_bytes) {
+        return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "another image than the wanted one");
+    }
+    return fact(EVENT_VERIFIED, TF_RESULT_INITIAL, NULL);
+}
+
+fact_t tf_install_retry(tf_update_t *update) {
+    if (update->record.tries >= TF_UPDATE_TRIES) {
+        return fact(EVENT_REJECT, TF_RESULT_BOOT_FAILED, "the node restarted during each trial");
+    }
+    fact_t checked = tf_install_check(update);
+    return checked.event == EVENT_VERIFIED ? fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL) : checked;
+}
+
+/* Rolling back to what the free slot still holds costs no byte on air. */
+static bool is_present(tf_update_t *update) {
+    const uint8_t *bytes = tf_engine_slot(update, tf_engine_free_slot(update));
+    tf_image_t image;
+    return bytes != NULL &&
+           tf_image_read(bytes, update->config.layout.slot_bytes, &image) == TF_RESULT_SUCCESS &&
+           tf_equal(image.image, update->record.image, TF_DIGEST_BYTES) &&
+           tf_install_check(update).event == EVENT_VERIFIED;
+}
+
+fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now) {
+    const tf_update_record_t *record = &update->record;
+    if (record->has_deadline && now->has_unix_s && now->unix_s >= record->deadline) {
+        return fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed");
+    }
+    if (record->size_bytes == 0) return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the want says 0 bytes");
+    if (record->size_bytes > update->config.layout.slot_bytes ||
+        tf_install_sectors(update) > TF_SECTORS_MAX) {
+        return fact(EVENT_REFUSE, TF_RESULT_NO_FLASH, "larger than the slot");
+    }
+    if (record->has_not_before && now->has_unix_s && now->unix_s < record->not_before) {
+        return fact(EVENT_WAIT, TF_RESULT_INITIAL, "it is not yet time");
+    }
+    if (record->has_min_battery_pct && now->has_battery_pct && now->battery_pct < record->min_battery_pct) {
+        return fact(EVENT_WAIT, TF_RESULT_BATTERY, "the battery is too low");
+    }
+    if (is_present(update)) return fact(EVENT_PRESENT, TF_RESULT_INITIAL, NULL);
+    return update->link ? fact(EVENT_START, TF_RESULT_INITIAL, NULL) : NOTHING;
+}

@@ -1,0 +1,216 @@
+#include "state.h"
+
+#include <string.h>
+
+/* Keys of the record's map. Never reused, as on the wire. */
+enum {
+    KEY_SEQUENCE = 0,
+    KEY_BOOT = 1,
+    KEY_ACTIVE = 2,
+    KEY_SLOTS = 3,
+    KEY_GENERATION = 4,
+    KEY_STATE = 5,
+    KEY_RESULT = 6,
+    KEY_TRIES = 7,
+    KEY_COMMITTED = 8,
+    KEY_SIZE_BYTES = 9,
+    KEY_MANIFEST = 10,
+    KEY_IMAGE = 11,
+    KEY_SECURITY_COUNTER = 12,
+    KEY_NOT_BEFORE = 13,
+    KEY_DEADLINE = 14,
+    KEY_MIN_BATTERY_PCT = 15,
+    KEY_INFERENCES = 16,
+    KEY_LATENCY_US = 17,
+    KEY_ENERGY_UJ = 18,
+    REQUIRED = (1 << 13) - 1 + (1 << KEY_INFERENCES),
+};
+
+static bool read_download(tf_reader_t *reader, uint64_t key, tf_update_record_t *record) {
+    switch (key) {
+        case KEY_TRIES:
+            record->tries = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+            return true;
+        case KEY_COMMITTED:
+            record->committed = (uint16_t)tf_read_uint(reader, TF_SECTORS_MAX);
+            return true;
+        case KEY_SIZE_BYTES:
+            record->size_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case KEY_MANIFEST:
+            tf_read_digest(reader, record->manifest);
+            return true;
+        case KEY_IMAGE:
+            tf_read_digest(reader, record->image);
+            return true;
+        case KEY_SECURITY_COUNTER:
+            record->security_counter = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
+static bool read_conditions(tf_reader_t *reader, uint64_t key, tf_update_record_t *record) {
+    switch (key) {
+        case KEY_NOT_BEFORE:
+            record->has_not_before = true;
+            record->not_before = tf_read_uint(reader, UINT64_MAX);
+            return true;
+        case KEY_DEADLINE:
+            record->has_deadline = true;
+            record->deadline = tf_read_uint(reader, UINT64_MAX);
+            return true;
+        case KEY_MIN_BATTERY_PCT:
+            record->has_min_battery_pct = true;
+            record->min_battery_pct = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+            return true;
+        case KEY_INFERENCES:
+            record->trial.inferences = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case KEY_LATENCY_US:
+            record->trial.has_latency_us = true;
+            record->trial.latency_us = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case KEY_ENERGY_UJ:
+            record->trial.has_energy_uj = true;
+            record->trial.energy_uj = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
+static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
+    tf_update_record_t *record = out;
+    switch (key) {
+        case KEY_SEQUENCE:
+            record->sequence = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case KEY_BOOT:
+            record->boot = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case KEY_ACTIVE:
+            record->active = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+            if (record->active >= TF_UPDATE_SLOTS && record->active != TF_UPDATE_NO_SLOT) {
+                tf_reader_fail(reader, TF_WIRE_RANGE);
+            }
+            return true;
+        case KEY_SLOTS:
+            if (tf_read_array(reader, TF_UPDATE_SLOTS, TF_UPDATE_SLOTS) != TF_UPDATE_SLOTS) return true;
+            for (uint32_t i = 0; i < TF_UPDATE_SLOTS; i++) {
+                record->slots[i] = (uint8_t)tf_read_uint(reader, TF_UPDATE_SLOT_CONFIRMED);
+            }
+            tf_read_leave(reader);
+            return true;
+        case KEY_GENERATION:
+            record->generation = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case KEY_STATE:
+            record->state = (uint8_t)tf_read_uint(reader, TF_UPDATE_STATE_FAILED);
+            return true;
+        case KEY_RESULT:
+            record->result = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+            return true;
+        default:
+            return read_download(reader, key, record) || read_conditions(reader, key, record);
+    }
+}
+
+static bool decode(const uint8_t *area, tf_update_record_t *record) {
+    tf_bytes_t body;
+    *record = (tf_update_record_t){0};
+    if (tf_record_read(area, TF_STATE_RECORD_BYTES, TF_STATE_RECORD_KIND, &body) != TF_WIRE_OK) return false;
+    tf_reader_t reader;
+    tf_reader_init(&reader, body.data, body.length);
+    tf_read_map(&reader, REQUIRED, read_field, record);
+    return tf_reader_end(&reader) == TF_WIRE_OK;
+}
+
+static void put(tf_writer_t *writer, uint32_t key, uint64_t value) {
+    tf_write_uint(writer, key);
+    tf_write_uint(writer, value);
+}
+
+static void put_digest(tf_writer_t *writer, uint32_t key, const uint8_t digest[32]) {
+    tf_write_uint(writer, key);
+    tf_write_bytes(writer, digest, TF_DIGEST_BYTES);
+}
+
+/* The sealed record in `area`, which is filled up with erased bytes. */
+static bool encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECORD_BYTES]) {
+    const bool optional[] = {record->has_not_before, record->has_deadline, record->has_min_battery_pct,
+                             record->trial.has_latency_us, record->trial.has_energy_uj};
+    uint32_t pairs = 14;
+    for (uint32_t i = 0; i < sizeof optional / sizeof *optional; i++) pairs += optional[i] ? 1u : 0u;
+    memset(area, 0xFF, TF_STATE_RECORD_BYTES);
+    tf_writer_t writer;
+    tf_writer_init(&writer, area + TF_RECORD_HEADER_BYTES, TF_STATE_RECORD_BYTES - TF_RECORD_HEADER_BYTES);
+    tf_write_map(&writer, pairs);
+    put(&writer, KEY_SEQUENCE, record->sequence);
+    put(&writer, KEY_BOOT, record->boot);
+    put(&writer, KEY_ACTIVE, record->active);
+    tf_write_uint(&writer, KEY_SLOTS);
+    tf_write_array(&writer, TF_UPDATE_SLOTS);
+    for (uint32_t i = 0; i < TF_UPDATE_SLOTS; i++) tf_write_uint(&writer, record->slots[i]);
+    put(&writer, KEY_GENERATION, record->generation);
+    put(&writer, KEY_STATE, record->state);
+    put(&writer, KEY_RESULT, record->result);
+    put(&writer, KEY_TRIES, record->tries);
+    put(&writer, KEY_COMMITTED, record->committed);
+    put(&writer, KEY_SIZE_BYTES, record->size_bytes);
+    put_digest(&writer, KEY_MANIFEST, record->manifest);
+    put_digest(&writer, KEY_IMAGE, record->image);
+    put(&writer, KEY_SECURITY_COUNTER, record->security_counter);
+    if (record->has_not_before) put(&writer, KEY_NOT_BEFORE, record->not_before);
+    if (record->has_deadline) put(&writer, KEY_DEADLINE, record->deadline);
+    if (record->has_min_battery_pct) put(&writer, KEY_MIN_BATTERY_PCT, record->min_battery_pct);
+    put(&writer, KEY_INFERENCES, record->trial.inferences);
+    if (record->trial.has_latency_us) put(&writer, KEY_LATENCY_US, record->trial.latency_us);
+    if (record->trial.has_energy_uj) put(&writer, KEY_ENERGY_UJ, record->trial.energy_uj);
+    uint32_t body_bytes = tf_writer_end(&writer);
+    return body_bytes > 0 &&
+           tf_record_seal(area, TF_STATE_RECORD_BYTES, TF_STATE_RECORD_KIND, body_bytes) > 0;
+}
+
+bool tf_state_load(const tf_update_layout_t *layout, tf_update_log_t *log, tf_update_record_t *record) {
+    const tf_flash_t *flash = layout->flash;
+    bool found = false;
+    *record = (tf_update_record_t){0};
+    /* With nothing found the first record goes to the first sector. */
+    *log = (tf_update_log_t){.sector = 1, .next = TF_SECTOR_BYTES};
+    for (uint32_t sector = 0; sector < 2; sector++) {
+        const uint8_t *area = flash->map(flash->context, layout->state_offset[sector], TF_SECTOR_BYTES);
+        if (area == NULL) continue;
+        for (uint32_t at = 0; at < TF_SECTOR_BYTES; at += TF_STATE_RECORD_BYTES) {
+            tf_update_record_t one;
+            if (!decode(area + at, &one)) continue;
+            /* Sequence numbers may wrap, so the difference decides. */
+            if (found && (int32_t)(one.sequence - record->sequence) <= 0) continue;
+            found = true;
+            *record = one;
+            log->sector = sector;
+        }
+    }
+    /* A record that the last cut left half written may read as valid one day: it must not be newer than ours.
+     */
+    record->sequence++;
+    return found;
+}
+
+bool tf_state_append(const tf_update_layout_t *layout, tf_update_log_t *log, tf_update_record_t *record) {
+    const tf_flash_t *flash = layout->flash;
+    uint8_t area[TF_STATE_RECORD_BYTES];
+    if (log->next > TF_SECTOR_BYTES - TF_STATE_RECORD_BYTES) {
+        uint32_t other = 1u - log->sector;
+        if (flash->erase(flash->context, layout->state_offset[other], TF_SECTOR_BYTES) != 0) return false;
+        *log = (tf_update_log_t){.sector = other, .next = 0};
+    }
+    uint32_t offset = layout->state_offset[log->sector] + log->next;
+    /* Counted before the write: whatever comes of it, this place is used up. */
+    log->next += TF_STATE_RECORD_BYTES;
+    record->sequence++;
+    if (!encode(record, area) || flash->write(flash->context, offset, area, sizeof area) != 0) return false;
+    const uint8_t *written = flash->map(flash->context, offset, sizeof area);
+    return written != NULL && memcmp(written, area, sizeof area) == 0;
+}

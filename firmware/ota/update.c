@@ -1,0 +1,252 @@
+/* The engine's doors: events in, actions out. */
+#include "tinyfleet/update.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "engine.h"
+#include "state.h"
+
+static uint32_t or_default(uint32_t value, uint32_t standard) {
+    return value != 0 ? value : standard;
+}
+
+/* Whether the parts of a layout can work together at all; a wrong one is a bug of the board's port. */
+static bool is_usable(const tf_update_layout_t *layout) {
+    const tf_flash_t *flash = layout->flash;
+    if (flash->sector_bytes == 0 || TF_SECTOR_BYTES % flash->sector_bytes != 0) return false;
+    if (flash->write_bytes == 0 || TF_STATE_RECORD_BYTES % flash->write_bytes != 0) return false;
+    return layout->slot_bytes % TF_SECTOR_BYTES == 0 &&
+           layout->slot_bytes / TF_SECTOR_BYTES <= TF_SECTORS_MAX;
+}
+
+static bool runs_from(tf_update_t *update, uint8_t slot) {
+    tf_result_t result;
+    if (!tf_install_verify(update, slot, &update->active, &result)) return false;
+    update->record.active = slot;
+    return true;
+}
+
+/* The active slot if it verifies, else the one confirmed before it, else nothing. */
+static void choose_active(tf_update_t *update, bool has_record) {
+    tf_update_record_t *record = &update->record;
+    if (!has_record) {
+        /* A board that was given a model before its first start. */
+        for (uint8_t slot = 0; slot < TF_UPDATE_SLOTS; slot++) {
+            if (!runs_from(update, slot)) continue;
+            record->slots[slot] = TF_UPDATE_SLOT_CONFIRMED;
+            record->security_counter = update->active.security_counter;
+            return;
+        }
+    } else if (record->active != TF_UPDATE_NO_SLOT) {
+        uint8_t active = record->active, other = tf_engine_free_slot(update);
+        if (runs_from(update, active)) return;
+        record->slots[active] = TF_UPDATE_SLOT_EMPTY;
+        /* What was reported as confirmed does not run any more, and birth must not say so. */
+        if (record->state == TF_UPDATE_STATE_CONFIRMED) {
+            record->state = TF_UPDATE_STATE_REVERTED;
+            record->result = TF_RESULT_INTEGRITY;
+        }
+        if (record->slots[other] == TF_UPDATE_SLOT_CONFIRMED && runs_from(update, other)) return;
+    }
+    record->active = TF_UPDATE_NO_SLOT;
+}
+
+/* Keeps the deadline in uptime, so that it needs no clock later. */
+static void note_time(tf_update_t *update, const tf_update_now_t *now) {
+    const tf_update_record_t *record = &update->record;
+    if (!record->has_deadline) {
+        update->deadline_ms = TF_UPDATE_NEVER;
+    } else if (now->has_unix_s) {
+        uint64_t left_s = record->deadline > now->unix_s ? record->deadline - now->unix_s : 0;
+        bool far = left_s > (TF_UPDATE_NEVER - now->uptime_ms) / 1000u;
+        update->deadline_ms = far ? TF_UPDATE_NEVER : now->uptime_ms + left_s * 1000u;
+    }
+}
+
+bool tf_update_start(tf_update_t *update, const tf_update_config_t *config, const tf_update_now_t *now) {
+    *update = (tf_update_t){.config = *config, .due_ms = TF_UPDATE_NEVER, .deadline_ms = TF_UPDATE_NEVER};
+    tf_update_config_t *own = &update->config;
+    own->group_timeout_ms = or_default(own->group_timeout_ms, 5000);
+    own->group_tries = or_default(own->group_tries, 4);
+    own->pause_first_ms = or_default(own->pause_first_ms, 500);
+    own->resume_ms = or_default(own->resume_ms, 60000);
+    own->trial_timeout_ms = or_default(own->trial_timeout_ms, 600000);
+    update->fetch.group = update->fetch.subscribed = TF_UPDATE_NO_GROUP;
+    update->fetch.started_ms = now->uptime_ms;
+    update->record.active = TF_UPDATE_NO_SLOT;
+    if (!is_usable(&own->layout)) return false;
+    bool has_record = tf_state_load(&own->layout, &update->log, &update->record);
+    update->record.boot++;
+    choose_active(update, has_record);
+    update->run_due = true;
+    note_time(update, now);
+    if (!tf_engine_record(update)) return false;
+    tf_engine_step(update, now, fact(EVENT_RESTART, TF_RESULT_INITIAL, NULL));
+    return true;
+}
+
+const tf_image_t *tf_update_active(const tf_update_t *update) {
+    return update->record.active == TF_UPDATE_NO_SLOT ? NULL : &update->active;
+}
+
+const tf_update_record_t *tf_update_record(const tf_update_t *update) {
+    return &update->record;
+}
+
+static void take_wanted(tf_update_record_t *record, const tf_wanted_t *wanted) {
+    /* The same bytes under a newer generation: what is in flash stays useful, and is checked again anyway. */
+    bool same = memcmp(record->manifest, wanted->manifest, sizeof record->manifest) == 0;
+    if (!same || record->size_bytes != wanted->size_bytes) record->committed = 0;
+    memcpy(record->manifest, wanted->manifest, sizeof record->manifest);
+    memcpy(record->image, wanted->image, sizeof record->image);
+    record->size_bytes = wanted->size_bytes;
+}
+
+static void take_conditions(tf_update_record_t *record, const tf_want_t *want) {
+    record->generation = want->generation;
+    record->tries = 0;
+    record->has_not_before = want->has_not_before;
+    record->not_before = want->not_before;
+    record->has_deadline = want->has_deadline;
+    record->deadline = want->deadline;
+    record->has_min_battery_pct = want->has_min_battery_pct;
+    record->min_battery_pct = want->min_battery_pct;
+    record->trial = want->has_trial ? want->trial : (tf_trial_t){0};
+}
+
+void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_now_t *now) {
+    tf_update_record_t *record = &update->record;
+    if (want == NULL) {
+        tf_engine_step(update, now, fact(EVENT_WITHDRAW, TF_RESULT_INITIAL, NULL));
+        return;
+    }
+    if (want->generation < record->generation || want->generation == 0) return;
+    if (want->generation == record->generation) {
+        note_time(update, now);
+        tf_engine_step(update, now, fact(EVENT_REMIND, TF_RESULT_INITIAL, NULL));
+        return;
+    }
+    take_conditions(record, want);
+    note_time(update, now);
+    event_t event = EVENT_STAY;
+    if (want->has_model) {
+        take_wanted(record, &want->model);
+        const tf_image_t *active = tf_update_active(update);
+        bool runs = active != NULL && tf_equal(active->image, record->image, TF_DIGEST_BYTES);
+        event = runs ? EVENT_CURRENT : EVENT_OFFER;
+    }
+    tf_engine_step(update, now,
+                   fact(event, event == EVENT_CURRENT ? TF_RESULT_SUCCESS : TF_RESULT_INITIAL, NULL));
+}
+
+void tf_update_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t length,
+                     const tf_update_now_t *now) {
+    if (update->record.state != TF_UPDATE_STATE_DOWNLOADING) return;
+    bool complete;
+    fact_t found = tf_fetch_chunk(update, topic, data, length, now, &complete);
+    if (complete && !found.happened) {
+        update->record.result = TF_RESULT_INITIAL;
+        tf_engine_tell(update, now, NULL);
+        found = tf_fetch_next(update, now);
+    }
+    tf_engine_step(update, now, found);
+}
+
+void tf_update_link(tf_update_t *update, bool up, const tf_update_now_t *now) {
+    update->link = up;
+    /* Subscriptions end with the connection; what was not yet told, the next birth tells. */
+    update->fetch.subscribed = TF_UPDATE_NO_GROUP;
+    update->fetch.again = false;
+    update->fetch.resumes = 0;
+    update->queue.count = 0;
+    note_time(update, now);
+    tf_engine_step(update, now,
+                   up ? fact(EVENT_LINK_UP, TF_RESULT_INITIAL, NULL)
+                      : fact(EVENT_LINK_DOWN, TF_RESULT_CONNECTION_LOST, NULL));
+}
+
+void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail,
+                     const tf_update_now_t *now) {
+    event_t event = result == TF_RESULT_SUCCESS ? EVENT_PASS : EVENT_REJECT;
+    tf_engine_step(update, now, fact(event, result, detail));
+}
+
+void tf_update_tick(tf_update_t *update, const tf_update_now_t *now) {
+    note_time(update, now);
+    if (now->uptime_ms >= update->deadline_ms) {
+        tf_engine_step(update, now, fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed"));
+    }
+    if (now->uptime_ms < update->due_ms) return;
+    update->due_ms = TF_UPDATE_NEVER;
+    bool trial = update->record.state == TF_UPDATE_STATE_TRIAL;
+    tf_engine_step(update, now,
+                   trial ? fact(EVENT_DUE, TF_RESULT_UPDATE_FAILED, "the trial gave no answer")
+                         : fact(EVENT_DUE, TF_RESULT_INITIAL, NULL));
+}
+
+/* States in which a deadline still counts. */
+static bool is_open(uint8_t state) {
+    return state >= TF_UPDATE_STATE_OFFERED && state <= TF_UPDATE_STATE_PAUSED;
+}
+
+uint64_t tf_update_due(const tf_update_t *update) {
+    uint64_t due_ms = update->due_ms;
+    if (is_open(update->record.state) && update->deadline_ms < due_ms) due_ms = update->deadline_ms;
+    return due_ms;
+}
+
+/* What the broker should send us now, and what it was asked for: the difference is an action. */
+static bool next_subscription(tf_update_t *update, tf_update_action_t *action) {
+    tf_update_fetch_t *fetch = &update->fetch;
+    const tf_update_record_t *record = &update->record;
+    bool fetching = update->link && record->state == TF_UPDATE_STATE_DOWNLOADING && !fetch->pausing;
+    uint16_t wanted = fetching ? fetch->group : TF_UPDATE_NO_GROUP;
+    bool same = fetch->subscribed == wanted &&
+                memcmp(fetch->subscribed_manifest, record->manifest, sizeof fetch->subscribed_manifest) == 0;
+    if (fetch->subscribed != TF_UPDATE_NO_GROUP && (fetch->again || !same)) {
+        action->kind = TF_UPDATE_UNSUBSCRIBE;
+        action->group = fetch->subscribed;
+        fetch->subscribed = TF_UPDATE_NO_GROUP;
+        fetch->again = false;
+    } else if (fetch->subscribed == TF_UPDATE_NO_GROUP && wanted != TF_UPDATE_NO_GROUP) {
+        action->kind = TF_UPDATE_SUBSCRIBE;
+        action->group = wanted;
+        fetch->subscribed = wanted;
+        fetch->again = false;
+        memcpy(fetch->subscribed_manifest, record->manifest, sizeof fetch->subscribed_manifest);
+    } else {
+        return false;
+    }
+    memcpy(action->manifest, fetch->subscribed_manifest, sizeof action->manifest);
+    return true;
+}
+
+bool tf_update_next(tf_update_t *update, tf_update_action_t *action) {
+    tf_update_queue_t *queue = &update->queue;
+    *action = (tf_update_action_t){0};
+    if (queue->count > 0) {
+        action->kind = TF_UPDATE_STATUS;
+        action->status = queue->entries[queue->first];
+        queue->first = (queue->first + 1u) % TF_UPDATE_STATUS_QUEUE;
+        queue->count--;
+        return true;
+    }
+    if (next_subscription(update, action)) return true;
+    if (update->run_due) {
+        update->run_due = false;
+        action->kind = TF_UPDATE_RUN;
+        action->slot = update->record.active;
+        if (action->slot != TF_UPDATE_NO_SLOT) action->image = update->active;
+        return true;
+    }
+    if (update->trial_due) {
+        update->trial_due = false;
+        action->kind = TF_UPDATE_TRIAL;
+        action->slot = tf_engine_free_slot(update);
+        action->image = update->candidate;
+        action->trial = update->record.trial;
+        return true;
+    }
+    return false;
+}
