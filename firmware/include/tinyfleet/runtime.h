@@ -1,7 +1,7 @@
 /* Runtime of compiled models: loads a plan, checks every offset once, runs it in a caller's arena.
  *
- * No allocation, no recursion, no globals: two models can live side by side. The payload stays where it is (flash) and
- * must outlive the model. Format: wire/ARTIFACT.md. */
+ * No allocation, no recursion, no globals: two models can live side by side. The payload stays where it is
+ * (flash) and must outlive the model. Format: wire/ARTIFACT.md. */
 #ifndef TINYFLEET_RUNTIME_H
 #define TINYFLEET_RUNTIME_H
 
@@ -72,11 +72,12 @@ typedef struct tf_model {
     uint16_t input_tensor, output_tensor;
 } tf_model_t;
 
-/* Checks the whole plan; afterwards running it reads nothing outside payload and arena. The payload is 16-byte aligned. */
+/* Checks the whole plan; afterwards running it reads nothing outside payload and arena. The payload is
+ * 16-byte aligned. */
 tf_model_status_t tf_model_load(tf_model_t *model, const uint8_t *payload, uint32_t size);
 
-/* Runs one inference. The input must have been written to tf_model_input() since the last run, which reuses its memory; arena
- * is 16-byte aligned. */
+/* Runs one inference. The input must have been written to tf_model_input() since the last run, which reuses
+ * its memory; arena is 16-byte aligned. */
 tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes);
 
 int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena);
@@ -96,7 +97,8 @@ bool tf_model_name(const tf_model_t *model, const char **text, uint32_t *length)
 bool tf_model_label(const tf_model_t *model, uint32_t i, const char **text, uint32_t *length);
 uint32_t tf_model_label_count(const tf_model_t *model);
 
-/* Bitmap of the op codes this build runs (32 bytes), as birth reports it, and its CoreVariant (SPEC section 4). */
+/* Bitmap of the op codes this build runs (32 bytes), as birth reports it, and its CoreVariant (SPEC section
+ * 4). */
 void tf_runtime_ops(uint8_t bitmap[32]);
 uint8_t tf_runtime_core(void);
 
