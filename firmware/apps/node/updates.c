@@ -26,6 +26,8 @@ bool updates_start(node_t *node) {
                    .firmware = {TINYFLEET_VERSION_MAJOR, TINYFLEET_VERSION_MINOR, TINYFLEET_VERSION_PATCH,
                                 0}},
     };
+    /* A download that goes on after a reset is counted from the reset. */
+    node->transfer.open = true;
     const tf_update_now_t at = now(node);
     return tf_update_start(&node->update, &config, &at);
 }
@@ -124,10 +126,9 @@ uint32_t updates_wait_ms(const node_t *node) {
 
 void updates_link(node_t *node, bool up) {
     if (up) node->birth_due = true;
-    /* Subscriptions end with the connection; the engine asks for them again. */
-    bool subscription =
-        node->action.kind == TF_UPDATE_SUBSCRIBE || node->action.kind == TF_UPDATE_UNSUBSCRIBE;
-    if (subscription) node->has_action = false;
+    /* Subscriptions end with the connection, and the birth tells what a status would have told; neither may
+     * keep the actions behind it from being carried out. */
+    if (node->action.kind != TF_UPDATE_RUN && node->action.kind != TF_UPDATE_TRIAL) node->has_action = false;
     const tf_update_now_t at = now(node);
     tf_update_link(&node->update, up, &at);
 }

@@ -1,4 +1,4 @@
-"""A real mosquitto, a real node in QEMU, and a manager small enough to be read: what the node's tests share."""
+"""A real mosquitto, a real node in QEMU, a manager small enough to be read: what the node's tests share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
 from tinyfleet.wire.blobs import Blob, chunk_topics
@@ -108,10 +109,10 @@ class Manager:
         self._changed = threading.Condition()
         self._up = threading.Event()
         self.topics = Topics()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.username_pw_set("manager", PASSWORD)
         self._client.max_inflight_messages_set(100)
-        self._client.reconnect_delay_set(0.05, 0.2)
+        self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
@@ -135,7 +136,7 @@ class Manager:
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         topic = self.topics.parse(message.topic)
-        heard = decode(_CLASSES[topic.kind], message.payload)
+        heard = decode(_CLASSES[topic.kind], bytes(message.payload))
         with self._changed:
             self._heard.append((str(topic.device), heard))
             self._changed.notify_all()
