@@ -1,0 +1,152 @@
+"""A model card: JSON beside a `.tflite` that says what the file itself does not (sensor, labels, golden
+windows).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tinyfleet.fleet.core.errors import BadInput
+from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
+from tinyfleet.wire.artifact import OutputKind, decode_artifact
+
+
+class GoldenCard(BaseModel):
+    """Arrays of an .npz: raw int16 windows [n][samples][channels], and what the model must answer, int8
+    [n][…].
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: str
+    windows: str = "windows"
+    labels: str | None = None
+    outputs: str | None = None
+    embed: int = Field(8, ge=0, le=64, description="how many windows travel inside the model")
+
+
+class ModelCard(BaseModel):
+    """`raw_scale` is the real value, as the model was trained on, of one raw i16 step in `unit`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    version: str
+    tflite: str
+    sensor: str = ""
+    unit: str = ""
+    raw_scale: float | None = None
+    rate_mhz: int = 0
+    samples: int | None = None
+    channels: int | None = None
+    hop: int | None = None
+    output_kind: str = OutputKind.CLASSES.name
+    labels: list[str] = []
+    threshold: int | None = None
+    output_unit: str | None = None
+    golden: GoldenCard | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """The windows to embed, and what must come out; `expected` None: the card does not say."""
+
+    windows: npt.NDArray[np.int16]
+    expected: npt.NDArray[np.int8] | None
+
+
+def read_card(path: Path) -> ModelCard:
+    """Raises BadInput naming the field that does not fit."""
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the card"
+        raise BadInput(f"{path}: {where}: {first['msg'].lower()}") from error
+
+
+def build(path: Path) -> bytes:
+    """The payload of the model a card describes. Files in it are relative to the card.
+
+    Raises BadInput, CompileError; BadInput too when the compiled model answers a golden window otherwise than
+    the card says.
+    """
+    card = read_card(path)
+    golden = None if card.golden is None else _golden(path, card.golden)
+    try:
+        kind = OutputKind[card.output_kind]
+    except KeyError as error:
+        names = ", ".join(each.name for each in OutputKind)
+        raise BadInput(f"{path}: output_kind: expected one of {names}, got {card.output_kind!r}") from error
+    payload = compile_model(
+        (path.parent / card.tflite).read_bytes(),
+        ModelSpec(
+            name=card.name,
+            version=card.version,
+            input=InputSpec(
+                sensor=card.sensor,
+                unit=card.unit,
+                rate_mhz=card.rate_mhz,
+                samples=card.samples,
+                channels=card.channels,
+                raw_scale=card.raw_scale,
+                hop=card.hop,
+            ),
+            output_kind=kind,
+            labels=tuple(card.labels),
+            golden_raw=[] if golden is None else list(golden.windows),
+            threshold=card.threshold,
+            output_unit=card.output_unit,
+        ),
+    )
+    if golden is not None and golden.expected is not None:
+        _check(path, payload, golden.expected)
+    return payload
+
+
+def _golden(path: Path, card: GoldenCard) -> Golden:
+    """Windows spread evenly over the set, so that every class is likely among them."""
+    file = path.parent / card.file
+    try:
+        arrays: Any = np.load(file)
+        windows = arrays[card.windows]
+        outputs = None if card.outputs is None else arrays[card.outputs]
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"{path}: golden: {file}: {error}") from error
+    if windows.dtype != np.int16 or windows.ndim < 2:
+        raise BadInput(f"{path}: golden.windows: expected int16 [n][…], got {windows.dtype} {windows.shape}")
+    chosen = np.linspace(0, len(windows) - 1, min(card.embed, len(windows)), dtype=int)
+    return Golden(windows[chosen], None if outputs is None else outputs[chosen])
+
+
+def _check(path: Path, payload: bytes, expected: npt.NDArray[np.int8]) -> None:
+    for i, (vector, answer) in enumerate(zip(decode_artifact(payload).vectors, expected, strict=True)):
+        if vector.output != answer.tobytes():
+            got = np.frombuffer(vector.output, np.int8).tolist()
+            raise BadInput(
+                f"{path}: embedded golden window {i}: expected {answer.tolist()}, the compiled model "
+                f"answers {got}: the card's outputs are another model's, or the runtime is wrong"
+            )
+
+
+def summary_json(payload: bytes) -> dict[str, Any]:
+    """What `model inspect --json` prints."""
+    from dataclasses import asdict
+
+    from tinyfleet.model.compiler import describe
+
+    summary = asdict(describe(payload))
+    meta = summary["metadata"]
+    meta["source"] = meta["source"].hex()
+    meta["output_kind"] = meta["output_kind"].name
+    summary["core"] = summary["core"].name
+    summary["op_codes"] = sorted(summary["op_codes"])
+    loaded: dict[str, Any] = json.loads(json.dumps(summary))
+    return loaded
