@@ -93,10 +93,10 @@ int main(void) {
         port->net_poll(&netif);
         sys_check_timeouts();
         uint32_t wait_ms = session_poll(&node.session, has_address(), now_ms());
-        updates_poll(&node);
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
         if (outcome.has_verdict) report_verdict(&node, outcome.verdict);
         if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
+        updates_poll(&node);
         report_poll(&node);
         wait_ms = least(wait_ms, updates_wait_ms(&node));
         wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));

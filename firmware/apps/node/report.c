@@ -182,7 +182,9 @@ static bool birth_wanted(const node_t *node, const birth_key_t *key) {
 void report_poll(node_t *node) {
     if (!node->session.up) return;
     birth_key_t key = birth_key(node);
-    if (birth_wanted(node, &key) && publish_birth(node)) {
+    /* Not between the end of a trial and the start of the new model: the engine has told, but it does not run
+     * yet. */
+    if (!node->has_action && birth_wanted(node, &key) && publish_birth(node)) {
         node->birth_due = false;
         node->birth_key = key;
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -19,13 +21,18 @@ from typing import Any, TypeVar
 import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
-from tinyfleet.wire.blobs import Blob, chunk_topics
+from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
+from tinyfleet.wire.blobs import Blob, chunk_topics, cut
 from tinyfleet.wire.codec import decode, encode
+from tinyfleet.wire.image import read_image
+from tinyfleet.wire.limits import PREFIX
 from tinyfleet.wire.memory_map import MPS2_AN386
-from tinyfleet.wire.messages import Birth, Conn, Event, NodeConfig, Status, Tele, Trust, Want
+from tinyfleet.wire.messages import Birth, Conn, Event, NodeConfig, Status, Tele, Trial, Trust, Want
 from tinyfleet.wire.records import build_replay, encode_record
 from tinyfleet.wire.topics import TopicKind, Topics
 
@@ -210,7 +217,7 @@ class Node:
             "port": self.port,
             "user": DEVICE,
             "password": PASSWORD.encode(),
-            "prefix": self_prefix(),
+            "prefix": PREFIX,
             "keepalive_s": 10,
             "seed": bytes(range(32)),
             "period_s": 1,
@@ -227,10 +234,6 @@ class Node:
         return self.emulator.wait_for_line(pattern, timeout_s)
 
 
-def self_prefix() -> str:
-    return Topics().prefix
-
-
 def replay_region() -> bytes:
     """The example's recorded windows as the replay region holds them."""
     with np.load(LIVESTOCK / "replay.npz") as stored:
@@ -243,6 +246,107 @@ def replay_region() -> bytes:
         channels=windows.shape[2],
         data=windows.astype("<i2").tobytes(),
     )
+
+
+class Workshop:
+    """Compiles and signs the example's models."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.owner = self._new_key("owner")
+        self.foreign = self._new_key("foreign")
+
+    def _new_key(self, name: str) -> Path:
+        path = self._folder / f"{name}.pem"
+        private = ec.generate_private_key(ec.SECP256R1())
+        path.write_bytes(
+            private.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return path
+
+    def key_hash(self) -> bytes:
+        key = serialization.load_pem_private_key(self.owner.read_bytes(), None)
+        return hashlib.sha256(
+            key.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        ).digest()
+
+    def payload(self, which: str, *, vectors: int = 8, **changes: Any) -> bytes:
+        """`livestock_{which}` with so many golden vectors (about 400 bytes each)."""
+        about = json.loads((LIVESTOCK / f"livestock_{which}.json").read_text())
+        with np.load(LIVESTOCK / "golden.npz") as stored:
+            windows = stored["windows"][:vectors]
+        keys = ("sensor", "unit", "rate_mhz", "samples", "channels", "raw_scale")
+        spec = ModelSpec(
+            name=about["name"],
+            version=about["version"],
+            input=InputSpec(**{k: about[k] for k in keys} | changes),
+            labels=tuple(about["labels"]),
+            golden_raw=list(windows),
+        )
+        return compile_model((LIVESTOCK / about["tflite"]).read_bytes(), spec)
+
+    def sign(self, payload: bytes, version: str, *, key: Path | None = None, counter: int = 1) -> bytes:
+        plain, signed = self._folder / "plain.bin", self._folder / "signed.bin"
+        plain.write_bytes(payload)
+        command = [sys.executable, "-m", "imgtool.main", "sign", "--key", str(key or self.owner)]
+        command += ["--public-key-format", "full", "--header-size", "0x40", "--pad-header", "--align", "4"]
+        command += ["--slot-size", "0x200000", "--version", version, "--security-counter", str(counter)]
+        command += ["--non-bootable", "--custom-tlv", "0xa0", "0x" + b"mps2-an386".hex()]
+        command += ["--custom-tlv", "0xa1", "0x01", "--custom-tlv", "0xa2", "0x00"]
+        command += ["--custom-tlv", "0xa3", "0x0100", str(plain), str(signed)]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        return signed.read_bytes()
+
+
+@dataclass(frozen=True)
+class Release:
+    """A signed model, cut for the broker."""
+
+    image: bytes
+    blob: Blob
+    digest: bytes
+    version: str
+
+    def want(self, generation: int, **changes: Any) -> Want:
+        values: dict[str, Any] = {"trial": Trial(inferences=3)} | changes
+        model = self.blob.wanted(image=self.digest, version=self.version)
+        return Want(generation=generation, model=model, **values)
+
+
+def release(image: bytes, version: str) -> Release:
+    digest = read_image(image).digest
+    assert digest is not None
+    return Release(image, cut(image), digest, version)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture(scope="session")
+def first(workshop: Workshop) -> Release:
+    return release(workshop.sign(workshop.payload("v1"), "1.0.0"), "1.0.0")
+
+
+@pytest.fixture(scope="session")
+def second(workshop: Workshop) -> Release:
+    """About 100 KB, most of it golden vectors."""
+    return release(workshop.sign(workshop.payload("v2", vectors=214), "2.0.0"), "2.0.0")
+
+
+@pytest.fixture(scope="session")
+def foreign(workshop: Workshop) -> Release:
+    return release(workshop.sign(workshop.payload("v2"), "3.0.0", key=workshop.foreign), "3.0.0")
+
+
+@pytest.fixture(scope="session")
+def make_release(workshop: Workshop) -> Callable[[bytes, str], Release]:
+    return lambda payload, version: release(workshop.sign(payload, version), version)
 
 
 @pytest.fixture(scope="session")
@@ -280,3 +384,13 @@ def bare_node(node_elf: Path, broker: Broker, tmp_path: Path) -> Iterator[Node]:
     yield Node(emulator, flash, broker.port)
     emulator.stop()
     sys.stdout.write(f"--- console of the node\n{emulator.console(since_start=False)}")
+
+
+@pytest.fixture
+def node(bare_node: Node, workshop: Workshop, manager: Manager) -> Node:
+    """Provisioned, started, and known to the manager."""
+    bare_node.key_hashes = (workshop.key_hash(),)
+    bare_node.provision()
+    bare_node.start()
+    manager.wait(Birth)
+    return bare_node

@@ -1,0 +1,150 @@
+"""A model reaches the node over MQTT: verified, tried, confirmed; or refused, and what ran goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tinyfleet.wire.enums import Result, UpdateState
+from tinyfleet.wire.messages import Birth, Event, Status, Tele, Trial
+
+pytestmark = [pytest.mark.qemu, pytest.mark.broker]
+
+
+def confirm(manager: Any, release: Any, generation: int) -> Status:
+    """Rolls a release out and waits until the node says CONFIRMED."""
+    manager.blob(release.blob)
+    manager.want(release.want(generation))
+    status: Status = manager.wait(
+        Status, lambda s: s.generation == generation and s.state >= UpdateState.CONFIRMED
+    )
+    assert (status.state, status.result) == (UpdateState.CONFIRMED, Result.SUCCESS), status
+    return status
+
+
+def goes_on_with(manager: Any, release: Any) -> None:
+    """Telemetry of this model still grows."""
+    manager.forget()
+    before = manager.wait(Tele, lambda t: t.model == release.digest)
+    manager.wait(Tele, lambda t: t.model == release.digest and t.inferences > before.inferences)
+
+
+def refused(manager: Any, release: Any, generation: int, **changes: Any) -> Status:
+    manager.blob(release.blob)
+    manager.want(release.want(generation, **changes))
+    status: Status = manager.wait(
+        Status, lambda s: s.generation == generation and s.state >= UpdateState.CONFIRMED
+    )
+    return status
+
+
+def test_a_model_is_fetched_tried_confirmed_and_runs(node: Any, manager: Any, first: Any) -> None:
+    confirm(manager, first, 1)
+    assert node.read("model_a", len(first.image)) == first.image
+    birth = manager.wait(Birth, lambda b: b.model is not None and b.state is UpdateState.CONFIRMED)
+    assert (birth.generation, birth.model.image, birth.model.slot) == (1, first.digest, 0)
+    assert (birth.model.version, birth.model.name) == ("1.0.0", "livestock")
+    assert birth.slots[0].image == first.digest and birth.slots[1].image is None
+
+    tele = manager.wait(Tele, lambda t: t.inferences >= 20)
+    assert tele.model == first.digest
+    assert len(tele.classes) == 4 and sum(tele.classes) == tele.inferences
+    assert sum(tele.latency) == tele.inferences and sum(tele.confidence) == tele.inferences
+    assert 0 < tele.latency_sum_us / tele.inferences < 100_000
+    assert (tele.energy_uj, tele.battery_mv, tele.temperature_mc) == (None, None, None)
+    event = manager.wait(Event)
+    assert event.model == first.digest and event.class_ is not None and event.class_ < 4
+
+
+def test_states_come_in_order(node: Any, manager: Any, first: Any) -> None:
+    confirm(manager, first, 1)
+    states = [s.state for s in manager.heard(Status)]
+    assert states == sorted(states)
+    wanted = [UpdateState.OFFERED, UpdateState.DOWNLOADING, UpdateState.VERIFIED, UpdateState.CONFIRMED]
+    assert set(wanted) <= set(states)
+    sequence = [s.seq for s in manager.heard(Status)]
+    assert sequence == sorted(set(sequence))
+
+
+def test_a_second_model_replaces_the_first_while_it_runs(
+    node: Any, manager: Any, first: Any, second: Any
+) -> None:
+    confirm(manager, first, 1)
+    epoch = manager.wait(Tele).epoch
+    confirm(manager, second, 2)
+    assert node.read("model_b", len(second.image)) == second.image
+    assert node.read("model_a", len(first.image)) == first.image
+    tele = manager.wait(Tele, lambda t: t.model == second.digest)
+    assert tele.epoch == epoch + 1
+    node.emulator.kill()
+    manager.forget()
+    node.start()
+    birth = manager.wait(Birth)
+    assert birth.boot == 2 and birth.model is not None and birth.model.image == second.digest
+    goes_on_with(manager, second)
+
+
+def test_at_least_nine_tenths_of_the_mqtt_bytes_are_payload(node: Any, manager: Any, second: Any) -> None:
+    status = confirm(manager, second, 1)
+    size = len(second.image)
+    assert 95_000 < size < 110_000
+    cost = status.transfer
+    assert cost is not None
+    mqtt = cost.mqtt_rx_bytes + cost.mqtt_tx_bytes
+    ip = cost.ip_rx_bytes + cost.ip_tx_bytes
+    print(f"{size} bytes in {cost.elapsed_ms} ms: MQTT {mqtt} ({size / mqtt:.1%}), IP {ip} ({size / ip:.1%})")
+    assert size < mqtt < ip
+    assert size / mqtt >= 0.90
+
+
+def test_a_foreign_key_is_refused_and_the_old_model_goes_on(
+    node: Any, manager: Any, first: Any, foreign: Any
+) -> None:
+    confirm(manager, first, 1)
+    status = refused(manager, foreign, 2)
+    assert (status.state, status.result) == (UpdateState.FAILED, Result.SIGNATURE)
+    goes_on_with(manager, first)
+    birth = manager.wait(Birth, lambda b: b.generation == 2)
+    assert (birth.state, birth.result, birth.model.image) == (
+        UpdateState.FAILED,
+        Result.SIGNATURE,
+        first.digest,
+    )
+
+
+def test_a_golden_vector_that_differs_is_refused(
+    node: Any, manager: Any, workshop: Any, make_release: Any
+) -> None:
+    payload = bytearray(workshop.payload("v1", vectors=5))
+    payload[-1] ^= 1  # the last byte of the last golden output
+    status = refused(manager, make_release(bytes(payload), "1.0.1"), 1)
+    assert status.result is Result.GOLDEN_FAILED
+    assert status.state in (UpdateState.REVERTED, UpdateState.FAILED)
+    manager.wait(Birth, lambda b: b.generation == 1 and b.model is None)
+
+
+def test_another_sensor_rate_is_an_input_mismatch(
+    node: Any, manager: Any, workshop: Any, make_release: Any
+) -> None:
+    status = refused(manager, make_release(workshop.payload("v1", rate_mhz=50_000), "1.0.2"), 1)
+    assert status.result is Result.INPUT_MISMATCH
+
+
+def test_a_latency_limit_is_kept(node: Any, manager: Any, first: Any) -> None:
+    status = refused(manager, first, 1, trial=Trial(inferences=3, latency_us=1))
+    assert status.result is Result.LATENCY_LIMIT
+
+
+def test_an_older_generation_changes_nothing(node: Any, manager: Any, first: Any, second: Any) -> None:
+    confirm(manager, first, 5)
+    manager.blob(second.blob)
+    manager.want(second.want(4))
+    goes_on_with(manager, first)
+    assert not [s for s in manager.heard(Status) if s.generation == 4]
+
+
+def test_the_report_period_follows_the_want(node: Any, manager: Any, first: Any) -> None:
+    manager.blob(first.blob)
+    manager.want(first.want(1, period_s=7))
+    assert manager.wait(Birth, lambda b: b.generation == 1 and b.state is UpdateState.CONFIRMED).period_s == 7
