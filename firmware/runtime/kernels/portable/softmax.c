@@ -94,13 +94,16 @@ static void row(const tf_softmax_params_t *p, const int8_t *input, int8_t *outpu
     const int32_t zeros = leading_zeros((uint32_t)sum);
     const uint32_t fraction = zeros > 31 ? 0 : ((uint32_t)sum << zeros) - (1u << 31);
     const int32_t scale = reciprocal_of_one_plus((int32_t)fraction);
-    const int32_t exponent = tf_clamp(SUM_INTEGER_BITS - zeros + 31 - 8, 0, 31);
+    /* 23..35: at most zeros = 12, for the largest value alone adds 2^19. Where TFLM would abort (above 31, a
+     * sum of more than 512) every share rounds to 0. */
+    const int32_t exponent = SUM_INTEGER_BITS - zeros + 31 - 8;
     for (uint32_t i = 0; i < p->depth; i++) {
         const int32_t difference = input[i] - top;
         int32_t value = INT8_MIN;
         if (difference >= p->diff_min) {
             const int32_t share = tf_high_mul(scale, exp_negative(scaled_difference(p, difference)));
-            value = tf_clamp(tf_wrap_add(tf_round_shift(share, exponent), INT8_MIN), INT8_MIN, INT8_MAX);
+            const int32_t rounded = exponent > 31 ? 0 : tf_round_shift(share, exponent);
+            value = tf_clamp(rounded + INT8_MIN, INT8_MIN, INT8_MAX);
         }
         output[i] = (int8_t)value;
     }

@@ -1,0 +1,24 @@
+"""Helpers of this folder (`tflite_writer`, `single_ops`, `truth`) are modules beside the tests.
+
+The public models come from a folder outside the repository."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+ROOT = Path(__file__).resolve().parents[3]
+REAL_MODELS = ("mlperf_kws_dscnn", "mlperf_ic_resnet8", "mlperf_ad_toycar")
+
+
+@pytest.fixture(params=REAL_MODELS)
+def real_model(request: pytest.FixtureRequest) -> bytes:
+    """A public model's bytes; skips where the folder is absent."""
+    folder = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
+    path = folder / f"{request.param}.tflite"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent; TINYFLEET_MODELS names the folder with the public models")
+    return path.read_bytes()

@@ -1,0 +1,41 @@
+"""TensorFlow Lite Micro's own answers, from the pinned PyPI wheel."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import pytest
+
+PINNED = "0.dev20261023182759"
+
+
+def wheel():
+    """The wheel's runtime module; skips, saying why, where it is absent or another version."""
+    try:
+        found = version("tflite-micro")
+    except PackageNotFoundError:
+        pytest.skip(f"tflite-micro=={PINNED} is not installed; exactness against TFLM was not tested")
+    if found != PINNED:
+        pytest.skip(f"tflite-micro is {found}, the truth is {PINNED}; exactness against TFLM was not tested")
+    return pytest.importorskip("tflite_micro.python.tflite_micro.runtime")
+
+
+class Truth:
+    """One model in TFLM, every intermediate tensor kept."""
+
+    def __init__(self, tflite: bytes) -> None:
+        runtime = wheel()
+        self._interpreter = runtime.Interpreter.from_bytes(
+            tflite,
+            arena_size=4 * len(tflite) + 2**20,
+            intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,
+        )
+        self.input_shape = tuple(self._interpreter.get_input_details(0)["shape"])
+
+    def run(self, window: np.ndarray) -> np.ndarray:
+        self._interpreter.set_input(window.reshape(self.input_shape), 0)
+        self._interpreter.invoke()
+        return self._interpreter.get_output(0)
+
+    def tensor(self, index: int) -> np.ndarray:
+        """Tensor `index` of the graph after the last run."""
+        return self._interpreter.GetTensor(index, 0)["tensor_data"]
