@@ -89,8 +89,7 @@ def _walk(payload: bytes) -> None:
                         expected=f"nesting of at most {NESTING_MAX}",
                         actual=len(left),
                     )
-            # Every item takes a byte, so a huge count is refused before anything is made of it.
-            if at > size or (left and left[-1] > size - at):
+            if at > size:
                 raise CborError(
                     f"payload, byte {start}", expected=f"items within {size} bytes", actual=argument
                 )

@@ -93,6 +93,12 @@ def rebuild(image: Image, tlvs: list[tuple[int, bytes]]) -> bytes:
     return image.data[: image.header.hashed_bytes] + area
 
 
+def redigest(data: bytes, hashed_bytes: int) -> bytes:
+    """The image with a SHA256 TLV that is right for what it now holds: only its form is still wrong."""
+    at = data.index(struct.pack("<HH", Tlv.SHA256, 32), hashed_bytes) + 4
+    return data[:at] + hashlib.sha256(data[:hashed_bytes]).digest() + data[at + 32 :]
+
+
 def made(folder: Path) -> Iterator[tuple[str, Made]]:
     """(accept or reject, vector), the record with the trusted key first."""
     signer = Signer(folder)
@@ -107,6 +113,7 @@ def made(folder: Path) -> Iterator[tuple[str, Made]]:
         ("reject", _untrusted(signer, good)),
         ("reject", _misfits(signer)),
         ("reject", _broken(good)),
+        ("reject", _malformed(good)),
     ):
         for stem, kind, expected, data, note in rows:
             yield place, (f"image_{stem}", kind, expected, data, note)
@@ -160,6 +167,7 @@ def _untrusted(signer: Signer, good: bytes) -> Iterator[Made]:
         "no_key": (with_tlv(Tlv.PUBKEY, None), "a signature without its key"),
         "short_key": (with_tlv(Tlv.PUBKEY, (image.key_der or b"")[:-1]), "90 bytes"),
         "unsigned": (signer.sign(key=None), "only a bench board takes it"),
+        "no_key_bench": (with_tlv(Tlv.PUBKEY, None), "nor is the other half"),
         "no_signature_bench": (with_tlv(Tlv.ECDSA_SIG, None), "half a signature is not unsigned"),
     }
     for stem, (data, note) in rows.items():
@@ -184,6 +192,11 @@ def _misfits(signer: Signer) -> Iterator[Made]:
         "bootable": (signer.sign(bootable=True), "a model without NON_BOOTABLE"),
         "dependency": (signer.sign(dependency="(0, 1.3.0)"), "needs a newer firmware than 1.2.3"),
     }
+    unkind = read_image(signer.sign(tlvs={"0xa1": None}))
+    rows["kind_unprotected"] = (
+        rebuild(unkind, [*unkind.tlvs, (Tlv.KIND, b"\x01")]),
+        "anybody can add TLVs behind the hashed part",
+    )
     for stem, (data, note) in rows.items():
         yield stem, "image", "UNSUPPORTED_TYPE", data, note
     yield "downgrade", "image", "DOWNGRADE", signer.sign(counter=COUNTER - 1), f"counter {COUNTER - 1}"
@@ -244,6 +257,32 @@ def _broken(good: bytes) -> Iterator[Made]:
     for stem, (data, note) in rows.items():
         # In a slot anything may follow an image; in a file of known length nothing may.
         yield stem, "image_file" if stem == "trailing" else "image", "INTEGRITY", data, note
+
+
+def _malformed(good: bytes) -> Iterator[Made]:
+    """Their digest is right, only their form is not: a reader that misses it goes on to say SIGNATURE."""
+    header = read_image(good).header
+    protected = header.header_bytes + header.payload_bytes
+    area = header.hashed_bytes
+    core = good.index(struct.pack("<HH", Tlv.CORE, 1), protected)
+    abi = good.index(struct.pack("<HH", Tlv.ABI, 2), protected)
+    rows = {
+        "small_header": (
+            ((8, "<H", 16), (12, "<I", header.payload_bytes + header.header_bytes - 16)),
+            "a header of 16 bytes; the rest of it counts as payload",
+        ),
+        "protected_shorter": (
+            ((protected + 2, "<H", header.protected_bytes - 6),),
+            "the area's total leaves out its last entry",
+        ),
+        "protected_overlap": (((abi + 2, "<H", 2 + 36 + 4),), "its last entry reaches into the next area"),
+        "two_kinds": (((core, "<H", Tlv.KIND),), "KIND twice, and no CORE"),
+    }
+    for stem, (changes, note) in rows.items():
+        data = bytearray(good)
+        for at, form, value in changes:
+            struct.pack_into(form, data, at, value)
+        yield stem, "image", "INTEGRITY", redigest(bytes(data), area), note
 
 
 def _flip_counter(image: Image) -> bytes:

@@ -44,7 +44,7 @@ from tinyfleet.wire.messages import (
     WantedArtifact,
 )
 from tinyfleet.wire.table import shape_of
-from tinyfleet.wire.topics import Topics
+from tinyfleet.wire.topics import Topics, blob_name
 
 Made = tuple[str, str, str, bytes, str]
 """file stem, kind, expected, bytes, note"""
@@ -301,6 +301,10 @@ def topics() -> Iterator[tuple[str, Made]]:
         "topic_long_id": f"tf/1/{'n' * 49}/birth",
         "topic_leading_zero": under.chunk(digest("manifest"), 1, 1)[:-1] + "01",
         "topic_index": under.chunk(digest("manifest"), 1, 1)[:-1] + "16",
+        "topic_name_bits": under.chunk(digest("manifest"), 1, 1)
+        .replace("/1/1", "")
+        .removesuffix(blob_name(digest("manifest"))[-1])
+        + "B/1/1",
         "topic_name": under.chunk(digest("manifest"), 1, 1).replace("/1/1", "A/1/1"),
     }
     for stem, text in good.items():

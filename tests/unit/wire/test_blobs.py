@@ -135,6 +135,10 @@ def test_withdrawn_and_foreign_chunks_are_ignored() -> None:
     reassembler = Reassembler(wanted(blob))
     assert not reassembler.add(0, 0, b"")
     assert not reassembler.add(1, 0, b"later")
+    for chunk in blob.chunks():
+        if chunk.group == 0:
+            reassembler.add(chunk.group, chunk.index, chunk.data)
+    assert not any(reassembler.add(1, index, b"") for index in range(16)), "withdrawn while it was fetched"
     fetch(blob, reassembler)
     assert not reassembler.add(1, 0, b"late")
     assert reassembler.transported == blob.transported

@@ -54,19 +54,19 @@ def build(
     **more: bytes,
 ) -> bytes:
     """An image whose signature is the word "good", for `says_good`."""
-    inner = {
+    inner: dict[int, bytes] = {
         Tlv.SEC_CNT: struct.pack("<I", 5),
         Tlv.DEVICE_TYPE: b"board",
         Tlv.KIND: b"\x01",
         Tlv.CORE: b"\x00",
         Tlv.ABI: b"\x01\x00",
     } | (protected or {})
-    tail = area(0x6908, {tag: value for tag, value in inner.items() if value is not None})
+    tail = area(0x6908, inner)
     head = struct.pack(
         "<IIHHIIBBHII", 0x96F3B83D, 0, header_bytes, len(tail), len(payload), flags, 1, 2, 3, 4, 0
     ).ljust(header_bytes, b"\0")
     hashed = head + payload + tail
-    outer = {
+    outer: dict[int, bytes] = {
         Tlv.SHA256: more.get("digest", hashlib.sha256(hashed).digest()),
         Tlv.PUBKEY: KEY,
         Tlv.ECDSA_SIG: signature,
@@ -204,6 +204,17 @@ def test_protected_values_count_only_where_they_are_hashed() -> None:
     assert image.kind == ArtifactKind.FIRMWARE
     with pytest.raises(ImageMismatch, match="kind"):
         check_image(image, trusted=TRUSTED, verify=says_good, accepts=FIT)
+
+
+FORMS = ["small_header", "protected_shorter", "protected_overlap", "two_kinds"]
+
+
+@pytest.mark.parametrize("stem", FORMS)
+def test_form_is_refused_though_the_digest_is_right(stem: str) -> None:
+    """INTEGRITY is also what a wrong digest gives; these are refused before any digest is looked at."""
+    row = next(row for row in read_index() if row.file == f"image_{stem}.bin")
+    with pytest.raises(ImageFormatError):
+        read_image(row.data)
 
 
 def test_the_verifier_sees_the_proven_digest() -> None:

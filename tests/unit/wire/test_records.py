@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -60,11 +61,12 @@ def test_configuration_there_and_back(password: bytes, window: int | None, devic
 @pytest.mark.parametrize("record", [CONFIG, REPLAY, Trust(keys=(bytes(32),))], ids=lambda r: type(r).__name__)
 def test_every_flipped_bit_is_found(record: NodeConfig | Replay | Trust) -> None:
     good = encode_record(record)
+    cls: Any = type(record)
     for bit in range(8 * len(good)):
         data = bytearray(good)
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(WireError):
-            decode_record(type(record), bytes(data).ljust(5000, b"\xff"))
+            decode_record(cls, bytes(data).ljust(5000, b"\xff"))
 
 
 def test_every_cut_is_found() -> None:

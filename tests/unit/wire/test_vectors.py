@@ -10,6 +10,7 @@ import pytest
 from tinyfleet.wire import errors
 from tinyfleet.wire.blobs import decode_manifest
 from tinyfleet.wire.codec import decode, encode, message_class, to_json
+from tinyfleet.wire.enums import Result
 from tinyfleet.wire.errors import ImageError, WireError
 from tinyfleet.wire.image import Verify, check_image, read_image
 from tinyfleet.wire.messages import NodeConfig, Trust, Want
@@ -80,7 +81,7 @@ def test_index_and_folders_hold_the_same_files() -> None:
 
 
 def test_expected_names_exist() -> None:
-    results = {member.name for member in errors.Result}
+    results = {member.name for member in Result}
     for row in INDEX:
         assert row.expected in {"OK", *results} or issubclass(getattr(errors, row.expected), WireError), row
 
