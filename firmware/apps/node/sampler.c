@@ -184,12 +184,16 @@ static bool windows_wanted(const sampler_t *sampler) {
 
 sampler_outcome_t sampler_poll(sampler_t *sampler) {
     sampler_outcome_t outcome = {0};
-    if (windows_wanted(sampler) && sampler->now_us() >= sampler->due_us) {
+    /* In turn, so that a model slower than its windows cannot keep a trial from its end. */
+    bool vector_turn = vectors_left(sampler) && sampler->trial.window_last;
+    if (!vector_turn && windows_wanted(sampler) && sampler->now_us() >= sampler->due_us) {
         if (sampler->running) run_window(sampler, &outcome);
         if (sampler->trying && !vectors_left(sampler)) try_window(sampler, &outcome);
         advance(sampler);
+        sampler->trial.window_last = true;
     } else if (vectors_left(sampler)) {
         try_vector(sampler, &outcome);
+        sampler->trial.window_last = false;
     }
     if (!trial_ready_to_end(sampler)) return outcome;
     if (sampler->trial.live < sampler->trial.limits.inferences) {

@@ -47,15 +47,16 @@ static void measure(const node_t *node, transfer_t *transfer) {
     transfer->total.ip_tx_bytes = bytes.ip_tx_bytes - transfer->base.ip_tx_bytes;
 }
 
-/* The engine says how long; the bytes are ours. After VERIFIED they stand still. */
+/* The engine says how long; the bytes are ours. After VERIFIED both stand still. */
 static void add_transfer(node_t *node, tf_status_t *status) {
     transfer_t *transfer = &node->transfer;
     if (!status->has_transfer) return;
-    if (transfer->open) measure(node, transfer);
+    if (transfer->open) {
+        measure(node, transfer);
+        transfer->total.elapsed_ms = status->transfer.elapsed_ms;
+    }
     if (status->state >= TF_UPDATE_STATE_VERIFIED) transfer->open = false;
-    uint32_t elapsed_ms = status->transfer.elapsed_ms;
     status->transfer = transfer->total;
-    status->transfer.elapsed_ms = elapsed_ms;
 }
 
 static void run(node_t *node, const tf_update_action_t *action) {

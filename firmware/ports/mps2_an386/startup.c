@@ -4,6 +4,7 @@
 #include "board.h"
 
 #define FPU_FULL_ACCESS (0xFu << 20)
+#define SCB_VTOR 0xE000ED08u
 #define MPU_CTRL 0xE000ED94u
 #define MPU_RNR 0xE000ED98u
 #define MPU_RBAR 0xE000ED9Cu
@@ -22,27 +23,6 @@ void fault_handler(void);
 void watchdog_handler(void);
 void timer0_handler(void);
 void ethernet_handler(void);
-
-/* The lowest KiB of the stack is out of bounds: an overflow is a fault, not silent damage. QEMU ignores
- * accesses below RAM, so the memory protection unit does it. */
-static void guard_stack(void) {
-    REG32(MPU_RNR) = 0;
-    REG32(MPU_RBAR) = (uint32_t)link_stack_bottom;
-    REG32(MPU_RASR) = MPU_NO_EXECUTE | MPU_SIZE_1K | MPU_REGION_ON; /* access permission 0: none */
-    REG32(MPU_CTRL) = MPU_ON_WITH_DEFAULT_MAP;
-}
-
-/* Also zeroes what a bootloader left behind: nothing here is trusted but noinit. */
-void reset_handler(void) {
-    const uint32_t *from = link_data_load;
-    for (uint32_t *to = link_data_start; to < link_data_end;) *to++ = *from++;
-    for (uint32_t *to = link_bss_start; to < link_bss_end;) *to++ = 0;
-    REG32(FPU_CPACR) |= FPU_FULL_ACCESS;
-    guard_stack();
-    __asm volatile("dsb\n isb");
-    (void)main();
-    system_reset();
-}
 
 typedef void (*vector_t)(void);
 
@@ -70,3 +50,25 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16 + 32
     [16 + IRQ_ETHERNET] = ethernet_handler,
     [17 + IRQ_ETHERNET... 16 + 31] = fault_handler,
 };
+
+/* The lowest KiB of the stack is out of bounds: an overflow is a fault, not silent damage. QEMU ignores
+ * accesses below RAM, so the memory protection unit does it. */
+static void guard_stack(void) {
+    REG32(MPU_RNR) = 0;
+    REG32(MPU_RBAR) = (uint32_t)link_stack_bottom;
+    REG32(MPU_RASR) = MPU_NO_EXECUTE | MPU_SIZE_1K | MPU_REGION_ON; /* access permission 0: none */
+    REG32(MPU_CTRL) = MPU_ON_WITH_DEFAULT_MAP;
+}
+
+/* Also zeroes what a bootloader left behind: nothing here is trusted but noinit. */
+void reset_handler(void) {
+    const uint32_t *from = link_data_load;
+    for (uint32_t *to = link_data_start; to < link_data_end;) *to++ = *from++;
+    for (uint32_t *to = link_bss_start; to < link_bss_end;) *to++ = 0;
+    REG32(FPU_CPACR) |= FPU_FULL_ACCESS;
+    REG32(SCB_VTOR) = (uint32_t)vectors;
+    guard_stack();
+    __asm volatile("dsb\n isb");
+    (void)main();
+    system_reset();
+}
