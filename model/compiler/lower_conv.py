@@ -130,8 +130,9 @@ def _multipliers(
 ) -> tuple[int, int, int]:
     """(offset of multipliers, offset of shifts, flags).
 
-    FULLY_CONNECTED with one scale multiplies the scales in float (GetQuantizedConvolutionMultipler),
-    everything else in double.
+    Scales are multiplied in double for every op. (TFLM's sources of August 2026 multiply those of a
+    FULLY_CONNECTED with one scale in float; the wheel that is our truth does not,
+    `test_sums_at_rounding_edges`.)
     """
     channels = filters.shape[channels_axis]
     per_tensor = filters.scales.size == 1
@@ -140,10 +141,7 @@ def _multipliers(
             f"weights {filters} have {filters.scales.size} scales along dim {filters.quantized_dimension}, "
             f"expected {channels} along {channels_axis}"
         )
-    if per_tensor and ask.op.code == OpCode.FULLY_CONNECTED:
-        products = [float(x.scale * np.float32(filters.scales[0]))]
-    else:
-        products = [float(x.scale) * float(scale) for scale in filters.scales]
+    products = [float(x.scale) * float(scale) for scale in filters.scales]
     scales = [checked_multiplier(product / float(y.scale), ask.where) for product in products]
     multiplier = builder.table([m for m, _ in scales], "<i4")
     shift = builder.table([s for _, s in scales], "i1")

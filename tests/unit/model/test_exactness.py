@@ -3,6 +3,17 @@
 import numpy as np
 import pytest
 from single_ops import OPS
+from tflite_writer import (
+    INT32,
+    NONE,
+    SAME,
+    O,
+    T,
+    conv_options,
+    depthwise_options,
+    fully_connected_options,
+    write_tflite,
+)
 from truth import Truth, wheel
 
 from tinyfleet.model.compiler import ModelSpec, compile_model
@@ -47,3 +58,33 @@ def test_every_tensor_of_a_real_model(real_model: bytes) -> None:
         for i, ours in twin.trace(window):
             np.testing.assert_array_equal(ours, truth.tensor(made[i]).reshape(ours.shape), f"op {i}")
         np.testing.assert_array_equal(twin.run(window), expected.reshape(twin.output_shape))
+
+
+EDGE_OPS = {
+    "conv": (3, (1, 1, 1, 1), lambda n: (n, 1, 1, 1), 0, conv_options(SAME, 1, 1, NONE)),
+    "depthwise": (4, (1, 1, 1, 1), lambda n: (1, 1, 1, n), 3, depthwise_options(SAME, 1, 1, 200, NONE)),
+    "fully_connected": (9, (1, 1), lambda n: (n, 1), 0, fully_connected_options(NONE)),
+}
+
+
+@pytest.mark.parametrize("name", EDGE_OPS)
+def test_sums_at_rounding_edges(name: str) -> None:
+    """Scales multiplied in float instead of double differ only in sums at a rounding edge."""
+    code, shape, filter_shape, axis, options = EDGE_OPS[name]
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        steps = np.float32(10 ** rng.uniform(-4, -2, 2))
+        output = np.float32(steps[0] * steps[1]) * np.float32(2.0 ** rng.uniform(22, 24))
+        edges = (np.arange(-100, 100) + 0.5) * float(output) / (float(steps[0]) * float(steps[1]))
+        bias = np.rint(edges).astype(np.int64) + rng.integers(-30, 31, edges.size)
+        weights = np.zeros(filter_shape(bias.size), np.int8)
+        tensors = [
+            T(shape, steps[0], 0),
+            T((*shape[:-1], bias.size), output, 0),
+            T(weights.shape, steps[1], 0, data=weights, axis=axis),
+            T(bias.shape, steps[0] * steps[1], 0, INT32, bias),
+        ]
+        tflite = write_tflite(tensors, [O(code, (0, 2, 3), (1,), options)], [0], [1])
+        window = np.zeros(shape, np.int8)
+        ours = Twin(compile_model(tflite, SPEC)).run(window)
+        np.testing.assert_array_equal(ours, Truth(tflite).run(window), f"seed {seed}")
