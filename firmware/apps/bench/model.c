@@ -1,0 +1,87 @@
+/* The model: image verified, plan checked, golden vectors run. */
+#include <string.h>
+
+#include "bench.h"
+
+/* Where there is no bootloader, the app's own version is all a model can depend on. */
+static const tf_image_version_t own_version = {
+    .major = TINYFLEET_VERSION_MAJOR, .minor = TINYFLEET_VERSION_MINOR, .revision = TINYFLEET_VERSION_PATCH};
+
+static void refuse(bench_t *bench, tf_result_t result, const char *reason) {
+    bench->result = result;
+    bench->reason = reason;
+}
+
+static void refuse_plan(bench_t *bench, tf_model_status_t status) {
+    switch (status) {
+        case TF_MODEL_OP:
+            refuse(bench, TF_RESULT_OP_MISSING, "the model has an op that this firmware lacks");
+            break;
+        case TF_MODEL_ARENA:
+            refuse(bench, TF_RESULT_ARENA_TOO_SMALL, "the model's arena is larger than this board's");
+            break;
+        case TF_MODEL_ABI:
+        case TF_MODEL_CORE:
+            refuse(bench, TF_RESULT_UNSUPPORTED_TYPE, "the plan is for another runtime or core");
+            break;
+        case TF_MODEL_OK:
+        case TF_MODEL_MALFORMED:
+            refuse(bench, TF_RESULT_INTEGRITY, "the plan does not add up");
+            break;
+    }
+}
+
+static bool vectors_pass(const bench_t *bench) {
+    const int8_t *input;
+    const int8_t *expected;
+    for (uint32_t i = 0; tf_model_vector(&bench->model, i, &input, &expected); i++) {
+        (void)bench_infer(bench, (const uint8_t *)input);
+        if (memcmp(bench_output(bench), expected, bench->model.output_bytes) != 0) return false;
+    }
+    return true;
+}
+
+void bench_load_model(bench_t *bench) {
+    const tf_bench_port_t *const port = bench->port;
+    const tf_image_policy_t policy = {
+        .kind = TF_ARTIFACT_KIND_MODEL,
+        .device_type = tf_text(port->device_type),
+        .cores = (uint8_t)(1u << tf_runtime_core()),
+        .abi = TF_RUNTIME_ABI,
+        .accept_unsigned = true, /* whoever can write this flash holds the SWD port */
+        .firmware = own_version,
+    };
+    tf_image_t image;
+    const tf_result_t verified = tf_image_verify(port->model, port->model_bytes, &policy, &image);
+    if (verified != TF_RESULT_SUCCESS) {
+        refuse(bench, verified, image.reason);
+        return;
+    }
+    bench->has_image = true;
+    memcpy(bench->image, image.image, sizeof bench->image);
+    (void)tf_image_version_text(&image.version, bench->version);
+    const tf_model_status_t loaded = tf_model_load(&bench->model, image.payload, image.payload_bytes);
+    if (loaded != TF_MODEL_OK) {
+        refuse_plan(bench, loaded);
+    } else if (bench->model.arena_bytes > port->arena_bytes) {
+        refuse_plan(bench, TF_MODEL_ARENA);
+    } else if (!vectors_pass(bench)) {
+        refuse(bench, TF_RESULT_GOLDEN_FAILED, "a golden vector gave another output");
+    } else {
+        bench->result = TF_RESULT_SUCCESS;
+        bench->reason = "";
+    }
+}
+
+uint32_t bench_infer(const bench_t *bench, const uint8_t *window) {
+    const tf_bench_port_t *const port = bench->port;
+    memcpy(tf_model_input(&bench->model, port->arena), window, bench->model.input.bytes);
+    const uint32_t begun = port->now_us();
+    /* Cannot fail: the arena was compared when the model was loaded. */
+    (void)tf_model_run(&bench->model, port->arena, port->arena_bytes);
+    return port->now_us() - begun;
+}
+
+const int8_t *bench_output(const bench_t *bench) {
+    return tf_model_output(&bench->model, bench->port->arena);
+}
