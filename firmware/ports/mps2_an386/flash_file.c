@@ -10,7 +10,7 @@
 
 enum { FLASH_ERR_RANGE = -1, FLASH_ERR_ALIGN = -2, FLASH_ERR_WRITTEN = -3 };
 
-static uint8_t *const memory = (uint8_t *)FLASH_BASE;
+static uint8_t *const memory = (uint8_t *)(uintptr_t)FLASH_BASE;
 
 static int check(uint32_t offset, uint32_t size, uint32_t unit) {
     if (offset > FLASH_SIZE || size > FLASH_SIZE - offset) return FLASH_ERR_RANGE;
