@@ -82,6 +82,7 @@ class Reader:
         self._client.reconnect_delay_set(1, RECONNECT_MAX_S)
         self._client.on_socket_open = _without_delay
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._worker = threading.Thread(target=self._work, name="ingest", daemon=True)
@@ -120,10 +121,22 @@ class Reader:
             return
         with self._ack_lock:
             self._connection += 1
-        self._connected = True
         log.info("reader connected, session %s", "resumed" if flags.session_present else "new")
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
         client.subscribe([(each, options) for each in self._filters])
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _data: Any,
+        _mid: int,
+        codes: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        refused = [str(code) for code in codes if code.is_failure]
+        if refused:
+            log.error("the broker refused the reader's subscriptions: %s", ", ".join(refused))
+        self._connected = not refused
 
     def _on_disconnect(
         self,

@@ -1,7 +1,7 @@
-"""A protocol-true node in Python, just enough for the manager's tests: it fetches, checks, runs what it is told.
+"""A protocol-true node in Python, just enough for the manager's tests: it fetches, checks, runs a release.
 
-It keeps SPEC's rules (clean start, highest generation, groups, sectors checked against group 0, image verified
-in the node's order) with wire's own reassembler and image reader. What survives a restart is in `Flash`.
+It keeps SPEC's rules (clean start, highest generation, groups, sectors checked against group 0, image
+verified in the node's order) with wire's own reassembler and reader. What survives a restart is in `Flash`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,246 @@
+"""`tinyfleet up` and the commands, as a person uses them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tinyfleet.wire.memory_map import MPS2_AN386
+from tinyfleet.wire.messages import NodeConfig, Trust
+from tinyfleet.wire.records import decode_record, read_replay
+
+pytestmark = pytest.mark.broker
+START_S = 6.0
+"""The goal is 3 s on an idle machine; the tests share theirs."""
+
+
+def command(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ)
+    if path is not None:
+        environment["PATH"] = path
+    return subprocess.run(
+        [sys.executable, "-m", "tinyfleet.fleet", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+
+
+def belonging_to(folder: Path) -> list[str]:
+    """Processes that have this state folder on their command line."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(folder) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(line)
+    return found
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1, done
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_it_starts_fast_is_private_and_leaves_nothing_behind(
+    run_fleet: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    began = time.monotonic()
+    fleet = run_fleet()
+    assert time.monotonic() - began < START_S
+    assert len(belonging_to(fleet.folder)) == 4
+    for secret in (*(fleet.folder / "secrets").iterdir(), *(fleet.folder / "broker").glob("*")):
+        if secret.is_file():
+            assert secret.stat().st_mode & 0o077 == 0, f"{secret} can be read by others"
+    endpoints = fleet.state.endpoints()
+    assert endpoints.prometheus is not None
+    assert fleet.stop() == 0
+    assert belonging_to(fleet.folder) == []
+    assert not (fleet.folder / "endpoints.json").exists()
+
+
+def test_ports_stay_the_same_because_nodes_know_them(run_fleet: Callable[..., Any]) -> None:
+    fleet = run_fleet("--no-prometheus")
+    before = fleet.state.endpoints()
+    fleet.stop()
+    fleet.start()
+    after = fleet.state.endpoints()
+    assert (before.api, before.broker_port) == (after.api, after.broker_port)
+
+
+def test_a_second_one_on_the_same_folder_is_refused(fleet: Any) -> None:
+    said = one_line(command("up", "--state", str(fleet.folder), "--no-prometheus"))
+    assert "is in use by `tinyfleet up`" in said
+    fleet.healthy()
+
+
+def test_a_port_in_use_is_named_with_its_option(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = one_line(command("up", "--state", str(tmp_path / "s"), "--broker-port", str(port)))
+    assert f"port {port} of 127.0.0.1 cannot be used" in said
+    assert "--broker-port" in said
+    assert belonging_to(tmp_path / "s") == []
+
+
+def test_a_missing_program_is_named_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinyfleet.fleet import up
+    from tinyfleet.fleet.core.errors import Unavailable
+
+    monkeypatch.setattr(up.shutil, "which", lambda *_args, **_options: None)
+    with pytest.raises(Unavailable, match=r"mosquitto is not installed.*apt-get install"):
+        up._tool("mosquitto")
+
+
+def test_what_a_killed_up_leaves_is_cleared_by_the_next(
+    run_fleet: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    fleet = run_fleet("--no-prometheus")
+    fleet.process.kill()
+    fleet.process.wait()
+    fleet.start()
+    fleet.healthy()
+    until("one of each", lambda: len(belonging_to(fleet.folder)) == 3)
+
+
+@pytest.mark.parametrize("name", ["mosquitto", "manager"])
+def test_a_program_that_dies_is_started_again(fleet: Any, name: str) -> None:
+    fleet.kill(name)
+    fleet.healthy()
+
+
+def test_an_end_while_starting_leaves_nothing(tmp_path: Path, until: Callable[..., Any]) -> None:
+    folder = tmp_path / "s"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyfleet.fleet", "up", "--state", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until("the broker to be there", lambda: (folder / "run" / "mosquitto.json").exists())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert belonging_to(folder) == []
+
+
+def test_provisioning_by_command_writes_a_flash_that_a_node_can_use(fleet: Any, tmp_path: Path) -> None:
+    import numpy as np
+
+    windows = np.arange(2 * 8 * 3, dtype=np.int16).reshape(2, 8, 3)
+    np.savez(tmp_path / "replay.npz", windows=windows)
+    (tmp_path / "card.json").write_text('{"sensor": "accelerometer", "unit": "mg", "rate_mhz": 25000}')
+    flash = tmp_path / "flash.bin"
+    arguments = (
+        *("device", "provision", "node1", "--flash", str(flash), "--site", "meadow"),
+        *("--replay", str(tmp_path / "replay.npz"), "--replay-card", str(tmp_path / "card.json")),
+    )
+    done = fleet.cli(*arguments)
+    assert done.returncode == 0, done.stderr
+    data = flash.read_bytes()
+    assert len(data) == MPS2_AN386.size_bytes
+    assert flash.stat().st_mode & 0o077 == 0
+    trust = decode_record(Trust, data)
+    assert trust.keys[0].hex() == _key(fleet)
+    config = decode_record(NodeConfig, data[MPS2_AN386["config_a"].offset :])
+    assert (config.device, config.host) == ("node1", "10.0.2.2")
+    assert config.port == fleet.state.endpoints().broker_port
+    region = MPS2_AN386["replay"]
+    record, content = read_replay(data[region.offset : region.end])
+    assert (record.windows, record.samples, record.channels) == (2, 8, 3)
+    assert content == windows.astype("<i2").tobytes()
+
+    again = fleet.cli(*arguments)
+    assert "nothing, it was all there" in again.stdout
+    assert flash.read_bytes() == data
+
+    broken = bytearray(data)
+    broken[40] ^= 1
+    flash.write_bytes(broken)
+    refused = fleet.cli(*arguments)
+    assert "written once" in one_line(refused)
+    assert flash.read_bytes() == broken
+
+
+def _key(fleet: Any) -> str:
+    import hashlib
+
+    from tinyfleet.fleet.adapters.signer import public_der
+
+    return hashlib.sha256(public_der(fleet.state.signing_key)).hexdigest()
+
+
+def test_changes_need_the_token_and_reading_does_not(fleet: Any) -> None:
+    import httpx
+
+    from tinyfleet.fleet.client import ApiError, FleetClient
+
+    address = fleet.state.endpoints().api
+    with FleetClient(address) as reader:
+        assert reader.devices() == []
+        with pytest.raises(ApiError) as caught:
+            reader.register_agent("bench1")
+    assert caught.value.status == 401
+    with FleetClient(address, "wrong") as guesser, pytest.raises(ApiError):
+        guesser.register_agent("bench1")
+    answer = httpx.get(f"{address}/api/v1/devices", headers={"Host": "evil.example"})
+    assert answer.status_code == 400, "another name for this address is another site's page"
+
+
+def test_without_a_fleet_every_command_says_so_in_one_line(tmp_path: Path) -> None:
+    for arguments in (("devices",), ("release", "list"), ("rollout", "watch", "1"), ("mqtt", "tail")):
+        said = one_line(command(*arguments, "--state", str(tmp_path / "none")))
+        assert "no fleet runs in" in said
+        assert "tinyfleet up" in said
+
+
+def test_mqtt_tail_decodes_what_it_sees(fleet: Any) -> None:
+    import json
+
+    node = fleet.node("node1")
+    done = fleet.cli("mqtt", "tail", "--count", "2", "--device", "node1")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    topics = {line["topic"]: line for line in lines}
+    prefix = node.config.prefix
+    assert topics[f"{prefix}/node1/birth"]["message"]["device_type"] == "mps2-an386"
+    assert topics[f"{prefix}/node1/conn"]["message"]["state"] == "ONLINE"
+
+
+def test_an_agent_registers_and_its_boards_are_listed(fleet: Any, until: Callable[..., Any]) -> None:
+    from paho.mqtt import publish
+    from paho.mqtt.enums import MQTTProtocolVersion
+
+    from tinyfleet.wire.codec import encode
+    from tinyfleet.wire.enums import BoardState, ConnState
+    from tinyfleet.wire.messages import Bench, Board
+
+    given = fleet.client.register_agent("bench1", "lab")
+    board = Board(name="b1", device_type="microbit", state=BoardState.READY, emulated=True)
+    publish.single(
+        f"{given.prefix}/bench1/bench",
+        encode(Bench(seq=1, state=ConnState.ONLINE, boards=(board,))),
+        qos=1,
+        retain=True,
+        port=given.port,
+        hostname=given.host,
+        client_id=given.user,
+        auth={"username": given.user, "password": given.password},
+        protocol=MQTTProtocolVersion.MQTTv5,
+    )
+    until("the board", lambda: fleet.client.agents()[0].boards)
+    (agent,) = fleet.client.agents()
+    assert agent.site == "lab"
+    assert agent.boards[0]["name"] == "b1"
+    assert "bench1" in fleet.cli("agent", "boards").stdout
