@@ -216,3 +216,44 @@ OPS = {
     "add": add,
     "reshape": reshape,
 }
+
+
+def chain(rng):
+    """A small model with every op of the runtime, one behind the other."""
+
+    def filters(*shape):
+        return rng.integers(-127, 128, shape)
+
+    tensors = [
+        T((1, 8, 6, 2), 0.05, -3, name="window"),
+        T((4, 3, 3, 2), np.full(4, 0.01), data=filters(4, 3, 3, 2)),
+        T((4,), np.full(4, 0.0005), dtype=INT32, data=rng.integers(-500, 500, 4)),
+        T((1, 8, 6, 4), 0.1, 4, name="conv"),
+        T((1, 3, 3, 4), 0.01, data=filters(1, 3, 3, 4), axis=3),
+        T((1, 8, 6, 4), 0.2, -7, name="depthwise"),
+        T((1, 8, 6, 4), 0.2, 1, name="sum"),
+        T((1, 4, 3, 4), 0.2, 1, name="largest"),
+        T((1, 2, 2, 4), 0.2, 1, name="average"),
+        T((2,), dtype=INT32, data=[1, 2]),
+        T((1, 4), 0.1, 0, name="mean"),
+        T((1, 2, 2), 0.1, 0, name="square"),
+        T((2,), dtype=INT32, data=[1, 4]),
+        T((3, 4), 0.02, data=filters(3, 4)),
+        T((1, 3), 0.1, 2, name="dense"),
+        T((1, 3), 1 / 256, -128, name="scores"),
+        T((3,), dtype=INT32, data=[1, 2, 2]),
+        T((1, 4), 0.1, 0, name="flat"),
+    ]
+    ops = [
+        O(3, (0, 1, 2), (3,), conv_options(SAME, 1, 1, RELU)),
+        O(4, (3, 4), (5,), depthwise_options(SAME, 1, 1, 1, NONE)),
+        O(0, (3, 5), (6,), add_options(NONE)),
+        O(17, (6,), (7,), pool_options(VALID, 2, 2, 2, 2, NONE)),
+        O(1, (7,), (8,), pool_options(SAME, 2, 2, 3, 3, NONE)),
+        O(40, (8, 9), (10,), reducer_options(False)),
+        O(22, (10, 16), (11,), reshape_options((1, 2, 2))),
+        O(22, (11, 12), (17,), reshape_options((1, 4))),
+        O(9, (17, 13), (14,), fully_connected_options(NONE)),
+        O(25, (14,), (15,), softmax_options(1.0)),
+    ]
+    return write_tflite(tensors, ops, [0], [15])

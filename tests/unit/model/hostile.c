@@ -1,0 +1,112 @@
+/* Loads broken plans under sanitizers: every byte of a plan changed in several ways, every truncation, and
+ * random words in random places. A plan is refused, or it runs inside its payload and its arena; the
+ * sanitizers see the rest.
+ *
+ * usage: hostile PLAN ROUNDS    prints "tried N loaded M" */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tinyfleet/runtime.h"
+
+enum { ARENA_MAX = 1 << 20 };
+
+static unsigned long tried, loaded;
+static volatile int sink;
+
+static void touch(const void *bytes, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) sink += ((const uint8_t *)bytes)[i];
+}
+
+static void *aligned(size_t size) {
+    void *room = 0;
+    if (posix_memalign(&room, 16, size ? size : 1) != 0) exit(2);
+    return room;
+}
+
+static void use(const tf_model_t *model) {
+    uint8_t *const arena = aligned(model->arena_bytes);
+    memset(arena, 0x55, model->arena_bytes);
+    int16_t *const raw = aligned(model->input.bytes * sizeof(int16_t));
+    memset(raw, 0x7F, model->input.bytes * sizeof(int16_t));
+    tf_model_quantize(model, raw, tf_model_input(model, arena));
+    if (tf_model_run(model, arena, model->arena_bytes) != TF_MODEL_OK) exit(3);
+    touch(tf_model_output(model, arena), model->output_bytes);
+    sink += tf_model_score(model, *tf_model_output(model, arena));
+    const char *text;
+    uint32_t length;
+    (void)tf_model_name(model, &text, &length);
+    touch(text, length);
+    touch(model->version.text, model->version.length);
+    touch(model->sensor.text, model->sensor.length);
+    touch(model->unit.text, model->unit.length);
+    for (uint32_t i = 0; tf_model_label(model, i, &text, &length); i++) touch(text, length);
+    const int8_t *input, *output;
+    for (uint32_t i = 0; tf_model_vector(model, i, &input, &output); i++) {
+        touch(input, model->input.bytes);
+        touch(output, model->output_bytes);
+    }
+    free(raw);
+    free(arena);
+}
+
+static void attempt(const uint8_t *plan, uint32_t size) {
+    uint8_t *const exact = aligned(size); /* so that a read one byte behind the payload is seen */
+    memcpy(exact, plan, size);
+    tf_model_t model;
+    tried++;
+    if (tf_model_load(&model, exact, size) == TF_MODEL_OK) {
+        loaded++;
+        if (model.arena_bytes <= ARENA_MAX) use(&model);
+    }
+    free(exact);
+}
+
+static uint32_t next_random(uint32_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) return 2;
+    FILE *const file = fopen(argv[1], "rb");
+    if (!file || fseek(file, 0, SEEK_END) != 0) return 2;
+    const uint32_t size = (uint32_t)ftell(file);
+    rewind(file);
+    uint8_t *const plan = aligned(size);
+    uint8_t *const broken = aligned(size);
+    if (fread(plan, 1, size, file) != size) return 2;
+    (void)fclose(file);
+    attempt(plan, size);
+    if (loaded != 1) return 4;
+    for (uint32_t cut = 0; cut < size; cut++) attempt(plan, cut);
+    static const uint8_t flips[] = {0x01, 0x02, 0x10, 0x80, 0xFF};
+    memcpy(broken, plan, size);
+    for (uint32_t at = 0; at < size; at++) {
+        for (uint32_t i = 0; i < sizeof(flips); i++) {
+            broken[at] = (uint8_t)(plan[at] ^ flips[i]);
+            attempt(broken, size);
+        }
+        broken[at] = plan[at];
+    }
+    static const uint32_t words[] = {0, 1, 2, 15, 16, 255, 65535, 1u << 24, INT32_MAX, 1u << 31, UINT32_MAX};
+    const uint32_t rounds = (uint32_t)strtoul(argv[2], 0, 10);
+    uint32_t state = 2463534242u;
+    for (uint32_t round = 0; round < rounds; round++) {
+        memcpy(broken, plan, size);
+        for (uint32_t count = 1 + next_random(&state) % 4; count > 0; count--) {
+            const uint32_t value =
+                next_random(&state) % 2 ? words[next_random(&state) % 11] : next_random(&state) % 300;
+            const uint32_t width = 1u << next_random(&state) % 3;
+            const uint32_t at = next_random(&state) % (size / width) * width;
+            memcpy(broken + at, &value, width);
+        }
+        attempt(broken, size);
+    }
+    printf("tried %lu loaded %lu\n", tried, loaded);
+    free(plan);
+    free(broken);
+    return 0;
+}

@@ -1,0 +1,90 @@
+"""Broken plans: the node's loader under ASan and UBSan, and Python's reader beside it."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from single_ops import chain
+
+from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
+from tinyfleet.model.twin import PlanRefused, Twin
+from tinyfleet.wire.artifact import ArtifactError, decode_artifact
+from tinyfleet.wire.errors import WireError
+
+ROOT = Path(__file__).resolve().parents[3]
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+@pytest.fixture(scope="module")
+def plan() -> bytes:
+    rng = np.random.default_rng(3)
+    golden = [rng.integers(-128, 128, 96).astype(np.int8) for _ in range(2)]
+    spec = ModelSpec(
+        name="chain",
+        version="1.2.3",
+        input=InputSpec("imu", "mg", 25_000, 48, 2, raw_scale=0.001),
+        labels=("rest", "graze", "walk"),
+        golden_inputs=golden,
+    )
+    return compile_model(chain(rng), spec)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runtime and hostile.c, compiled with sanitizers."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no gcc: broken plans were not tried under sanitizers")
+    program = tmp_path_factory.mktemp("hostile") / "hostile"
+    runtime = ROOT / "firmware" / "runtime"
+    sources = [str(p) for p in sorted(runtime.rglob("*.c"))]
+    include = f"-I{ROOT / 'firmware' / 'include'}"
+    driver = str(Path(__file__).with_name("hostile.c"))
+    options = ["-std=gnu11", "-O1", "-g", *SANITIZE, include, "-o", str(program)]
+    subprocess.run([compiler, *options, driver, *sources], check=True, timeout=120)
+    return program
+
+
+def test_no_broken_plan_leaves_its_bounds(plan: bytes, hostile: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plan"
+    path.write_bytes(plan)
+    done = subprocess.run(
+        [str(hostile), str(path), "60000"], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = re.fullmatch(r"tried (\d+) loaded (\d+)\n", done.stdout)
+    assert found is not None
+    tried, loaded = int(found[1]), int(found[2])
+    assert tried > 60000 + 6 * len(plan)
+    assert loaded > 1000, "nearly all were refused: the kernels never ran"
+    assert tried - loaded > 1000
+
+
+def test_python_reader_refuses_with_its_own_errors(plan: bytes) -> None:
+    refused = 0
+    for at in range(len(plan)):
+        for flip in (0x01, 0x80, 0xFF):
+            broken = plan[:at] + bytes([plan[at] ^ flip]) + plan[at + 1 :]
+            try:
+                decode_artifact(broken)
+            except WireError:
+                refused += 1
+    assert refused > 500
+    for cut in range(len(plan)):
+        with pytest.raises(ArtifactError):
+            decode_artifact(plan[:cut])
+
+
+def test_refusal_names_status_and_place(plan: bytes) -> None:
+    arena_at = 12
+    small = plan[:arena_at] + (16).to_bytes(4, "little") + plan[arena_at + 4 :]
+    with pytest.raises(ArtifactError, match="tensor 0, offset"):
+        Twin(small)
+    decoded = decode_artifact(plan)
+    weights_at = plan.index(decoded.ops[0].params.encode())
+    far = plan[:weights_at] + (1 << 20).to_bytes(4, "little") + plan[weights_at + 4 :]
+    with pytest.raises(PlanRefused, match="MALFORMED"):
+        Twin(far)
