@@ -1,0 +1,128 @@
+#include "flash_sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "random.h"
+
+enum { SECTOR_BYTES = 4096 };
+
+static void refuse(const flash_sim_t *sim, const char *what, uint32_t offset, uint32_t size) {
+    fprintf(stderr, "flash: operation %u: %s at 0x%x, %u bytes\n", sim->operations, what, offset, size);
+    exit(1);
+}
+
+static void check_bounds(const flash_sim_t *sim, uint32_t offset, uint32_t size, uint32_t unit) {
+    if (offset > sim->port.size_bytes || size > sim->port.size_bytes - offset)
+        refuse(sim, "out of bounds", offset, size);
+    if (size == 0 || offset % unit != 0 || size % unit != 0) refuse(sim, "off a unit's bounds", offset, size);
+}
+
+static void mark(flash_sim_t *sim, uint32_t offset, uint32_t size, bool writable) {
+    for (uint32_t at = offset; at < offset + size; at += sim->port.write_bytes) {
+        sim->writable[at / sim->port.write_bytes] = writable;
+    }
+}
+
+/* Whether power goes now; if so the flash was left as `cut` says and this does not return to the caller. */
+static bool is_cut(flash_sim_t *sim) {
+    return sim->cut_at != 0 && sim->operations == sim->cut_at;
+}
+
+static int sim_erase(void *context, uint32_t offset, uint32_t size) {
+    flash_sim_t *sim = context;
+    sim->operations++;
+    check_bounds(sim, offset, size, sim->port.sector_bytes);
+    if (sim->operations == sim->fail_at) return -1;
+    bool cut = is_cut(sim);
+    if (cut && sim->cut == CUT_BEFORE) longjmp(sim->out, 1);
+    if (cut && sim->cut != CUT_AFTER) {
+        mark(sim, offset, size, false);
+        for (uint32_t i = 0; sim->cut == CUT_TORN && i < size; i++) {
+            if (random_next(&sim->random) % 2u == 0)
+                sim->bytes[offset + i] |= (uint8_t)random_next(&sim->random);
+        }
+        longjmp(sim->out, 1);
+    }
+    memset(sim->bytes + offset, 0xFF, size);
+    mark(sim, offset, size, true);
+    if (cut) longjmp(sim->out, 1);
+    return 0;
+}
+
+static int sim_write(void *context, uint32_t offset, const void *data, uint32_t size) {
+    flash_sim_t *sim = context;
+    const uint8_t *bytes = data;
+    sim->operations++;
+    check_bounds(sim, offset, size, sim->port.write_bytes);
+    for (uint32_t at = offset; at < offset + size; at += sim->port.write_bytes) {
+        if (!sim->writable[at / sim->port.write_bytes])
+            refuse(sim, "write to a unit that is not erased", at, size);
+    }
+    if (sim->operations == sim->fail_at) return -1;
+    bool cut = is_cut(sim);
+    if (cut && sim->cut == CUT_BEFORE) longjmp(sim->out, 1);
+    mark(sim, offset, size, false);
+    if (sim->lose_writes || (cut && sim->cut == CUT_SILENT)) {
+        if (cut) longjmp(sim->out, 1);
+        return 0;
+    }
+    uint32_t whole = size;
+    if (cut && sim->cut == CUT_TORN) whole = random_next(&sim->random) % size;
+    memcpy(sim->bytes + offset, bytes, whole);
+    if (cut && sim->cut == CUT_TORN) {
+        /* Some bits of the unit under the pulse fell, others not yet. */
+        uint32_t unit = whole / sim->port.write_bytes * sim->port.write_bytes;
+        for (uint32_t i = unit; i < unit + sim->port.write_bytes; i++) {
+            sim->bytes[offset + i] = (uint8_t)(bytes[i] | random_next(&sim->random));
+        }
+    }
+    if (cut) longjmp(sim->out, 1);
+    return 0;
+}
+
+static const uint8_t *sim_map(void *context, uint32_t offset, uint32_t size) {
+    flash_sim_t *sim = context;
+    if (offset > sim->port.size_bytes || size > sim->port.size_bytes - offset)
+        refuse(sim, "map out of bounds", offset, size);
+    return sim->bytes + offset;
+}
+
+void flash_sim_open(flash_sim_t *sim, uint32_t size_bytes, uint32_t write_bytes) {
+    memset(sim, 0, sizeof *sim);
+    sim->port = (tf_flash_t){.context = sim,
+                             .size_bytes = size_bytes,
+                             .sector_bytes = SECTOR_BYTES,
+                             .write_bytes = write_bytes,
+                             .erase = sim_erase,
+                             .write = sim_write,
+                             .map = sim_map};
+    sim->bytes = malloc(size_bytes);
+    sim->writable = calloc(size_bytes / write_bytes, sizeof *sim->writable);
+    if (sim->bytes == NULL || sim->writable == NULL) exit(1);
+    sim->random = 0x2545F491u;
+    for (uint32_t i = 0; i < size_bytes; i++) sim->bytes[i] = (uint8_t)random_next(&sim->random);
+}
+
+void flash_sim_close(flash_sim_t *sim) {
+    free(sim->bytes);
+    free(sim->writable);
+    memset(sim, 0, sizeof *sim);
+}
+
+void flash_sim_copy(flash_sim_t *to, const flash_sim_t *from) {
+    memcpy(to->bytes, from->bytes, from->port.size_bytes);
+    memcpy(to->writable, from->writable,
+           from->port.size_bytes / from->port.write_bytes * sizeof *from->writable);
+    to->operations = to->cut_at = to->fail_at = 0;
+    to->lose_writes = false;
+}
+
+void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, uint32_t size) {
+    uint32_t sectors = (size + SECTOR_BYTES - 1u) / SECTOR_BYTES * SECTOR_BYTES;
+    check_bounds(sim, offset, sectors, SECTOR_BYTES);
+    memset(sim->bytes + offset, 0xFF, sectors);
+    memcpy(sim->bytes + offset, data, size);
+    mark(sim, offset, sectors, false);
+}

@@ -1,0 +1,223 @@
+/* What the encoders write is, byte for byte, what wire/vectors holds for the same values. */
+#include "check.h"
+#include "tinyfleet/wire.h"
+
+static char folder[512];
+static const uint8_t image[32] = {0x93, 0x72, 0xc4, 0x70, 0xee, 0xad, 0xd5, 0xec, 0xd9, 0xc3, 0xc7,
+                                  0x4c, 0x2b, 0x3c, 0xb6, 0x33, 0xf8, 0xe2, 0xf2, 0xfa, 0xd7, 0x99,
+                                  0x25, 0x0a, 0x0f, 0x70, 0xd6, 0x52, 0xb6, 0xb8, 0x25, 0xe4};
+
+typedef uint32_t (*encode_t)(const void *message, uint8_t *out, uint32_t capacity);
+
+static void expect(const char *name, encode_t encode, const void *message) {
+    char path[1200];
+    uint8_t vector[TF_MESSAGE_MAX_BYTES], out[TF_MESSAGE_MAX_BYTES];
+    snprintf(path, sizeof path, "%s/accept/%s.bin", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) perror(path);
+    CHECK(file != NULL);
+    uint32_t size = (uint32_t)fread(vector, 1, sizeof vector, file);
+    fclose(file);
+    CHECK_EQUAL(encode(message, out, sizeof out), size);
+    CHECK(memcmp(out, vector, size) == 0);
+    /* One byte less than needed: nothing, and not a byte beyond. */
+    for (uint32_t capacity = 0; capacity < size; capacity++) {
+        uint8_t *tight = malloc(capacity > 0 ? capacity : 1);
+        CHECK_EQUAL(encode(message, tight, capacity), 0);
+        free(tight);
+    }
+}
+
+#define ENCODER(type)                                                                     \
+    static uint32_t encode_##type(const void *message, uint8_t *out, uint32_t capacity) { \
+        return tf_encode_##type(message, out, capacity);                                  \
+    }
+ENCODER(birth)
+ENCODER(conn)
+ENCODER(status)
+ENCODER(tele)
+ENCODER(event)
+ENCODER(hello)
+
+static void births(void) {
+    static const uint8_t ops[] = {0xfe, 0x03};
+    tf_birth_t birth = {
+        .boot = 3,
+        .seq = 1,
+        .generation = 41,
+        .state = TF_UPDATE_STATE_CONFIRMED,
+        .result = TF_RESULT_SUCCESS,
+        .device_type = tf_text("mps2-an386"),
+        .hw_rev = tf_text("qemu"),
+        .firmware = {.version = tf_text("0.1.0")},
+        .has_model = true,
+        .model = {.has_image = true,
+                  .version = tf_text("1.2.3+4"),
+                  .security_counter = 7,
+                  .name = tf_text("activity"),
+                  .has_slot = true,
+                  .slot = 1},
+        .slot_count = 2,
+        .slots = {{.kind = TF_ARTIFACT_KIND_MODEL, .index = 0, .size_bytes = 2097152},
+                  {.kind = TF_ARTIFACT_KIND_MODEL, .index = 1, .size_bytes = 2097152, .has_image = true}},
+        .abi = 1,
+        .ops = {ops, sizeof ops},
+        .arena_bytes = 131072,
+        .golden_bytes = 65536,
+        .period_s = 10,
+        .power = TF_POWER_SOURCE_MAINS,
+        .sensor = tf_text("replay"),
+        .timing = TF_TIMING_INSTRUCTIONS,
+        .core = TF_CORE_VARIANT_PORTABLE,
+        .uptime_ms = 8589934592u,
+        .emulated = true,
+    };
+    memcpy(birth.model.image, image, sizeof image);
+    memcpy(birth.slots[1].image, image, sizeof image);
+    expect("birth", encode_birth, &birth);
+    tf_birth_t bare = {
+        .boot = UINT32_MAX,
+        .device_type = tf_text(""),
+        .hw_rev = tf_text(""),
+        .firmware = {.version = tf_text("0.1.0")},
+        .power = TF_POWER_SOURCE_USB,
+        .sensor = tf_text(""),
+        .core = TF_CORE_VARIANT_MVE,
+    };
+    expect("birth_bare", encode_birth, &bare);
+}
+
+static void conns(void) {
+    tf_conn_t conn = {.boot = 3, .conn = 2, .state = TF_CONN_STATE_ONLINE};
+    expect("conn_online", encode_conn, &conn);
+    conn.state = TF_CONN_STATE_LOST;
+    expect("conn_lost", encode_conn, &conn);
+    conn = (tf_conn_t){3, 2, TF_CONN_STATE_ASLEEP, true, 3600};
+    expect("conn_asleep", encode_conn, &conn);
+}
+
+static void statuses(void) {
+    tf_status_t status = {
+        .boot = 3,
+        .seq = 9,
+        .generation = 41,
+        .state = TF_UPDATE_STATE_VERIFIED,
+        .result = TF_RESULT_SUCCESS,
+        .offset_bytes = 100000,
+        .size_bytes = 100000,
+        .detail = tf_text("verified"),
+        .has_transfer = true,
+        .transfer = {1500, 103000, 600, 112000, 8000},
+    };
+    expect("status", encode_status, &status);
+    tf_status_t refused = {.boot = 3,
+                           .seq = 10,
+                           .generation = 42,
+                           .state = TF_UPDATE_STATE_FAILED,
+                           .result = TF_RESULT_SIGNATURE,
+                           .size_bytes = 100000};
+    expect("status_refused", encode_status, &refused);
+}
+
+static void teles(void) {
+    static const uint32_t classes[] = {23, 24, 255, 256};
+    tf_tele_t tele = {
+        .boot = 3,
+        .epoch = 2,
+        .seq = 60,
+        .uptime_ms = 600000,
+        .inferences = UINT32_MAX,
+        .class_count = 4,
+        .classes = classes,
+        .latency = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 65536},
+        .latency_sum_us = 1099511627776u,
+        .confidence = {0, 0, 0, 1, 2, 3, 5, 8, 13, 21},
+        .dropped = 4,
+    };
+    memcpy(tele.model, image, sizeof image);
+    expect("tele", encode_tele, &tele);
+    tf_tele_t measured = {
+        .boot = 3,
+        .epoch = 2,
+        .seq = 61,
+        .uptime_ms = 610000,
+        .has_energy_uj = true,
+        .energy_uj = 123456789012u,
+        .has_battery_mv = true,
+        .battery_mv = 3700,
+        .has_temperature_mc = true,
+        .temperature_mc = -12500,
+        .has_rssi_dbm = true,
+        .rssi_dbm = -70,
+    };
+    memcpy(measured.model, image, sizeof image);
+    expect("tele_measured", encode_tele, &measured);
+}
+
+static void events(void) {
+    tf_event_t inference = {.boot = 3,
+                            .seq = 1,
+                            .uptime_ms = 1,
+                            .has_class = true,
+                            .class_index = 2,
+                            .has_score = true,
+                            .score = 255};
+    expect("event_inference", encode_event, &inference);
+    tf_event_t log = {.boot = 3,
+                      .seq = 2,
+                      .kind = TF_EVENT_KIND_LOG,
+                      .uptime_ms = 2,
+                      .text = tf_text("gr\xc3\xb6\xc3\x9f"
+                                      "er")};
+    expect("event_log", encode_event, &log);
+}
+
+static void hellos(void) {
+    tf_hello_t hello = {
+        .app = tf_text("bench"),
+        .device_type = tf_text("microbit"),
+        .has_model = true,
+        .version = tf_text("1.2.3"),
+        .input_bytes = 384,
+        .output_bytes = 4,
+        .golden = 16,
+        .arena_bytes = 8192,
+        .abi = 1,
+    };
+    memcpy(hello.model, image, sizeof image);
+    expect("hello", encode_hello, &hello);
+}
+
+static void out_of_bounds_is_never_sent(void) {
+    uint8_t out[TF_MESSAGE_MAX_BYTES];
+    char long_text[TF_EVENT_TEXT_MAX + 1];
+    memset(long_text, 'x', sizeof long_text);
+    tf_event_t event = {.text = {long_text, TF_EVENT_TEXT_MAX}};
+    CHECK(tf_encode_event(&event, out, sizeof out) > 0);
+    event.text.length++;
+    CHECK_EQUAL(tf_encode_event(&event, out, sizeof out), 0);
+    event.text = tf_text("\xc3");
+    CHECK_EQUAL(tf_encode_event(&event, out, sizeof out), 0);
+    tf_tele_t tele = {.class_count = TF_TELE_CLASSES_MAX + 1};
+    CHECK_EQUAL(tf_encode_tele(&tele, out, sizeof out), 0);
+    tf_birth_t birth = {
+        .device_type = tf_text("b"), .hw_rev = tf_text(""), .firmware = {.version = tf_text("")}};
+    CHECK_EQUAL(tf_encode_birth(&birth, out, sizeof out), 0); /* no sensor */
+    birth.sensor = tf_text("");
+    CHECK(tf_encode_birth(&birth, out, sizeof out) > 0);
+    birth.slot_count = TF_BIRTH_SLOTS_MAX + 1;
+    CHECK_EQUAL(tf_encode_birth(&birth, out, sizeof out), 0);
+}
+
+int main(int count, char **arguments) {
+    CHECK_EQUAL(count, 2);
+    snprintf(folder, sizeof folder, "%s", arguments[1]);
+    RUN(births);
+    RUN(conns);
+    RUN(statuses);
+    RUN(teles);
+    RUN(events);
+    RUN(hellos);
+    RUN(out_of_bounds_is_never_sent);
+    return 0;
+}

@@ -1,0 +1,156 @@
+/* A whole model update, once for every flash operation and every way of losing power there. After each the
+ * node starts again, goes on by itself, and ends confirmed on the wanted model; at no time does it run what
+ * does not verify, nor nothing.
+ *
+ *     test_power_cut [trust record, first image, second image]
+ *
+ * Without arguments the images are made here; with them, they are files that imgtool signed. */
+#include "check.h"
+#include "random.h"
+#include "world.h"
+
+static world_t world;
+static flash_sim_t factory;
+static made_t first, second;
+static const char *const kinds[CUT_KINDS] = {"before", "torn", "silent", "after"};
+
+/* From a start to a settled update, with the want retained at the broker. */
+static void live(void) {
+    world_boot(&world);
+    CHECK(tf_update_active(&world.update) != NULL);
+    world_link(&world, true);
+    world_offer(&world, &second, 1);
+    world_run(&world);
+}
+
+/* Cut off at `cut_at` (0: never); true when the cut came. Only the world, which is static, changes in
+ * between. */
+static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random) {
+    world.flash.operations = 0;
+    world.flash.cut_at = cut_at;
+    world.flash.cut = cut;
+    world.flash.random = random;
+    if (setjmp(world.flash.out) != 0) {
+        world.flash.cut_at = 0;
+        return true;
+    }
+    live();
+    world.flash.cut_at = 0;
+    return false;
+}
+
+static void reset_world(void) {
+    flash_sim_copy(&world.flash, &factory);
+    world.trials = world.chunks = world.log_count = 0;
+}
+
+static void expect_converged(uint32_t operation, const char *kind) {
+    const tf_update_record_t *record = tf_update_record(&world.update);
+    bool good = record->state == TF_UPDATE_STATE_CONFIRMED && record->result == TF_RESULT_SUCCESS &&
+                record->generation == 1 && world_runs(&world, &second);
+    if (!good) {
+        fprintf(stderr, "cut %s at operation %u: %s, result %u\n", kind, operation,
+                tf_update_state_name((tf_update_state_t)record->state), record->result);
+    }
+    CHECK(good);
+    CHECK(memcmp(world.flash.bytes + WORLD_SLOT_B, second.bytes, second.size) == 0);
+    /* Once more: it stays so. */
+    world_boot(&world);
+    world_run(&world);
+    CHECK(world_runs(&world, &second));
+}
+
+static uint32_t cut_everywhere(flash_cut_t cut) {
+    uint32_t points = 0;
+    for (uint32_t operation = 1;; operation++) {
+        reset_world();
+        if (!live_until_cut(operation, cut, operation * 2654435761u + 1u)) break;
+        points++;
+        live();
+        expect_converged(operation, kinds[cut]);
+    }
+    return points;
+}
+
+/* Every fetch after the cut takes what was there: the broker does not send more than the missing sectors'
+ * groups. */
+static void nothing_is_fetched_twice_without_need(void) {
+    reset_world();
+    CHECK(!live_until_cut(0, CUT_BEFORE, 1));
+    uint32_t whole = world.chunks, operations = world.flash.operations;
+    reset_world();
+    CHECK(live_until_cut(operations / 2u, CUT_AFTER, 1));
+    live();
+    expect_converged(operations / 2u, "once");
+    CHECK(world.chunks < whole + TF_GROUP_CHUNKS + 4u);
+}
+
+/* Power that goes again while the node recovers, many times in a row. */
+static uint32_t cut_again_and_again(uint32_t rounds) {
+    uint32_t random = 99, cuts = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        reset_world();
+        for (uint32_t i = 0; i < 6; i++) {
+            uint32_t operation = 1u + random_next(&random) % 20u;
+            if (!live_until_cut(operation, (flash_cut_t)(random_next(&random) % CUT_KINDS),
+                                random_next(&random)))
+                break;
+            cuts++;
+        }
+        live();
+        const tf_update_record_t *record = tf_update_record(&world.update);
+        CHECK(tf_update_active(&world.update) != NULL);
+        /* A trial that was cut off three times reverts, and that is right; the manager asks again. */
+        if (record->state == TF_UPDATE_STATE_REVERTED) {
+            CHECK_EQUAL(record->result, TF_RESULT_BOOT_FAILED);
+            CHECK(world_runs(&world, &first));
+            continue;
+        }
+        expect_converged(round, "again and again");
+    }
+    return cuts;
+}
+
+static void read_file(const char *path, uint8_t *out, uint32_t capacity, uint32_t *size) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) perror(path);
+    CHECK(file != NULL);
+    *size = (uint32_t)fread(out, 1, capacity, file);
+    CHECK(*size > 0 && fgetc(file) == EOF);
+    fclose(file);
+}
+
+static void read_images(char **paths) {
+    static uint8_t record[TF_SECTOR_BYTES];
+    uint32_t size;
+    read_file(paths[0], record, sizeof record, &size);
+    CHECK_EQUAL(tf_record_trust(record, size, &world.trust), TF_WIRE_OK);
+    read_file(paths[1], first.bytes, sizeof first.bytes, &first.size);
+    read_file(paths[2], second.bytes, sizeof second.bytes, &second.size);
+    maker_manifest(&first);
+    maker_manifest(&second);
+}
+
+int main(int count, char **arguments) {
+    CHECK(count == 1 || count == 4);
+    world_open(&world);
+    if (count == 4) {
+        read_images(arguments + 1);
+    } else {
+        maker_image(&first, 5000, 1, 1, SIGNER_OURS);
+        maker_image(&second, 33000, 2, 2, SIGNER_OURS);
+    }
+    world_install(&world, &first);
+    flash_sim_open(&factory, WORLD_FLASH_BYTES, 4);
+    flash_sim_copy(&factory, &world.flash);
+    uint32_t points = 0;
+    for (uint32_t cut = 0; cut < CUT_KINDS; cut++) points += cut_everywhere((flash_cut_t)cut);
+    printf("an update of %u bytes: %u cut points (%u operations x %d ways), all converged\n", second.size,
+           points, points / CUT_KINDS, CUT_KINDS);
+    CHECK(points >= 4u * 30u);
+    nothing_is_fetched_twice_without_need();
+    printf("cut again while recovering: %u cuts, all converged\n", cut_again_and_again(60));
+    flash_sim_close(&factory);
+    world_close(&world);
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* A node's surroundings for tests of the update engine: flash, a broker with retained chunks, a clock, and a
+ * trial. It carries the engine's actions out as a node does, and holds at every step what must always hold:
+ * nothing is run or tried that does not verify. */
+#ifndef TINYFLEET_TESTS_WORLD_H
+#define TINYFLEET_TESTS_WORLD_H
+
+#include "flash_sim.h"
+#include "image_maker.h"
+#include "tinyfleet/update.h"
+
+enum {
+    WORLD_FLASH_BYTES = 0x80000,
+    WORLD_STATE = 0x1000,
+    WORLD_SLOT_A = 0x10000,
+    WORLD_SLOT_B = 0x40000,
+    WORLD_SLOT_BYTES = 0x30000,
+    WORLD_LOG_MAX = 256,
+};
+
+/* How the broker serves chunks. */
+typedef enum { ORDER_UP = 0, ORDER_DOWN, ORDER_TWICE, ORDER_MIXED } order_t;
+
+typedef struct {
+    flash_sim_t flash;
+    tf_update_t update;
+    tf_update_config_t config;
+    tf_update_now_t now;
+    tf_trust_t trust;
+
+    const made_t *blob; /* what the broker holds */
+    order_t order;
+    /* Group served damaged, so many times; UINT32_MAX: always. NO_GROUP: none. */
+    uint16_t bad_group;
+    uint32_t bad_times;
+    uint32_t bad_index;
+    bool bad_length;       /* a byte too short instead of a flipped bit */
+    uint16_t silent_group; /* nothing comes of it */
+    uint16_t withdrawn_group;
+    uint32_t random;
+
+    tf_result_t trial_result;
+    bool trial_hangs;
+    uint32_t trials;
+    uint32_t runs;
+    uint8_t running[32]; /* image of the last RUN; zero: none */
+
+    uint16_t subscribed;
+    uint8_t subscribed_manifest[16];
+    uint32_t subscriptions;
+    uint32_t chunks;
+    uint8_t *chunk; /* being delivered; a power cut leaves it behind */
+    tf_status_t log[WORLD_LOG_MAX];
+    uint32_t log_count;
+} world_t;
+
+void world_open(world_t *world);
+void world_close(world_t *world);
+/* `made` in slot A, before the first start. */
+void world_install(world_t *world, const made_t *made);
+/* A reset: RAM is gone, flash stays. The link is down. */
+void world_boot(world_t *world);
+void world_link(world_t *world, bool up);
+tf_want_t world_want(const made_t *made, uint32_t generation);
+/* Hands the want to the engine. */
+void world_offer(world_t *world, const made_t *made, uint32_t generation);
+/* Takes actions and lets time pass until the update is settled, or nothing would ever happen again. */
+void world_run(world_t *world);
+/* As world_run, but at most until this state was reached or `steps` actions and ticks were done. */
+void world_run_until(world_t *world, tf_update_state_t state, uint32_t steps);
+/* Statuses that said so. */
+uint32_t world_told(const world_t *world, tf_update_state_t state, tf_result_t result);
+bool world_runs(const world_t *world, const made_t *made);
+
+#endif
