@@ -59,10 +59,12 @@ def test_it_comes_back_after_its_broker(bare_node: Any, broker: Any, manager: An
     manager.wait(Conn, lambda c: c.state is ConnState.ONLINE)
     broker.end(signal.SIGKILL)
     bare_node.console("mqtt: connection lost")
+    manager.forget()
     broker.start()
     manager.wait_until_connected()
-    conn = manager.wait(Conn, lambda c: c.state is ConnState.ONLINE and c.conn > 1)
-    assert conn.boot == 1
+    conn = manager.wait(Conn, lambda c: c.state is ConnState.ONLINE)
+    assert conn.boot == 1 and conn.conn > 1
+    assert manager.wait(Birth).seq > 0  # at each connect, though nothing has changed
 
 
 def test_a_wrong_password_is_told_and_tried_again(bare_node: Any) -> None:
