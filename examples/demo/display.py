@@ -49,7 +49,7 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
-        self._console.print(self._table())
+            self._console.print(self._table())
 
     def begin(self, index: int) -> Callable[[str], None]:
         """Marks a step running; returns the function that tells its progress."""

@@ -152,7 +152,7 @@ class QemuProcess:
             return lock
         # We own the folder, so whoever holds the lock is a QEMU whose supervisor is gone, or one of another
         # folder.
-        ended = _end_stranded(_read_pid(self.state_dir / PID_NAME), self.state_dir)
+        ended = end_stranded(self.state_dir)
         if ended and _wait_until(lambda: _try_lock(lock), 5.0):
             return lock
         lock.close()
@@ -251,9 +251,11 @@ def _read_pid(path: Path) -> int | None:
         return None
 
 
-def _end_stranded(pid: int | None, state_dir: Path) -> bool:
-    """Ends the QEMU whose pid file lies in our folder; whether there was one. No other process has that pid
-    and is a QEMU that works in this folder."""
+def end_stranded(state_dir: Path) -> bool:
+    """Ends the QEMU that a killed supervisor left running in `state_dir`; whether there was one.
+
+    No other process has the pid in its pid file and is a QEMU that works in this folder."""
+    pid = _read_pid(state_dir / PID_NAME)
     if pid is None:
         return False
     try:

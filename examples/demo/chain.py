@@ -1,0 +1,232 @@
+"""The demo's stage: what runs, and the steps of the main job, each checked through a public door."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyocd_qemu.process import end_stranded
+
+from examples.demo.programs import Background, DemoError, tinyfleet, tinyfleet_json, wait_until
+from examples.demo.prometheus import Prometheus
+from tinyfleet.agent.adapters.emulator import EmulatedNode
+from tinyfleet.agent.core.errors import AgentError
+from tinyfleet.fleet.adapters.process import end_leftover
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner
+from tinyfleet.fleet.api.schemas import RolloutDetailOut
+from tinyfleet.fleet.client import FleetClient
+from tinyfleet.fleet.services.ports import SigningRequest
+from tinyfleet.fleet.state import Endpoints, State
+from tinyfleet.wire.artifact import ABI, decode_artifact
+from tinyfleet.wire.enums import ArtifactKind, Result
+
+ROOT = Path(__file__).resolve().parents[2]
+LIVESTOCK = ROOT / "examples" / "livestock"
+NODE_ELF = ROOT / "build" / "firmware" / "mps2-an386" / "apps" / "node" / "node.elf"
+NODES = ("pasture-1", "pasture-2")
+SITE = "pasture"
+MODEL = "livestock"
+REPORT_PERIOD_S = 1
+WINDOW_MS = 250
+ROLLOUT_S = 60.0
+
+Tell = Callable[[str], None]
+
+
+def end_stragglers(folder: Path) -> None:
+    """Ends what an earlier demo, killed by force, left running in its state folder."""
+    for pid_file in (folder / "run").glob("*.json"):
+        end_leftover(pid_file)
+    for board in [*(folder / "nodes").glob("*"), *(folder / "boards").glob("*")]:
+        end_stranded(board)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the end's table says of one release."""
+
+    release: str
+    state: str
+    why: str
+
+
+class Chain:
+    """Owns everything the demo starts; `stop` ends it all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.outcomes: list[Outcome] = []
+        self._stack = contextlib.ExitStack()
+        self._nodes: list[EmulatedNode] = []
+        self._fleet: Background | None = None
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def check(self) -> None:
+        """Raises DemoError when something that should run does not."""
+        if self._fleet is not None:
+            self._fleet.check()
+        try:
+            for node in self._nodes:
+                node.check()
+        except AgentError as error:
+            raise DemoError(str(error)) from error
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return State(self.folder).endpoints()
+
+    @property
+    def prometheus(self) -> Prometheus:
+        address = self.endpoints.prometheus
+        if address is None:
+            raise DemoError("this fleet runs without Prometheus")
+        return Prometheus(address)
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[FleetClient]:
+        with FleetClient.of_state(self.folder) as client:
+            yield client
+
+    # Steps: each tells its progress, returns nothing, raises DemoError.
+
+    def start_fleet(self, tell: Tell) -> None:
+        tell("mosquitto, manager and Prometheus on free loopback ports")
+        # A demo begins with nothing; its folder is its own.
+        end_stragglers(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self._fleet = Background(
+            "tinyfleet up",
+            ["up", "--state", self.folder, "--scrape-interval", "1"],
+            self.folder / "up.log",
+            self.folder,
+        )
+        self._stack.callback(self._fleet.stop)
+        path = self.folder / "endpoints.json"
+        self._wait(path.exists, 30, "`tinyfleet up`")
+        tell(f"API {self.endpoints.api}, broker port {self.endpoints.broker_port}")
+
+    def start_nodes(self, tell: Tell) -> None:
+        for name in NODES:
+            tell(f"{name}: keys, configuration and recorded windows into its flash")
+            flash = self.folder / "nodes" / name / "flash.bin"
+            tinyfleet(
+                *("device", "provision", name, "--flash", flash, "--site", SITE),
+                *("--period", str(REPORT_PERIOD_S), "--window-ms", str(WINDOW_MS)),
+                *("--replay", LIVESTOCK / "replay.npz", "--replay-card", LIVESTOCK / "livestock_v1.json"),
+                state=self.folder,
+            )
+            node = EmulatedNode(flash=flash, kernel=NODE_ELF, state_dir=flash.parent, name=name)
+            try:
+                node.start()
+            except AgentError as error:
+                raise DemoError(str(error)) from error
+            self._stack.callback(node.stop)
+            self._nodes.append(node)
+        with self.client() as client:
+            self._wait(
+                lambda: sum(each.state == "ONLINE" for each in client.devices()) == len(NODES),
+                30,
+                "both nodes ONLINE",
+            )
+            firmware = {each.firmware_version for each in client.devices()}
+        tell(f"{' and '.join(NODES)} online, firmware {', '.join(sorted(filter(None, firmware)))}")
+
+    def release(self, number: int, tell: Tell) -> None:
+        """Compiles and signs version `number` of the example and rolls it out until both nodes confirm."""
+        version = f"{number}.0.0"
+        tell("compiling and signing")
+        plan = self.folder / f"{MODEL}-{version}.plan"
+        card = LIVESTOCK / f"livestock_v{number}.json"
+        tinyfleet("model", "build", card, "--out", plan, state=self.folder)
+        made = tinyfleet_json("release", "create", "--model", plan, state=self.folder)
+        detail = self._rollout(version, tell)
+        if detail.rollout.state != "SUCCEEDED":
+            raise DemoError(f"rollout of {version} is {detail.rollout.state}: {detail.rollout.why}")
+        self._expect_model(made["artifacts"][0]["image"])
+        self.outcomes.append(Outcome(f"{MODEL} {version}", "SUCCEEDED", "both nodes run it"))
+        size = made["artifacts"][0]["size_bytes"]
+        tell(f"{len(NODES)} of {len(NODES)} nodes CONFIRMED {version}, {size} bytes each")
+
+    def see_inferences(self, version: str, tell: Tell) -> None:
+        """Waits until Prometheus holds inferences of `version` that grow, with latencies and no energy."""
+        tell(f"asking Prometheus at {self.endpoints.prometheus}")
+        count = f'tinyfleet_inferences_total{{model="{MODEL}",model_version="{version}"}}'
+        self._wait(lambda: self.prometheus.total(count) > 0, 20, f"inferences of {version} in Prometheus")
+        before = self.prometheus.total(count)
+        self._wait(lambda: self.prometheus.total(count) > before, 20, f"more inferences of {version}")
+        series = self.prometheus.query("tinyfleet_inference_duration_seconds_count")
+        if not series or any(labels.get("timing") != "instructions" for labels, _ in series):
+            raise DemoError('latency series are absent or lack timing="instructions"')
+        if self.prometheus.query("tinyfleet_inference_energy_joules_total"):
+            raise DemoError("Prometheus has energy although no meter is attached")
+        tell(f"{self.prometheus.total(count):.0f} inferences of {version}; latency counts instructions")
+
+    def refuse_foreign(self, tell: Tell) -> None:
+        """Rolls out an image signed by a key of somebody else; the nodes must refuse it and go on."""
+        tell("signing version 3 with a key that no node trusts")
+        with self.client() as client:
+            before = {each.id: each.model for each in client.devices()}
+        payload = (self.folder / f"{MODEL}-2.0.0.plan").read_bytes()
+        image = ImgtoolSigner(self.folder / "foreign" / "signing.pem").sign(
+            SigningRequest(
+                payload=payload,
+                version="3.0.0",
+                security_counter=0,
+                device_type="mps2-an386",
+                kind=ArtifactKind.MODEL,
+                core=decode_artifact(payload).core,
+                abi=ABI,
+            )
+        )
+        path = self.folder / "foreign" / "image.bin"
+        path.write_bytes(image)
+        tinyfleet("release", "import", "--image", path, "--allow-foreign", state=self.folder)
+        detail = self._rollout("3.0.0", tell)
+        results = {each.result_code for each in detail.deployments}
+        if detail.rollout.state != "FAILED" or results != {int(Result.SIGNATURE)}:
+            raise DemoError(
+                f"rollout 3 is {detail.rollout.state} with results {results}, expected FAILED and 73"
+            )
+        with self.client() as client:
+            after = {each.id: each.model for each in client.devices()}
+        if after != before:
+            raise DemoError(f"after the refusal the nodes run {after}, expected {before}")
+        self.outcomes.append(Outcome(f"{MODEL} 3.0.0", "FAILED", detail.rollout.why))
+        tell(f"rollout FAILED: {detail.rollout.why}; both still run 2.0.0")
+
+    # How a step looks at the world.
+
+    def _rollout(self, version: str, tell: Tell) -> RolloutDetailOut:
+        begun = tinyfleet_json("rollout", "start", MODEL, version, state=self.folder)
+        with self.client() as client:
+            detail = client.rollout(begun["id"])
+
+            def ended() -> bool:
+                nonlocal detail
+                detail = client.rollout(begun["id"])
+                tell(", ".join(f"{each.device} {each.update or each.state}" for each in detail.deployments))
+                return detail.rollout.state != "RUNNING"
+
+            self._wait(ended, ROLLOUT_S, f"the end of the rollout of {version}")
+        return detail
+
+    def _expect_model(self, image: str) -> None:
+        with self.client() as client:
+            self._wait(
+                lambda: all(each.model == image for each in client.devices()),
+                10,
+                "both births with the new model",
+            )
+
+    def _wait(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
+        def now() -> bool:
+            self.check()
+            return ready()
+
+        wait_until(now, timeout_s, what)
