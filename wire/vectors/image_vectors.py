@@ -275,7 +275,10 @@ def _malformed(good: bytes) -> Iterator[Made]:
             ((protected + 2, "<H", header.protected_bytes - 6),),
             "the area's total leaves out its last entry",
         ),
-        "protected_overlap": (((abi + 2, "<H", 2 + 36 + 4),), "its last entry reaches into the next area"),
+        "protected_overlap": (
+            ((abi, "<H", 0xA9), (abi + 2, "<H", 2 + 4 + 36)),
+            "its last entry, of unknown type, reaches into the next area",
+        ),
         "two_kinds": (((core, "<H", Tlv.KIND),), "KIND twice, and no CORE"),
     }
     for stem, (changes, note) in rows.items():
