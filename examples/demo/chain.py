@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ MODEL = "livestock"
 REPORT_PERIOD_S = 1
 WINDOW_MS = 250
 ROLLOUT_S = 60.0
+# A demo begins with nothing, so it empties its folder: only one that bears this file.
+MARKER = ".demo"
 
 Tell = Callable[[str], None]
 
@@ -56,8 +58,9 @@ class Outcome:
 class Chain:
     """Owns everything the demo starts; `stop` ends it all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodes: Sequence[str] = NODES) -> None:
         self.folder = folder
+        self.names = tuple(nodes)
         self.outcomes: list[Outcome] = []
         self._stack = contextlib.ExitStack()
         self._nodes: list[EmulatedNode] = []
@@ -96,10 +99,13 @@ class Chain:
 
     def start_fleet(self, tell: Tell) -> None:
         tell("mosquitto, manager and Prometheus on free loopback ports")
-        # A demo begins with nothing; its folder is its own.
+        marker = self.folder / MARKER
+        if self.folder.exists() and not marker.exists():
+            raise DemoError(f"{self.folder} exists and no demo made it: choose another folder")
         end_stragglers(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+        marker.touch()
         self._fleet = Background(
             "tinyfleet up",
             ["up", "--state", self.folder, "--scrape-interval", "1"],
@@ -112,7 +118,7 @@ class Chain:
         tell(f"API {self.endpoints.api}, broker port {self.endpoints.broker_port}")
 
     def start_nodes(self, tell: Tell) -> None:
-        for name in NODES:
+        for name in self.names:
             tell(f"{name}: keys, configuration and recorded windows into its flash")
             flash = self.folder / "nodes" / name / "flash.bin"
             tinyfleet(
@@ -130,12 +136,12 @@ class Chain:
             self._nodes.append(node)
         with self.client() as client:
             self._wait(
-                lambda: sum(each.state == "ONLINE" for each in client.devices()) == len(NODES),
+                lambda: sum(each.state == "ONLINE" for each in client.devices()) == len(self.names),
                 30,
                 "both nodes ONLINE",
             )
             firmware = {each.firmware_version for each in client.devices()}
-        tell(f"{' and '.join(NODES)} online, firmware {', '.join(sorted(filter(None, firmware)))}")
+        tell(f"{' and '.join(self.names)} online, firmware {', '.join(sorted(filter(None, firmware)))}")
 
     def release(self, number: int, tell: Tell) -> None:
         """Compiles and signs version `number` of the example and rolls it out until both nodes confirm."""
@@ -145,13 +151,13 @@ class Chain:
         card = LIVESTOCK / f"livestock_v{number}.json"
         tinyfleet("model", "build", card, "--out", plan, state=self.folder)
         made = tinyfleet_json("release", "create", "--model", plan, state=self.folder)
-        detail = self._rollout(version, tell)
+        detail = self.rollout(version, tell)
         if detail.rollout.state != "SUCCEEDED":
             raise DemoError(f"rollout of {version} is {detail.rollout.state}: {detail.rollout.why}")
         self._expect_model(made["artifacts"][0]["image"])
         self.outcomes.append(Outcome(f"{MODEL} {version}", "SUCCEEDED", "both nodes run it"))
         size = made["artifacts"][0]["size_bytes"]
-        tell(f"{len(NODES)} of {len(NODES)} nodes CONFIRMED {version}, {size} bytes each")
+        tell(f"{len(self.names)} of {len(self.names)} nodes CONFIRMED {version}, {size} bytes each")
 
     def see_inferences(self, version: str, tell: Tell) -> None:
         """Waits until Prometheus holds inferences of `version` that grow, with latencies and no energy."""
@@ -187,7 +193,7 @@ class Chain:
         path = self.folder / "foreign" / "image.bin"
         path.write_bytes(image)
         tinyfleet("release", "import", "--image", path, "--allow-foreign", state=self.folder)
-        detail = self._rollout("3.0.0", tell)
+        detail = self.rollout("3.0.0", tell)
         results = {each.result_code for each in detail.deployments}
         if detail.rollout.state != "FAILED" or results != {int(Result.SIGNATURE)}:
             raise DemoError(
@@ -202,7 +208,7 @@ class Chain:
 
     # How a step looks at the world.
 
-    def _rollout(self, version: str, tell: Tell) -> RolloutDetailOut:
+    def rollout(self, version: str, tell: Tell) -> RolloutDetailOut:
         begun = tinyfleet_json("rollout", "start", MODEL, version, state=self.folder)
         with self.client() as client:
             detail = client.rollout(begun["id"])

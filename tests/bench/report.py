@@ -1,0 +1,43 @@
+"""One form for all benchmarks: a table for people, `build/bench/NAME.json` for machines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`bar` is in words ("≥ 0.9"); `ok` is None where there is no bar; `ratio` is value to peer."""
+
+    metric: str
+    value: float
+    unit: str
+    peer: str | None = None
+    ratio: float | None = None
+    bar: str | None = None
+    ok: bool | None = None
+
+
+def publish(name: str, title: str, figures: list[Figure]) -> bool:
+    """Prints and writes the figures. True when no bar is missed."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("bar")
+    table.add_column("")
+    for figure in figures:
+        verdict = {None: "", True: "ok", False: "MISSED"}[figure.ok]
+        table.add_row(figure.metric, f"{figure.value:,.4g}", figure.unit, figure.bar or "", verdict)
+    Console().print(table)
+    path = ROOT / "build" / "bench" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return all(figure.ok is not False for figure in figures)
