@@ -2,7 +2,7 @@
  * random words in random places. A plan is refused, or it runs inside its payload and its arena; the
  * sanitizers see the rest.
  *
- * usage: hostile PLAN ROUNDS    prints "tried N loaded M" */
+ * usage: hostile PLAN ROUNDS    prints what the C doors say of the sound plan, then "tried N loaded M" */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +62,27 @@ static void attempt(const uint8_t *plan, uint32_t size) {
     free(exact);
 }
 
+static void print_text(const char *what, const char *text, uint32_t length) {
+    printf("%s=%.*s\n", what, (int)length, text);
+}
+
+static void introduce(const tf_model_t *model) {
+    const char *text;
+    uint32_t length;
+    if (tf_model_name(model, &text, &length)) print_text("name", text, length);
+    print_text("version", model->version.text, model->version.length);
+    print_text("sensor", model->sensor.text, model->sensor.length);
+    print_text("unit", model->unit.text, model->unit.length);
+    for (uint32_t i = 0; i < tf_model_label_count(model); i++) {
+        if (tf_model_label(model, i, &text, &length)) print_text("label", text, length);
+    }
+    printf("window=%u %u %u\n", (unsigned)model->input.rate_mhz, model->input.samples, model->input.channels);
+    printf("bytes=%u %u %u\n", (unsigned)model->input.bytes, (unsigned)model->output_bytes,
+           (unsigned)model->arena_bytes);
+    printf("ops=%u vectors=%u kind=%u\n", (unsigned)model->op_count, (unsigned)model->vector_count,
+           model->output.kind);
+}
+
 static uint32_t next_random(uint32_t *state) {
     *state ^= *state << 13;
     *state ^= *state >> 17;
@@ -79,8 +100,10 @@ int main(int argc, char **argv) {
     uint8_t *const broken = aligned(size);
     if (fread(plan, 1, size, file) != size) return 2;
     (void)fclose(file);
+    tf_model_t model;
+    if (tf_model_load(&model, plan, size) != TF_MODEL_OK) return 4;
+    introduce(&model);
     attempt(plan, size);
-    if (loaded != 1) return 4;
     for (uint32_t cut = 0; cut < size; cut++) attempt(plan, cut);
     static const uint8_t flips[] = {0x01, 0x02, 0x10, 0x80, 0xFF};
     memcpy(broken, plan, size);

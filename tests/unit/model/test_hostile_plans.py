@@ -55,7 +55,13 @@ def test_no_broken_plan_leaves_its_bounds(plan: bytes, hostile: Path, tmp_path: 
         [str(hostile), str(path), "60000"], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    found = re.fullmatch(r"tried (\d+) loaded (\d+)\n", done.stdout)
+    *doors, counts = done.stdout.splitlines()
+    assert doors == [
+        *("name=chain", "version=1.2.3", "sensor=imu", "unit=mg"),
+        *("label=rest", "label=graze", "label=walk"),
+        *("window=25000 48 2", "bytes=96 3 384", "ops=8 vectors=2 kind=0"),
+    ]
+    found = re.fullmatch(r"tried (\d+) loaded (\d+)", counts)
     assert found is not None
     tried, loaded = int(found[1]), int(found[2])
     assert tried > 60000 + 6 * len(plan)

@@ -1,0 +1,44 @@
+"""A plan of ABI 1 as it was first built: what is on devices must stay readable and give the same answers."""
+
+import hashlib
+from pathlib import Path
+
+from tinyfleet.model.twin import Twin
+from tinyfleet.wire.artifact import OpCode, decode_artifact, encode_artifact
+from tinyfleet.wire.artifact_ops import ConvParams, SoftmaxParams
+
+FROZEN = Path(__file__).with_name("frozen") / "chain_abi1.plan"
+DIGEST = "606523f374c21efcf36e15e41ee52fe29e5d61d17c94cff3b6fafa1dafc476ce"
+
+
+def test_the_plan_itself_did_not_change() -> None:
+    assert hashlib.sha256(FROZEN.read_bytes()).hexdigest() == DIGEST
+
+
+def test_it_reads_as_it_did() -> None:
+    payload = FROZEN.read_bytes()
+    plan = decode_artifact(payload)
+    assert encode_artifact(plan) == payload
+    assert plan.metadata.name == "chain"
+    assert plan.metadata.hop == 24
+    assert plan.metadata.threshold == 200
+    assert plan.metadata.baseline is not None
+    assert plan.metadata.baseline.classes == (5, 3, 2)
+    assert [op.code for op in plan.ops] == [
+        *(OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.ADD, OpCode.MAX_POOL_2D),
+        *(OpCode.AVERAGE_POOL_2D, OpCode.MEAN, OpCode.FULLY_CONNECTED, OpCode.SOFTMAX),
+    ]
+    conv, softmax = plan.ops[0].params, plan.ops[-1].params
+    assert isinstance(conv, ConvParams)
+    assert (conv.kernel_h, conv.depth, conv.pad_top, conv.input_zero, conv.act_min) == (3, 2, 1, -3, 4)
+    assert isinstance(softmax, SoftmaxParams)
+    assert softmax.depth == 3
+    assert plan.arena_bytes == 384
+
+
+def test_it_runs_as_it_did() -> None:
+    """Its golden vectors were computed when it was built."""
+    twin = Twin(FROZEN.read_bytes())
+    assert len(twin.plan.vectors) == 3
+    assert len({vector.output for vector in twin.plan.vectors}) == 3
+    assert twin.failed_vector() is None
