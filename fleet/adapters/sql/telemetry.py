@@ -101,17 +101,11 @@ class TelemetryTable:
 
     def add(self, key: ModelKey, labels: Sequence[str], delta: Delta, room: int) -> int:
         """Adds to the fleet's totals. `room` is how many series there may be; returns how many had none."""
-        used = self._series()
         dropped = 0
-        if any(delta.latency) or delta.latency_sum_us:
-            if self._add_latency(key, delta, room - used):
-                used += HISTOGRAM_SERIES
-            else:
-                dropped += HISTOGRAM_SERIES
+        if (any(delta.latency) or delta.latency_sum_us) and not self._add_latency(key, delta, room):
+            dropped += HISTOGRAM_SERIES
         for label, count in zip(labels, delta.classes, strict=True):
-            if not count:
-                continue
-            if not self._add_class(key, label, count, room - used):
+            if count and not self._add_class(key, label, count, room):
                 dropped += 1
         return dropped
 
@@ -125,7 +119,8 @@ class TelemetryTable:
         row = self._connection.execute(
             select(columns.buckets, columns.sum_us).where(*_is(latency_totals, key))
         ).one_or_none()
-        if row is None and room < HISTOGRAM_SERIES:
+        # Series are counted only when a new one is asked for: the rest of the time they all exist.
+        if row is None and self._series() + HISTOGRAM_SERIES > room:
             return False
         before = (0,) * len(delta.latency) if row is None else unpack(row.buckets)
         sum_us = 0 if row is None else int(row.sum_us)
@@ -144,7 +139,7 @@ class TelemetryTable:
         columns = class_totals.c
         is_row = (*_is(class_totals, key), columns.label == label)
         before = self._connection.execute(select(columns.inferences).where(*is_row)).scalar_one_or_none()
-        if before is None and room < 1:
+        if before is None and self._series() + 1 > room:
             return False
         total = count + (before or 0)
         row = {**_values(class_totals, key), "label": label, "inferences": total}

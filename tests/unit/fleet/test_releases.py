@@ -1,0 +1,157 @@
+"""Releases: signed with the fleet's key, or imported; counters inherited; blobs that are what their name
+says."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+import pytest
+from fleet_rig import TYPE, Rig
+
+from tinyfleet.fleet.adapters.blobs import BlobFolder
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der, verify_ecdsa
+from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound, Refused, Unavailable
+from tinyfleet.fleet.services.ports import SigningRequest
+from tinyfleet.fleet.services.releases import ModelFacts, Releases
+from tinyfleet.wire.artifact import ArtifactError
+from tinyfleet.wire.enums import ArtifactKind, CoreVariant
+from tinyfleet.wire.image import read_image
+
+MODEL = b"MODEL" + bytes(3000)
+
+
+def read_model(payload: bytes) -> ModelFacts:
+    if not payload.startswith(b"MODEL"):
+        raise ArtifactError("header", expected="MODEL", actual=payload[:5])
+    return ModelFacts(name="gait", version="1.2.3", core=CoreVariant.PORTABLE, abi=1, labels=("x",))
+
+
+@pytest.fixture
+def releases(rig: Rig, tmp_path: Path) -> Releases:
+    signer = ImgtoolSigner(tmp_path / "own.pem")
+    return Releases(rig.store, rig.clock, rig.blobs, signer, verify_ecdsa, read_model)
+
+
+def signed(key: Path, version: str = "9.0.0", kind: ArtifactKind = ArtifactKind.MODEL) -> bytes:
+    return ImgtoolSigner(key).sign(
+        SigningRequest(
+            payload=MODEL,
+            kind=kind,
+            device_type=TYPE,
+            version=version,
+            security_counter=4,
+            core=0,
+            abi=1,
+        )
+    )
+
+
+def test_a_model_becomes_an_image_a_node_would_take(releases: Releases, rig: Rig, tmp_path: Path) -> None:
+    release = releases.create(MODEL, device_type=TYPE)
+    (artifact,) = release.artifacts
+    assert (release.name, release.version, artifact.labels) == ("gait", "1.2.3", ("x",))
+    image = read_image(rig.blobs.get(artifact.blob))
+    assert image.payload == MODEL
+    assert str(image.header.version) == "1.2.3"
+    assert (image.device_type, image.kind, image.core, image.abi) == (TYPE, ArtifactKind.MODEL, 0, 1)
+    assert artifact.key_hash == hashlib.sha256(public_der(tmp_path / "own.pem")).digest()
+    assert releases.all() == [release]
+
+
+def test_a_release_never_changes(releases: Releases) -> None:
+    releases.create(MODEL, device_type=TYPE)
+    with pytest.raises(Conflict, match=r"release gait 1.2.3 exists \(id 1\)"):
+        releases.create(MODEL, device_type=TYPE)
+
+
+def test_the_counter_is_inherited_and_raised_by_a_security_fix_only(
+    releases: Releases, tmp_path: Path
+) -> None:
+    counters = []
+    for version, fix in (("1.0.0", False), ("1.0.1", True), ("1.0.2", False)):
+        release = releases.create(MODEL, device_type=TYPE, version=version, security_fix=fix)
+        counters.append(release.artifacts[0].security_counter)
+    releases.take(signed(tmp_path / "foreign.pem"), allow_foreign=True)
+    counters.append(releases.create(MODEL, device_type=TYPE, version="2.0.0").artifacts[0].security_counter)
+    assert counters == [1, 2, 2, 2], "a stranger's counter is not ours"
+
+
+@pytest.mark.parametrize(
+    ("payload", "options", "words"),
+    [
+        (b"nonsense", {}, "not a compiled model"),
+        (MODEL, {"version": "one"}, "imgtool refused"),
+        (MODEL, {"name": "a b"}, "release name"),
+        (MODEL, {"device_type": "a/b"}, "device type"),
+    ],
+)
+def test_what_cannot_be_released_is_said(
+    releases: Releases, payload: bytes, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        releases.create(payload, **{"device_type": TYPE, **options})  # type: ignore[arg-type]
+    assert releases.all() == []
+
+
+def test_our_own_signature_imports_without_a_word(releases: Releases, tmp_path: Path) -> None:
+    release = releases.take(signed(tmp_path / "own.pem"))
+    assert (release.version, release.artifacts[0].foreign) == ("9.0.0", False)
+
+
+def test_a_foreign_one_must_be_allowed(releases: Releases, tmp_path: Path) -> None:
+    image = signed(tmp_path / "foreign.pem")
+    with pytest.raises(Refused, match="not in this fleet's trust"):
+        releases.take(image)
+    release = releases.take(image, allow_foreign=True, version="9.9.9")
+    assert (release.version, release.artifacts[0].foreign) == ("9.9.9", True)
+
+
+def test_a_broken_image_is_never_imported(releases: Releases, tmp_path: Path) -> None:
+    image = signed(tmp_path / "foreign.pem")
+    for at in (0, 100, len(image) - 1):
+        broken = bytearray(image)
+        broken[at] ^= 1
+        with pytest.raises(BadInput):
+            releases.take(bytes(broken), allow_foreign=True)
+    with pytest.raises(BadInput, match="kind"):
+        releases.take(signed(tmp_path / "foreign.pem", kind=ArtifactKind.FIRMWARE), allow_foreign=True)
+
+
+def test_the_key_is_private_and_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "k.pem"
+    assert ImgtoolSigner(path).key_hash() == ImgtoolSigner(path).key_hash()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    first = path.read_bytes()
+    assert ensure_key(path).read_bytes() == first
+    path.write_text("nonsense")
+    with pytest.raises(Unavailable, match="restore it"):
+        ImgtoolSigner(path).key_hash()
+
+
+def test_only_the_keys_own_signature_verifies(tmp_path: Path) -> None:
+    image = read_image(signed(tmp_path / "a.pem"))
+    assert image.key_der is not None
+    assert image.signature is not None
+    assert image.digest is not None
+    assert verify_ecdsa(image.key_der, image.signature, image.digest)
+    assert not verify_ecdsa(public_der(ensure_key(tmp_path / "b.pem")), image.signature, image.digest)
+    assert not verify_ecdsa(image.key_der, image.signature, bytes(32))
+    assert not verify_ecdsa(image.key_der, b"\x30\x00", image.digest)
+    assert not verify_ecdsa(b"nonsense", image.signature, image.digest)
+
+
+def test_blobs_are_what_their_name_says(tmp_path: Path) -> None:
+    folder = BlobFolder(tmp_path / "blobs")
+    digest = folder.add(b"content")
+    assert folder.add(b"content") == digest
+    assert folder.get(digest) == b"content"
+    assert [path.name for path in (tmp_path / "blobs").iterdir()] == [digest.hex()]
+    (tmp_path / "blobs" / digest.hex()).write_bytes(b"c0ntent")
+    with pytest.raises(BadInput, match="not what its name says"):
+        folder.get(digest)
+    assert folder.add(b"content") == digest
+    assert folder.get(digest) == b"content", "adding it again mends it"
+    with pytest.raises(NotFound):
+        folder.get(bytes(32))

@@ -1,0 +1,180 @@
+"""The database: what was stored comes back as it was; other versions are refused; one writer at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fleet_rig import Rig, birth
+
+from tinyfleet.fleet.adapters.sql.store import SqlStore
+from tinyfleet.fleet.core.deployment import Deployment, DeploymentState
+from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.errors import Unavailable
+from tinyfleet.fleet.core.liveness import Evidence
+from tinyfleet.fleet.core.release import Release
+from tinyfleet.fleet.core.rollout import RolloutState, Summary, Wave
+from tinyfleet.fleet.services.ports import RetainedKind
+from tinyfleet.wire.enums import ConnState, Result, UpdateState
+
+
+def test_values_come_back_as_they_were(rig: Rig) -> None:
+    device = Device(
+        id="d",
+        site="s",
+        device_type="t",
+        generation=(1 << 32) - 1,
+        credential=3,
+        birth=birth(image=b"\x09" * 32),
+        born_s=1.5,
+        registered_s=0.5,
+        evidence=Evidence(
+            period_s=1,
+            keepalive_s=2,
+            conn=ConnState.ASLEEP,
+            order=(7, 8),
+            conn_at_s=3.0,
+            next_wake_s=60,
+            heard_s=4.0,
+            held_until_s=5.0,
+            outlived=True,
+        ),
+    )
+    artifact = rig.release()
+    with rig.store.write() as tx:
+        tx.devices.put(device)
+        release = tx.releases.add(Release(id=0, name="other", version="1", artifacts=(artifact,)))
+        summary = tx.rollouts.add(
+            Summary(
+                id=0,
+                release=release.id,
+                waves=(
+                    Wave(
+                        {DeploymentState.FAILED: 2, DeploymentState.QUEUED: 1},
+                        {
+                            (DeploymentState.FAILED, Result.SIGNATURE): 1,
+                            (DeploymentState.FAILED, None): 1,
+                        },
+                    ),
+                    Wave(),
+                ),
+                why="because",
+                ended_s=9.0,
+            )
+        )
+        deployment = Deployment(
+            rollout=summary.id,
+            device="d",
+            wave=1,
+            image=b"\x01" * 32,
+            manifest=artifact.manifest,
+            generation=5,
+            state=DeploymentState.IN_PROGRESS,
+            version=6,
+            update=UpdateState.TRIAL,
+            result=Result.SUCCESS,
+            offset_bytes=7,
+            size_bytes=8,
+            detail="x",
+            reopened=1,
+            order=(2, 3),
+            deadline_s=10.0,
+            changed_s=11.0,
+        )
+        tx.deployments.put(deployment)
+    with rig.store.read() as tx:
+        assert tx.devices.get("d") == device
+        assert tx.releases.get(release.id) == release
+        assert tx.releases.artifact(artifact.manifest) == artifact
+        assert tx.rollouts.get(summary.id) == summary
+        assert tx.deployments.current("d") == deployment
+        assert tx.deployments.due(10.0) == [deployment]
+        assert tx.deployments.due(9.9) == []
+
+
+def test_the_store_outlives_its_process(tmp_path: Path) -> None:
+    first = SqlStore(tmp_path / "f.db")
+    with first.write() as tx:
+        tx.devices.put(
+            Device(id="d", site="s", device_type="t", evidence=Evidence(period_s=1, keepalive_s=1))
+        )
+        manager = tx.identity.manager()
+    first.close()
+    second = SqlStore(tmp_path / "f.db")
+    with second.read() as tx:
+        assert tx.devices.get("d") is not None
+        assert tx.identity.manager() == manager
+    second.close()
+    assert (tmp_path / "f.db").stat().st_mode & 0o077 == 0
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.db"
+    SqlStore(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    connection.close()
+    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 1"):
+        SqlStore(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.db"
+    path.write_bytes(b"this is no database, whatever its name says" * 40)
+    with pytest.raises(Unavailable, match="not a database"):
+        SqlStore(path)
+
+
+def test_a_stale_version_of_a_rollout_is_a_bug_of_ours(rig: Rig) -> None:
+    rig.device("d1")
+    rig.release()
+    summary = rig.rollouts.start("demo")
+    with pytest.raises(RuntimeError, match="not newer"), rig.store.write() as tx:
+        tx.rollouts.put(replace(summary, state=RolloutState.FAILED))
+
+
+def test_a_row_changed_while_it_was_published_stays_pending(rig: Rig) -> None:
+    def put(payload: bytes) -> None:
+        with rig.store.write() as tx:
+            tx.retained.put(RetainedKind.WANT, "d", live=True, payload=payload, names="", size_bytes=0)
+
+    put(b"1")
+    with rig.store.read() as tx:
+        (row,) = tx.retained.pending()
+    put(b"2")
+    with rig.store.write() as tx:
+        tx.retained.done([row])
+        (left,) = tx.retained.pending()
+    assert left.payload == b"2"
+    assert left.seq > row.seq
+
+
+def test_writers_wait_for_each_other_and_readers_for_nobody(rig: Rig) -> None:
+    order: list[str] = []
+    inside, go = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with rig.store.write() as tx:
+            tx.identity.raise_seq(1)
+            inside.set()
+            go.wait(10)
+            order.append("slow")
+
+    def quick() -> None:
+        with rig.store.write():
+            order.append("quick")
+
+    threads = [threading.Thread(target=slow)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads.append(threading.Thread(target=quick))
+    threads[1].start()
+    with rig.store.read() as tx:
+        assert tx.identity.seq() == 0, "a reader sees the last commit, without waiting"
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["slow", "quick"]
