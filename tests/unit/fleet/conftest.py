@@ -1,5 +1,4 @@
-"""Services over a real database in a folder of the test's own; only the broker and the signer are
-stand-ins."""
+"""Services over a real database in a folder of the test's own; only the broker is a stand-in."""
 
 from __future__ import annotations
 

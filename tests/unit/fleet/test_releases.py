@@ -1,5 +1,4 @@
-"""Releases: signed with the fleet's key, or imported; counters inherited; blobs that are what their name
-says."""
+"""Releases: signed with the fleet's key, or imported; counters inherited; blobs true to their names."""
 
 from __future__ import annotations
 

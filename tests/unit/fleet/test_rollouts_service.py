@@ -1,5 +1,4 @@
-"""Rollouts over the database: state and effects in one transaction, carried out afterwards, harmless when
-repeated."""
+"""Rollouts over the database: state and effects stored together, carried out later, repeated harmlessly."""
 
 from __future__ import annotations
 
