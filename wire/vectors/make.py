@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tinyfleet.wire.codec import to_json
-from tinyfleet.wire.vectors import image_vectors, message_vectors, record_vectors
+from tinyfleet.wire.vectors import image_vectors, message_refusals, message_vectors, record_vectors
 from tinyfleet.wire.vectors.index import HEADER, HERE, Vector, read_index
 from tinyfleet.wire.vectors.message_vectors import Made
 
@@ -47,7 +47,7 @@ def stable_rows() -> list[Vector]:
 
 def _others() -> list[tuple[str, Made]]:
     return [
-        *(("reject", made) for made in message_vectors.rejected()),
+        *(("reject", made) for made in message_refusals.rejected()),
         *message_vectors.topics(),
         *(("accept", made) for made in record_vectors.accepted()),
         *(("reject", made) for made in record_vectors.rejected()),
