@@ -196,7 +196,7 @@ class QemuProcess:
         # The sockets exist before the machine does; only QEMU's main loop, which runs last, answers this.
         try:
             if self.is_alive():
-                link = QmpLink(self.state_dir / QMP_NAME, timeout_s)
+                link = self._first_link(timeout_s)
                 try:
                     link.status()
                 finally:
@@ -208,6 +208,18 @@ class QemuProcess:
         if not self.is_alive():
             death = self._death()
             raise QemuStartError(death.what, death.hint)
+
+    def _first_link(self, timeout_s: float) -> QmpLink:
+        """A link to QMP, whose socket file exists a moment before QEMU listens on it. Raises LinkError."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                return QmpLink(self.state_dir / QMP_NAME, timeout_s)
+            except LinkError as error:
+                refused = isinstance(error.__cause__, ConnectionRefusedError)
+                if not refused or not self.is_alive() or time.monotonic() >= end:
+                    raise
+                time.sleep(_POLL_S)
 
     def _death(self) -> QemuError:
         if self._child is None:
