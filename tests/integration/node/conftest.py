@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -63,9 +64,13 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOU
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the range from which the system gives ports to outgoing connections: a broker that is started
+    again finds its port still free."""
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class Broker:
@@ -98,6 +103,9 @@ class Broker:
         wait_for(self._answers, "mosquitto listens", 10)
 
     def _answers(self) -> bool:
+        assert self._child is not None
+        if self._child.poll() is not None:
+            pytest.fail(f"mosquitto ended: {(self._folder / 'mosquitto.log').read_text()[-500:]}")
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 

@@ -56,7 +56,7 @@ def test_it_comes_back_after_its_broker(bare_node: Any, broker: Any, manager: An
     bare_node.key_hashes = (bytes(32),)
     bare_node.provision()
     bare_node.start()
-    manager.wait(Conn, lambda c: c.state is ConnState.ONLINE)
+    assert manager.wait(Birth).seq == 0
     broker.end(signal.SIGKILL)
     bare_node.console("mqtt: connection lost")
     manager.forget()
