@@ -174,7 +174,15 @@ def encode_artifact(plan: Artifact) -> bytes:
         body += content
     header = _HEADER.pack(MAGIC, ABI, plan.core, start + len(body), plan.arena_bytes, len(sections))
     payload = bytes(header + table + body)
-    decode_artifact(payload)
+    back = decode_artifact(payload)
+    for i, (vector, read) in enumerate(zip(plan.vectors, back.vectors, strict=True)):
+        if vector != read:
+            sizes = (len(vector.input), len(vector.output))
+            raise ArtifactError(
+                f"vector {i}, input and output bytes",
+                expected=(back.input_bytes, back.output_bytes),
+                actual=sizes,
+            )
     return payload
 
 

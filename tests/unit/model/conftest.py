@@ -14,9 +14,14 @@ ROOT = Path(__file__).resolve().parents[3]
 REAL_MODELS = ("mlperf_kws_dscnn", "mlperf_ic_resnet8", "mlperf_ad_toycar")
 
 
-@pytest.fixture(params=REAL_MODELS)
+EXAMPLES = sorted((ROOT / "examples").glob("*/*.tflite"))
+
+
+@pytest.fixture(params=[*EXAMPLES, *REAL_MODELS], ids=lambda model: getattr(model, "stem", model))
 def real_model(request: pytest.FixtureRequest) -> bytes:
-    """A public model's bytes; skips where the folder is absent."""
+    """Bytes of an example's model or of a public one; skips where the folder of the public ones is absent."""
+    if isinstance(request.param, Path):
+        return request.param.read_bytes()
     folder = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
     path = folder / f"{request.param}.tflite"
     if not path.is_file():
