@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Birth, Event, Status, Tele, Trial
+from tinyfleet.wire.topics import TopicKind
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker]
 
@@ -148,3 +150,41 @@ def test_the_report_period_follows_the_want(node: Any, manager: Any, first: Any)
     manager.blob(first.blob)
     manager.want(first.want(1, period_s=7))
     assert manager.wait(Birth, lambda b: b.generation == 1 and b.state is UpdateState.CONFIRMED).period_s == 7
+
+
+def test_a_trial_of_two_hundred_vectors_starves_nothing(
+    node: Any, manager: Any, first: Any, second: Any
+) -> None:
+    confirm(manager, first, 1)
+    confirm(manager, second, 2)
+    tried = [s for s in manager.heard(Status) if s.generation == 2 and s.state >= UpdateState.TRIAL]
+    assert len(tried) == 2
+    last = [t for t in manager.heard(Tele) if t.model == first.digest][-1]
+    assert last.dropped == 0
+    assert last.inferences > 50  # 2 s of vectors alone
+
+
+def test_windows_that_a_slow_model_misses_are_counted(
+    bare_node: Any, manager: Any, workshop: Any, first: Any, second: Any
+) -> None:
+    """Inferences take about 11 ms; a window comes every 4."""
+    bare_node.key_hashes = (workshop.key_hash(),)
+    bare_node.provision(window_ms=4)
+    bare_node.start()
+    manager.wait(Birth)
+    confirm(manager, second, 1)
+    tele = manager.wait(Tele, lambda t: t.inferences >= 100)
+    assert 1.5 < tele.dropped / tele.inferences < 2.5
+    confirm(manager, first, 2)  # the next trial comes to its end, though a window is always due
+
+
+def test_nonsense_is_refused_and_does_no_harm(node: Any, manager: Any, first: Any) -> None:
+    topic = manager.topics.device("node-1", TopicKind.WANT)
+    for nonsense in (b"\xff", b"\xa1\x00", encode(first.want(1))[:-1], bytes(4000)):
+        manager.publish({topic: nonsense})
+    node.emulator.wait_for_line("want: refused", 20, count=4)
+    manager.want(None)
+    manager.publish({f"{topic}/more": b"x", manager.topics.chunk(bytes(32), 1, 1): bytes(1024)})
+    confirm(manager, first, 1)
+    manager.want(None)
+    goes_on_with(manager, first)
