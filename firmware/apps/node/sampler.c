@@ -160,7 +160,8 @@ static void run_window(sampler_t *sampler, sampler_outcome_t *outcome) {
     tf_telemetry_add(&sampler->telemetry, outcome->verdict, latency_us);
 }
 
-/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. */
+/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. The next one
+ * is in the future, so that between two there is always room for a golden vector. */
 static void advance(sampler_t *sampler) {
     uint64_t late_us = sampler->now_us() - sampler->due_us;
     uint32_t missed = (uint32_t)(late_us / sampler->period_us);
@@ -184,16 +185,12 @@ static bool windows_wanted(const sampler_t *sampler) {
 
 sampler_outcome_t sampler_poll(sampler_t *sampler) {
     sampler_outcome_t outcome = {0};
-    /* In turn, so that a model slower than its windows cannot keep a trial from its end. */
-    bool vector_turn = vectors_left(sampler) && sampler->trial.window_last;
-    if (!vector_turn && windows_wanted(sampler) && sampler->now_us() >= sampler->due_us) {
+    if (windows_wanted(sampler) && sampler->now_us() >= sampler->due_us) {
         if (sampler->running) run_window(sampler, &outcome);
         if (sampler->trying && !vectors_left(sampler)) try_window(sampler, &outcome);
         advance(sampler);
-        sampler->trial.window_last = true;
     } else if (vectors_left(sampler)) {
         try_vector(sampler, &outcome);
-        sampler->trial.window_last = false;
     }
     if (!trial_ready_to_end(sampler)) return outcome;
     if (sampler->trial.live < sampler->trial.limits.inferences) {

@@ -20,7 +20,6 @@ typedef struct {
     uint32_t vector; /* next golden vector */
     uint32_t live;   /* live inferences done */
     uint32_t slowest_us;
-    bool window_last; /* the last inference was on a window: a golden vector comes next */
 } sampler_trial_t;
 
 typedef struct {
