@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,7 +204,6 @@ class Node:
     flash: Path
     port: int
     key_hashes: tuple[bytes, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
 
     def write(self, region: str, data: bytes) -> None:
         with self.flash.open("r+b") as file:
