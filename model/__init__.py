@@ -1,0 +1,1 @@
+"""What both programs know about models: the compiler and the host twin. Imports wire only."""

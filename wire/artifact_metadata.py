@@ -165,14 +165,16 @@ def _labels(value: Map) -> tuple[str, ...]:
 def _baseline(value: Value) -> Baseline:
     if not isinstance(value, dict):
         raise ArtifactError("metadata, baseline (key 16)", expected="a map", actual=value)
-    counts = (value.get(1), value.get(2))
-    if not isinstance(counts[0], list) or len(counts[0]) > LABELS_MAX:
-        raise ArtifactError("metadata, baseline classes", expected=f"at most {LABELS_MAX}", actual=counts[0])
-    if not isinstance(counts[1], list) or len(counts[1]) != CONFIDENCE_BUCKETS:
+    classes, confidence = value.get(1), value.get(2)
+    if not isinstance(classes, list) or len(classes) > LABELS_MAX:
+        raise ArtifactError("metadata, baseline classes", expected=f"at most {LABELS_MAX}", actual=classes)
+    if not isinstance(confidence, list) or len(confidence) != CONFIDENCE_BUCKETS:
         raise ArtifactError(
-            "metadata, baseline confidence", expected=f"{CONFIDENCE_BUCKETS} counts", actual=counts[1]
+            "metadata, baseline confidence", expected=f"{CONFIDENCE_BUCKETS} counts", actual=confidence
         )
-    classes, confidence = (
-        tuple(_uint({i: n}, i, "baseline count", _U32) for i, n in enumerate(part)) for part in counts
-    )
-    return Baseline(_uint(value, 0, "baseline windows", _U32), classes, confidence)
+    windows = _uint(value, 0, "baseline windows", _U32)
+    return Baseline(windows, _counts(classes), _counts(confidence))
+
+
+def _counts(values: list[Value]) -> tuple[int, ...]:
+    return tuple(_uint({i: n}, i, "baseline count", _U32) for i, n in enumerate(values))

@@ -4,7 +4,7 @@
 
 enum { LAST = TF_DIMS_MAX - 1 };
 
-/* Elements of one operand stay inside its tensor; `plain` when they are read in the output's order. */
+/* The elements that are read of one operand stay inside its tensor. */
 static bool check_operand(const tf_add_params_t *p, const uint32_t *stride, const tf_tensor_t *tensor) {
     uint64_t reach = 0;
     for (uint32_t i = 0; i < TF_DIMS_MAX; i++) {
@@ -32,6 +32,7 @@ static bool check(const tf_call_t *call) {
            tf_is_activation(p->out_zero, p->act_min, p->act_max);
 }
 
+/* An operand that is read in the output's order, without broadcasting. */
 static bool in_place(const tf_call_t *call, uint32_t input) {
     const tf_add_params_t *const p = call->params;
     const uint32_t *const stride = input == 0 ? p->a_stride : p->b_stride;

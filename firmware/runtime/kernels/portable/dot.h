@@ -29,11 +29,4 @@ static inline int32_t tf_sum(int32_t sum, const int8_t *a, uint32_t count) {
     return sum;
 }
 
-/* Per-channel multiplier and shift, or one for all (step 0). */
-typedef struct {
-    const int32_t *multiplier;
-    const int8_t *shift;
-    uint32_t step;
-} tf_scales_t;
-
 #endif
