@@ -43,9 +43,12 @@ fact_t tf_install_retry(tf_update_t *update) {
     return checked.event == EVENT_VERIFIED ? fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL) : checked;
 }
 
-/* Rolling back to what the free slot still holds costs no byte on air. */
+/* Rolling back to what the free slot still holds costs no byte on air. A slot that was being filled does not
+ * count, even if it verifies: what a power cut hit may read well today and not tomorrow. */
 static bool is_present(tf_update_t *update) {
-    const uint8_t *bytes = tf_engine_slot(update, tf_engine_free_slot(update));
+    uint8_t slot = tf_engine_free_slot(update);
+    if (update->record.slots[slot] < TF_UPDATE_SLOT_CANDIDATE) return false;
+    const uint8_t *bytes = tf_engine_slot(update, slot);
     tf_image_t image;
     return bytes != NULL &&
            tf_image_read(bytes, update->config.layout.slot_bytes, &image) == TF_RESULT_SUCCESS &&

@@ -25,9 +25,15 @@ static void mark(flash_sim_t *sim, uint32_t offset, uint32_t size, bool writable
     }
 }
 
-/* Whether power goes now; if so the flash was left as `cut` says and this does not return to the caller. */
-static bool is_cut(flash_sim_t *sim) {
+/* Whether power goes during this operation. */
+static bool is_cut(const flash_sim_t *sim) {
     return sim->cut_at != 0 && sim->operations == sim->cut_at;
+}
+
+static void doubt(flash_sim_t *sim, uint32_t offset, uint32_t size, bool doubtful) {
+    for (uint32_t at = offset; at < offset + size; at += sim->port.write_bytes) {
+        sim->doubtful[at / sim->port.write_bytes] = doubtful;
+    }
 }
 
 static int sim_erase(void *context, uint32_t offset, uint32_t size) {
@@ -37,6 +43,7 @@ static int sim_erase(void *context, uint32_t offset, uint32_t size) {
     if (sim->operations == sim->fail_at) return -1;
     bool cut = is_cut(sim);
     if (cut && sim->cut == CUT_BEFORE) longjmp(sim->out, 1);
+    doubt(sim, offset, size, cut);
     if (cut && sim->cut != CUT_AFTER) {
         mark(sim, offset, size, false);
         for (uint32_t i = 0; sim->cut == CUT_TORN && i < size; i++) {
@@ -64,7 +71,8 @@ static int sim_write(void *context, uint32_t offset, const void *data, uint32_t 
     bool cut = is_cut(sim);
     if (cut && sim->cut == CUT_BEFORE) longjmp(sim->out, 1);
     mark(sim, offset, size, false);
-    if (sim->lose_writes || (cut && sim->cut == CUT_SILENT)) {
+    if (cut) doubt(sim, offset, size, true);
+    if (offset >= sim->lose_from || (cut && sim->cut == CUT_SILENT)) {
         if (cut) longjmp(sim->out, 1);
         return 0;
     }
@@ -100,7 +108,9 @@ void flash_sim_open(flash_sim_t *sim, uint32_t size_bytes, uint32_t write_bytes)
                              .map = sim_map};
     sim->bytes = malloc(size_bytes);
     sim->writable = calloc(size_bytes / write_bytes, sizeof *sim->writable);
-    if (sim->bytes == NULL || sim->writable == NULL) exit(1);
+    sim->doubtful = calloc(size_bytes / write_bytes, sizeof *sim->doubtful);
+    if (sim->bytes == NULL || sim->writable == NULL || sim->doubtful == NULL) exit(1);
+    sim->lose_from = UINT32_MAX;
     sim->random = 0x2545F491u;
     for (uint32_t i = 0; i < size_bytes; i++) sim->bytes[i] = (uint8_t)random_next(&sim->random);
 }
@@ -108,15 +118,17 @@ void flash_sim_open(flash_sim_t *sim, uint32_t size_bytes, uint32_t write_bytes)
 void flash_sim_close(flash_sim_t *sim) {
     free(sim->bytes);
     free(sim->writable);
+    free(sim->doubtful);
     memset(sim, 0, sizeof *sim);
 }
 
 void flash_sim_copy(flash_sim_t *to, const flash_sim_t *from) {
     memcpy(to->bytes, from->bytes, from->port.size_bytes);
-    memcpy(to->writable, from->writable,
-           from->port.size_bytes / from->port.write_bytes * sizeof *from->writable);
+    uint32_t units = from->port.size_bytes / from->port.write_bytes;
+    memcpy(to->writable, from->writable, units * sizeof *from->writable);
+    memcpy(to->doubtful, from->doubtful, units * sizeof *from->doubtful);
     to->operations = to->cut_at = to->fail_at = 0;
-    to->lose_writes = false;
+    to->lose_from = UINT32_MAX;
 }
 
 void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, uint32_t size) {
@@ -125,4 +137,11 @@ void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, u
     memset(sim->bytes + offset, 0xFF, sectors);
     memcpy(sim->bytes + offset, data, size);
     mark(sim, offset, sectors, false);
+}
+
+bool flash_sim_is_sound(const flash_sim_t *sim, uint32_t offset, uint32_t size) {
+    for (uint32_t at = offset; at < offset + size; at += sim->port.write_bytes) {
+        if (sim->doubtful[at / sim->port.write_bytes]) return false;
+    }
+    return true;
 }

@@ -25,13 +25,14 @@ typedef struct {
     tf_flash_t port;
     uint8_t *bytes;
     bool *writable;      /* a unit: erased, and not touched since */
+    bool *doubtful;      /* a unit: power went while it was touched; it may read well and still not last */
     uint32_t operations; /* erases and writes so far */
     uint32_t cut_at;     /* operation that is cut, from 1; 0: none */
     flash_cut_t cut;
     jmp_buf out;
     uint32_t random;
-    uint32_t fail_at; /* operation that fails without effect, from 1; 0: none */
-    bool lose_writes; /* writes report success and keep nothing: read-back must see it */
+    uint32_t fail_at;   /* operation that fails without effect, from 1; 0: none */
+    uint32_t lose_from; /* writes from this offset on report success and keep nothing; UINT32_MAX: none */
 } flash_sim_t;
 
 void flash_sim_open(flash_sim_t *sim, uint32_t size_bytes, uint32_t write_bytes);
@@ -40,5 +41,7 @@ void flash_sim_close(flash_sim_t *sim);
 void flash_sim_copy(flash_sim_t *to, const flash_sim_t *from);
 /* As a programmer would at the factory: erases and writes, not counted. */
 void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, uint32_t size);
+/* Whether no unit of the range is doubtful. */
+bool flash_sim_is_sound(const flash_sim_t *sim, uint32_t offset, uint32_t size);
 
 #endif

@@ -79,6 +79,25 @@ static void only_the_trusted_sign(void) {
     CHECK_EQUAL(tf_image_verify(made.bytes, made.size, &bench, &image), TF_RESULT_SIGNATURE);
 }
 
+/* A trusted hash is not enough: what is under it must be a P-256 key in its one form. */
+static void a_trusted_key_of_another_kind_is_refused(void) {
+    maker_image(&made, 200, 1, 3, SIGNER_OURS);
+    uint32_t key_at = 0;
+    for (uint32_t at = 0; at + TF_MCUBOOT_PUBKEY_BYTES < made.size; at++) {
+        if (memcmp(made.bytes + at, "\x30\x59\x30\x13", 4) == 0) key_at = at;
+    }
+    CHECK(key_at > 0);
+    tf_trust_t ours = trust;
+    for (uint32_t at = 0; at < TF_MCUBOOT_PUBKEY_BYTES - 64u; at++) {
+        made.bytes[key_at + at] ^= 1u;
+        tf_sha256(made.bytes + key_at, TF_MCUBOOT_PUBKEY_BYTES, trust.keys[0]);
+        CHECK_EQUAL(verify(made.bytes, made.size), TF_RESULT_SIGNATURE);
+        made.bytes[key_at + at] ^= 1u;
+    }
+    trust = ours;
+    CHECK_EQUAL(verify(made.bytes, made.size), TF_RESULT_SUCCESS);
+}
+
 static void the_counter_never_goes_down(void) {
     maker_image(&made, 200, 1, 2, SIGNER_OURS);
     CHECK_EQUAL(verify(made.bytes, made.size), TF_RESULT_DOWNGRADE);
@@ -90,6 +109,7 @@ int main(void) {
     RUN(no_byte_may_change);
     RUN(no_byte_may_be_missing);
     RUN(only_the_trusted_sign);
+    RUN(a_trusted_key_of_another_kind_is_refused);
     RUN(the_counter_never_goes_down);
     return 0;
 }

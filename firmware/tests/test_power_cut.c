@@ -54,6 +54,7 @@ static void expect_converged(uint32_t operation, const char *kind) {
     }
     CHECK(good);
     CHECK(memcmp(world.flash.bytes + WORLD_SLOT_B, second.bytes, second.size) == 0);
+    CHECK(flash_sim_is_sound(&world.flash, WORLD_SLOT_B, second.size));
     /* Once more: it stays so. */
     world_boot(&world);
     world_run(&world);

@@ -218,6 +218,21 @@ static void a_pause_ends_by_itself_or_by_the_same_want(void) {
     end();
 }
 
+/* Birth names the image of a slot only while it is whole. */
+static void a_slot_that_is_being_overwritten_says_so(void) {
+    begin();
+    world_offer(&world, &second, 1);
+    world_run(&world);
+    CHECK_EQUAL(tf_update_record(&world.update)->slots[0], TF_UPDATE_SLOT_CONFIRMED);
+    world_offer(&world, &third, 2);
+    world_run_until(&world, TF_UPDATE_STATE_PAUSED, 11);
+    CHECK_EQUAL(STATE(), TF_UPDATE_STATE_DOWNLOADING);
+    CHECK_EQUAL(tf_update_record(&world.update)->slots[0], TF_UPDATE_SLOT_FILLING);
+    world_boot(&world);
+    CHECK_EQUAL(tf_update_record(&world.update)->slots[0], TF_UPDATE_SLOT_FILLING);
+    end();
+}
+
 static void a_newer_want_replaces_a_download(void) {
     begin();
     world.silent_group = 2;
@@ -427,7 +442,13 @@ static void a_flash_that_fails_ends_the_update_not_the_node(void) {
         end();
     }
     begin();
-    world.flash.lose_writes = true;
+    world.flash.lose_from = WORLD_SLOT_B;
+    world_offer(&world, &second, 1);
+    world_run(&world);
+    expect(TF_UPDATE_STATE_FAILED, TF_RESULT_UPDATE_FAILED, &first);
+    end();
+    begin();
+    world.flash.lose_from = 0;
     world_offer(&world, &second, 1);
     world_run(&world);
     CHECK_EQUAL(STATE(), TF_UPDATE_STATE_FAILED);
@@ -499,6 +520,7 @@ int main(void) {
     RUN(damage_that_stays_ends_the_update);
     RUN(silence_pauses_and_the_link_resumes);
     RUN(a_pause_ends_by_itself_or_by_the_same_want);
+    RUN(a_slot_that_is_being_overwritten_says_so);
     RUN(a_newer_want_replaces_a_download);
     RUN(the_same_bytes_under_a_newer_want_are_not_fetched_again);
     RUN(an_emptied_want_stops_a_download);
