@@ -9,6 +9,8 @@
 #include "netif/ethernet.h"
 #include "node.h"
 
+#define DEFAULT_PERIOD_S 60u
+
 static node_t node;
 static struct netif netif;
 
@@ -67,6 +69,7 @@ static void start(const tf_node_port_t *port) {
     if (node.has_crash) tf_console("last run ended by %.11s", node.crash.cause);
     if (!settings_read(&node.settings, port->flash())) rest(port, "not provisioned");
     node.period_s = node.settings.config.period_s;
+    if (node.period_s == 0) node.period_s = DEFAULT_PERIOD_S;
     sampler_init(&node.sampler, &node.settings, port->now_us);
     if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
     const tf_update_record_t *record = tf_update_record(&node.update);

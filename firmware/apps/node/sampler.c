@@ -4,13 +4,18 @@
 
 #include "tinyfleet/node_port.h"
 
+#define PERIOD_LEAST_US 1000u
+
 /* One for all: a plan keeps nothing in it between two inferences. */
 static uint8_t arena[SAMPLER_ARENA_BYTES] __attribute__((aligned(16)));
 
 /* Without a configured interval, as the sensor would deliver: one window after the other. */
 static uint32_t period_us(const settings_t *settings) {
-    if (settings->config.has_window_ms) return settings->config.window_ms * 1000u;
-    uint64_t us = (uint64_t)settings->replay.samples * 1000000000u / settings->replay.rate_mhz;
+    const tf_replay_t *replay = &settings->replay;
+    uint64_t us = (uint64_t)settings->config.window_ms * 1000u;
+    bool configured = settings->config.has_window_ms && us > 0;
+    if (!configured && replay->rate_mhz > 0) us = (uint64_t)replay->samples * 1000000000u / replay->rate_mhz;
+    if (us < PERIOD_LEAST_US) return PERIOD_LEAST_US;
     return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 }
 

@@ -32,7 +32,8 @@ def goes_on_with(manager: Any, release: Any) -> None:
     manager.wait(Tele, lambda t: t.model == release.digest and t.inferences > before.inferences)
 
 
-def refused(manager: Any, release: Any, generation: int, **changes: Any) -> Status:
+def roll_out(manager: Any, release: Any, generation: int, **changes: Any) -> Status:
+    """The last status of a rollout, however it ends."""
     manager.blob(release.blob)
     manager.want(release.want(generation, **changes))
     status: Status = manager.wait(
@@ -104,7 +105,7 @@ def test_a_foreign_key_is_refused_and_the_old_model_goes_on(
     node: Any, manager: Any, first: Any, foreign: Any
 ) -> None:
     confirm(manager, first, 1)
-    status = refused(manager, foreign, 2)
+    status = roll_out(manager, foreign, 2)
     assert (status.state, status.result) == (UpdateState.FAILED, Result.SIGNATURE)
     goes_on_with(manager, first)
     birth = manager.wait(Birth, lambda b: b.generation == 2)
@@ -120,7 +121,7 @@ def test_a_golden_vector_that_differs_is_refused(
 ) -> None:
     payload = bytearray(workshop.payload("v1", vectors=5))
     payload[-1] ^= 1  # the last byte of the last golden output
-    status = refused(manager, make_release(bytes(payload), "1.0.1"), 1)
+    status = roll_out(manager, make_release(bytes(payload), "1.0.1"), 1)
     assert status.result is Result.GOLDEN_FAILED
     assert status.state in (UpdateState.REVERTED, UpdateState.FAILED)
     manager.wait(Birth, lambda b: b.generation == 1 and b.model is None)
@@ -129,12 +130,12 @@ def test_a_golden_vector_that_differs_is_refused(
 def test_another_sensor_rate_is_an_input_mismatch(
     node: Any, manager: Any, workshop: Any, make_release: Any
 ) -> None:
-    status = refused(manager, make_release(workshop.payload("v1", rate_mhz=50_000), "1.0.2"), 1)
+    status = roll_out(manager, make_release(workshop.payload("v1", rate_mhz=50_000), "1.0.2"), 1)
     assert status.result is Result.INPUT_MISMATCH
 
 
 def test_a_latency_limit_is_kept(node: Any, manager: Any, first: Any) -> None:
-    status = refused(manager, first, 1, trial=Trial(inferences=3, latency_us=1))
+    status = roll_out(manager, first, 1, trial=Trial(inferences=3, latency_us=1))
     assert status.result is Result.LATENCY_LIMIT
 
 
@@ -188,3 +189,14 @@ def test_nonsense_is_refused_and_does_no_harm(node: Any, manager: Any, first: An
     confirm(manager, first, 1)
     manager.want(None)
     goes_on_with(manager, first)
+
+
+def test_a_configuration_full_of_zeros_floods_nobody(
+    bare_node: Any, manager: Any, workshop: Any, first: Any
+) -> None:
+    bare_node.key_hashes = (workshop.key_hash(),)
+    bare_node.provision(period_s=0, window_ms=0, keepalive_s=0)
+    bare_node.start()
+    assert manager.wait(Birth).period_s == 60
+    assert roll_out(manager, first, 1, trial=None).state is UpdateState.CONFIRMED
+    assert len(manager.heard(Tele)) <= 1
