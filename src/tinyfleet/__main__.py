@@ -1,4 +1,5 @@
-"""The command `tinyfleet`: joins what the manager and the agent offer, importing either only when it is called."""
+"""The command `tinyfleet`: joins what the manager and the agent offer, importing either only when it is
+called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-/* Flash as a port of functions. Offsets are relative to the region's start. All return 0 or a negative error. */
+/* Flash as a port of functions. Offsets are relative to the region's start. All return 0 or a negative error.
+ */
 #ifndef TINYFLEET_FLASH_H
 #define TINYFLEET_FLASH_H
 
