@@ -1,0 +1,103 @@
+"""Serial consoles by pyserial: real ports, and the sockets of emulated boards."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import serial
+
+from tinyfleet.agent.core.errors import BoardBusyError, ConsoleError, NoSuchBoardError
+from tinyfleet.agent.services.ports import Console
+
+_WRITE_TIMEOUT_S = 5.0
+_READ_BYTES = 4096
+
+
+class SerialConsoles:
+    """`services.ports.Consoles`."""
+
+    def open(self, address: str, baud: int) -> Console:
+        lock = _take_lock(address)
+        try:
+            port = serial.serial_for_url(
+                address, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, do_not_open=True
+            )
+            if "://" not in address:
+                port.exclusive = True
+            port.open()
+        except (serial.SerialException, ValueError, OSError) as error:
+            lock.close()
+            if "exclusively lock" in str(error):
+                raise BoardBusyError(
+                    f"the console {address} is in use by another program", "end that one (a terminal?)"
+                ) from error
+            raise NoSuchBoardError(
+                f"cannot open the console {address}: {error}", "is the board plugged in (emulated: started)?"
+            ) from error
+        return SerialConsole(address, port, lock)
+
+
+class SerialConsole:
+    """`services.ports.Console`."""
+
+    def __init__(self, address: str, port: serial.Serial, lock: BinaryIO) -> None:
+        self._address = address
+        self._port = port
+        self._lock = lock
+
+    def read(self, timeout_s: float) -> bytes:
+        with self._translated("read"):
+            self._port.timeout = timeout_s
+            data = bytearray(self._port.read(1))
+            while data and len(data) < _READ_BYTES and self._port.in_waiting:
+                data += self._port.read(min(self._port.in_waiting, _READ_BYTES))
+            return bytes(data)
+
+    def write(self, data: bytes) -> None:
+        with self._translated("write"):
+            self._port.write(data)
+
+    def close(self) -> None:
+        try:
+            self._port.close()
+        finally:
+            self._lock.close()
+
+    @contextmanager
+    def _translated(self, step: str) -> Iterator[None]:
+        try:
+            yield
+        except (serial.SerialException, OSError) as error:
+            raise ConsoleError(
+                self._address,
+                f"console {step}",
+                str(error),
+                "check the cable; an emulated board may have died",
+            ) from error
+
+
+def _take_lock(address: str) -> BinaryIO:
+    """One client a console on this host. A second one on a socket would be let in by the system and hear
+    nothing."""
+    folder = Path(tempfile.gettempdir()) / f"tinyfleet-{os.getuid()}"
+    name = hashlib.sha256(address.encode()).hexdigest()[:16]
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = (folder / f"console-{name}.lock").open("ab")
+    except OSError as error:
+        raise NoSuchBoardError(
+            f"cannot lock the console {address}: {error}", f"is {folder} yours?"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise BoardBusyError(f"the console {address} is in use by another program", "end that one") from error
+    return lock

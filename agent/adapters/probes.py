@@ -1,0 +1,129 @@
+"""Debug probes by pyOCD, whatever their make; emulated boards are probes like any other.
+
+pyOCD is imported when a probe is first asked for: that alone takes about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError, StepFailed
+from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress
+
+_OPTIONS = {
+    "connect_mode": "halt",
+    # A pyocd.yaml or pyocd_user.py of whatever folder we are started in is not to decide, let alone run.
+    "no_config": True,
+    # Unlocking a protected chip erases all of it.
+    "auto_unlock": False,
+    "hide_programming_progress": True,
+}
+_EMULATED_VENDOR = "QEMU"
+_WHOLE = 1.0
+
+
+class PyocdProbes:
+    """`services.ports.Probes`."""
+
+    def all(self) -> list[ProbeInfo]:
+        """Every probe on this host; none is opened."""
+        from pyocd.core.helpers import ConnectHelper
+
+        with _translated("probes", "list"):
+            found = ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False)
+        return sorted(
+            (ProbeInfo(p.unique_id, p.description, p.vendor_name == _EMULATED_VENDOR) for p in found),
+            key=lambda info: info.unique_id,
+        )
+
+    def open(self, unique_id: str) -> ProbeSession:
+        """Connects and halts the board."""
+        from pyocd.core.session import Session
+        from pyocd.probe.aggregator import DebugProbeAggregator
+
+        with _translated(unique_id, "connect"):
+            # By exact id: pyOCD's own chooser falls back to parts of it, which could be another's.
+            probe = DebugProbeAggregator.get_probe_with_id(unique_id)
+            if probe is None:
+                raise NoSuchBoardError(
+                    f"no probe {unique_id} is connected",
+                    "plug it in; an emulated one: `tinyfleet bench emulate`",
+                )
+            session = Session(probe, options=dict(_OPTIONS))
+            try:
+                session.open()
+            except BaseException:
+                session.close()
+                raise
+        return PyocdSession(unique_id, session)
+
+
+class PyocdSession:
+    """`services.ports.ProbeSession`."""
+
+    def __init__(self, unique_id: str, session: Any) -> None:
+        self._unique_id = unique_id
+        self._session = session
+
+    def read(self, address: int, size: int) -> bytes:
+        with _translated(self._unique_id, "read"):
+            return bytes(self._session.target.read_memory_block8(address, size))
+
+    def program(self, sectors: Mapping[int, bytes], progress: Progress) -> None:
+        from pyocd.flash.loader import FlashLoader
+
+        with _translated(self._unique_id, "program"):
+            # Smart flashing would read and compare what we have just compared.
+            loader = FlashLoader(
+                self._session,
+                progress=progress,
+                chip_erase="sector",
+                smart_flash=False,
+                trust_crc=False,
+                keep_unwritten=False,
+            )
+            for address, data in sectors.items():
+                loader.add_data(address, data)
+            loader.commit()
+        progress(_WHOLE)
+
+    def reset(self) -> None:
+        with _translated(self._unique_id, "reset"):
+            self._session.target.reset()
+
+    def is_locked_up(self) -> bool:
+        from pyocd.core.target import Target
+
+        with _translated(self._unique_id, "state"):
+            return bool(self._session.target.get_state() is Target.State.LOCKUP)
+
+    def close(self) -> None:
+        with _translated(self._unique_id, "disconnect"):
+            self._session.close()
+
+
+@contextmanager
+def _translated(probe: str, step: str) -> Iterator[None]:
+    """pyOCD's errors as ours."""
+    from pyocd.core import exceptions
+
+    try:
+        yield
+    except AgentError:
+        raise
+    except exceptions.ProbeDisconnected as error:
+        raise StepFailed(
+            probe, step, f"the probe went away: {error}", "check cable and power, then try again"
+        ) from error
+    except exceptions.ProbeError as error:
+        if "in use" in str(error):
+            raise BoardBusyError(str(error), "then try again") from error
+        raise StepFailed(probe, step, str(error), "check the probe: `tinyfleet bench scan`") from error
+    except exceptions.FlashFailure as error:
+        raise StepFailed(probe, step, str(error), "is the flash protected, or worn?") from error
+    except exceptions.Error as error:
+        raise StepFailed(
+            probe, step, str(error), "reset the board, check its power and the SWD wires"
+        ) from error

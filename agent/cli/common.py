@@ -1,0 +1,97 @@
+"""What the agent's commands share: options, one-line errors, output for people and for machines."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+
+from tinyfleet.agent.config import DEFAULT_BENCH, DEFAULT_STATE, STATE_VARIABLE, Folders, default_state
+from tinyfleet.agent.core.errors import AgentError
+from tinyfleet.wire.errors import WireError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+out = Console()
+"""Results. What goes on meanwhile is on standard error, so that output can be piped."""
+meanwhile = Console(stderr=True)
+
+
+def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--state",
+        "folders",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default_state,
+        show_default=f"${STATE_VARIABLE} or {DEFAULT_STATE}",
+        callback=lambda ctx, param, value: Folders(value),
+        help="Folder that holds everything of one fleet.",
+    )(function)
+
+
+def bench_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--bench",
+        "bench_file",
+        type=FILE,
+        default=DEFAULT_BENCH,
+        show_default=True,
+        help="Which boards there are.",
+    )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
+
+
+def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """What goes wrong is told on standard error with status 1, never as a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        # pyOCD reports what we report, and less clearly.
+        logging.getLogger("pyocd").setLevel(logging.CRITICAL)
+        try:
+            return function(*args, **kwargs)
+        except (AgentError, WireError) as error:
+            fail(str(error))
+        except OSError as error:
+            fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+    return wrapped
+
+
+def fail(message: str) -> NoReturn:
+    click.echo(f"tinyfleet: {message}", err=True)
+    raise SystemExit(1)
+
+
+def show_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+@contextmanager
+def until_stopped() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that what was started is ended in order."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,49 @@
+"""Emulated boards and nodes in the foreground."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from rich.table import Table
+
+from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, use_folder
+from tinyfleet.agent.adapters.emulator import EmulatedNode
+from tinyfleet.agent.cli.common import meanwhile, out
+from tinyfleet.agent.config import Folders
+
+WATCH_S = 0.5
+
+
+def boards(machine: str, count: int, folders: Folders, stop: threading.Event) -> None:
+    """Starts boards qemu-MACHINE-0001 and on, and again those whose QEMU dies, until `stop`."""
+    root = use_folder(folders.boards)
+    with EmulatedBoards() as running:
+        table = Table(title="emulated boards (instruction-timed: no cycle model)")
+        for column in ("probe", "console"):
+            table.add_column(column, no_wrap=True)
+        for number in range(1, count + 1):
+            unique_id = f"qemu-{machine}-{number:04d}"
+            table.add_row(unique_id, running.start(unique_id, machine))
+        out.print(table)
+        meanwhile.print(
+            f"pyOCD finds them: PYOCD_QEMU_DIR={root} pyocd list", highlight=False, soft_wrap=True
+        )
+        meanwhile.print("Ctrl-C ends them; what was programmed is kept")
+        while not stop.wait(WATCH_S):
+            for cause in running.revive():
+                meanwhile.print(f"started again, held in reset: {cause}", markup=False, soft_wrap=True)
+
+
+def node(flash: Path, kernel: Path, folders: Folders, stop: threading.Event) -> None:
+    """Runs a networked node and shows its console until `stop`, or until it dies (EmulatorError)."""
+    with EmulatedNode(flash=flash, kernel=kernel, state_dir=folders.nodes / flash.stem) as running:
+        meanwhile.print(
+            f"node {running.name}, console in {running.console_path}; Ctrl-C ends it", soft_wrap=True
+        )
+        shown = 0
+        while not stop.wait(WATCH_S):
+            text = running.console()
+            out.print(text[shown:], end="", markup=False, highlight=False, soft_wrap=True)
+            shown = len(text)
+            running.check()

@@ -1,0 +1,38 @@
+"""Where the agent keeps things: one folder below the state folder that the manager may share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+STATE_VARIABLE: Final = "TINYFLEET_STATE"
+DEFAULT_STATE: Final = "./.state"
+DEFAULT_BENCH: Final = "bench.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Paths below `state`; none is made here."""
+
+    state: Path
+
+    @property
+    def boards(self) -> Path:
+        """Emulated boards: sockets, flash, logs."""
+        return self.state / "agent" / "boards"
+
+    @property
+    def nodes(self) -> Path:
+        """Emulated networked nodes, by name."""
+        return self.state / "agent" / "nodes"
+
+    @property
+    def runs(self) -> Path:
+        """The last bench run of each board."""
+        return self.state / "agent" / "runs"
+
+
+def default_state() -> Path:
+    return Path(os.environ.get(STATE_VARIABLE) or DEFAULT_STATE)

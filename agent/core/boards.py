@@ -1,0 +1,19 @@
+"""What the agent can program: per device type, where the app, the model and the golden set lie in flash."""
+
+from __future__ import annotations
+
+from tinyfleet.agent.core.errors import PlanError
+from tinyfleet.wire.memory_map import MICROBIT, MemoryMap
+
+_MAPS = {board.board: board for board in (MICROBIT,)}
+
+
+def memory_map(device_type: str) -> MemoryMap:
+    """Raises PlanError for a device type whose flash layout is not known."""
+    try:
+        return _MAPS[device_type]
+    except KeyError:
+        raise PlanError(
+            f"no flash layout is known for device type {device_type!r}",
+            f"known are: {', '.join(sorted(_MAPS))}",
+        ) from None

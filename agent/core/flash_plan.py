@@ -1,0 +1,93 @@
+"""Which bytes go where: app, model image and golden set, in whole flash sectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tinyfleet.agent.core.errors import PlanError
+from tinyfleet.agent.core.program import Segment
+from tinyfleet.wire.memory_map import ERASED_BYTE, MemoryMap, Region
+
+APP, MODEL, GOLDEN = "app", "model", "golden"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes for one region; `address` as the core sees it."""
+
+    region: str
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlashPlan:
+    """Regions without a piece are left alone. In a sector that is written, what no piece covers is erased."""
+
+    memory: MemoryMap
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(piece.data) for piece in self.pieces)
+
+    def sectors(self) -> dict[int, bytes]:
+        """Wanted content by address, ascending, a whole sector each."""
+        step = self.memory.sector_bytes
+        content: dict[int, bytearray] = {}
+        for piece in self.pieces:
+            for address, part in _cut(piece, step):
+                start = address - address % step
+                sector = content.setdefault(start, bytearray([ERASED_BYTE]) * step)
+                sector[address - start : address - start + len(part)] = part
+        return {start: bytes(content[start]) for start in sorted(content)}
+
+    def differing(self, current: Mapping[int, bytes]) -> dict[int, bytes]:
+        """The sectors whose content on the board is not the wanted one."""
+        return {start: wanted for start, wanted in self.sectors().items() if current.get(start) != wanted}
+
+
+def plan_flash(
+    memory: MemoryMap, *, app: Iterable[Segment] = (), model: bytes | None = None, golden: bytes | None = None
+) -> FlashPlan:
+    """Raises PlanError when something does not lie in its region, or nothing is to be done."""
+    pieces = [_app_piece(memory, segment) for segment in app]
+    for name, data in ((MODEL, model), (GOLDEN, golden)):
+        if data is not None:
+            pieces.append(_piece(memory, memory[name], data))
+    if not pieces:
+        raise PlanError(f"nothing to program on {memory.board}", "give firmware, a model or a golden set")
+    return FlashPlan(memory, tuple(pieces))
+
+
+def _app_piece(memory: MemoryMap, segment: Segment) -> Piece:
+    region = memory[APP]
+    start, end = memory.base + region.offset, memory.base + region.end
+    if segment.address < start or segment.end > end:
+        raise PlanError(
+            f"the firmware has bytes at {segment.address:#x}..{segment.end:#x}, expected within "
+            f"{start:#x}..{end:#x}, the app's region on {memory.board}",
+            "is it built for this board?",
+        )
+    return Piece(APP, segment.address, segment.data)
+
+
+def _piece(memory: MemoryMap, region: Region, data: bytes) -> Piece:
+    if len(data) > region.size_bytes:
+        raise PlanError(
+            f"the {region.name} has {len(data)} bytes, expected at most {region.size_bytes} "
+            f"on {memory.board}",
+            "use a smaller one",
+        )
+    return Piece(region.name, memory.base + region.offset, data)
+
+
+def _cut(piece: Piece, step: int) -> Iterator[tuple[int, bytes]]:
+    """(address, bytes) pieces that do not cross a sector's end."""
+    at = 0
+    while at < len(piece.data):
+        address = piece.address + at
+        count = min(step - address % step, len(piece.data) - at)
+        yield address, piece.data[at : at + count]
+        at += count

@@ -1,0 +1,97 @@
+"""Runs a golden set on a board over its console: stored windows by index, the rest streamed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
+from tinyfleet.agent.core.errors import StepFailed
+from tinyfleet.agent.core.golden import GoldenSet
+from tinyfleet.agent.services.console_client import (
+    HELLO_ATTEMPTS,
+    HELLO_TIMEOUT_S,
+    INFER_TIMEOUT_S,
+    ConsoleClient,
+)
+from tinyfleet.agent.services.ports import Clock, Consoles
+from tinyfleet.agent.services.worker import BoardWorker
+from tinyfleet.wire.messages import Hello
+
+OPEN_TIMEOUT_S = 10.0
+_MARGIN_S = 5.0
+
+
+class Runner:
+    def __init__(self, consoles: Consoles, clock: Clock) -> None:
+        self._consoles = consoles
+        self._clock = clock
+
+    def run(
+        self,
+        worker: BoardWorker,
+        console: str,
+        baud: int,
+        golden: GoldenSet,
+        *,
+        emulated: bool,
+        stored: int = 0,
+        model: bytes | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        on_line: Callable[[str], None] = lambda line: None,
+    ) -> RunResult:
+        """`stored`: how many of the first windows the board was programmed with; `model`: the image it must
+        run.
+
+        Raises StepFailed (StepTimeout, ConsoleError), BoardSaidNo, NoSuchBoardError or BoardBusyError.
+        """
+        port = worker.call("open console", OPEN_TIMEOUT_S, self._consoles.open, console, baud)
+        client = ConsoleClient(worker.board, port, self._clock, on_line)
+        try:
+            hello = worker.call("hello", HELLO_ATTEMPTS * HELLO_TIMEOUT_S + _MARGIN_S, client.hello)
+            self._check(worker.board, hello, golden, model)
+            stored = min(stored, hello.golden, len(golden.windows))
+            begun_s = self._clock.monotonic_s()
+            answers: list[Answer] = []
+            for i, window in enumerate(golden.windows):
+                if i < stored:
+                    answer = worker.call("golden", INFER_TIMEOUT_S + _MARGIN_S, client.infer_stored, i)
+                else:
+                    answer = worker.call("infer", INFER_TIMEOUT_S + _MARGIN_S, client.infer, window)
+                answers.append(answer)
+                progress(len(answers), len(golden.windows))
+        finally:
+            worker.call("close console", OPEN_TIMEOUT_S, client.close)
+        return judge(
+            golden,
+            answers,
+            board=worker.board,
+            device_type=hello.device_type,
+            emulated=emulated,
+            model=hello.model or b"",
+            version=hello.version or "",
+            golden_digest=hashlib.sha256(b"".join(golden.windows)).digest(),
+            stored=stored,
+            elapsed_s=self._clock.monotonic_s() - begun_s,
+            finished=self._clock.unix_s(),
+        )
+
+    @staticmethod
+    def _check(board: str, hello: Hello, golden: GoldenSet, model: bytes | None) -> None:
+        if model is not None and hello.model != model:
+            got = "none" if hello.model is None else hello.model.hex()[:16]
+            raise StepFailed(
+                board,
+                "hello",
+                f"the board has model image {got}, expected {model.hex()[:16]}",
+                "program it: `tinyfleet bench flash --model`",
+            )
+        # A board whose model was refused says 0; its refusal is more to the point and comes with the first
+        # window.
+        if hello.input_bytes not in (0, golden.window_bytes):
+            raise StepFailed(
+                board,
+                "hello",
+                f"the model takes {hello.input_bytes} bytes, the golden set's windows {golden.window_bytes}",
+                "use the golden set made for this model",
+            )
