@@ -162,7 +162,7 @@ def test_a_trial_of_two_hundred_vectors_starves_nothing(
     assert len(tried) == 2
     last = [t for t in manager.heard(Tele) if t.model == first.digest][-1]
     assert last.dropped == 0
-    assert last.inferences > 50  # 2 s of vectors alone
+    assert last.inferences > 30  # one each 40 ms, during 2 s of vectors
 
 
 def test_windows_that_a_slow_model_misses_are_counted(
