@@ -112,31 +112,13 @@ static uint32_t cut_again_and_again(uint32_t rounds) {
     return cuts;
 }
 
-static void read_file(const char *path, uint8_t *out, uint32_t capacity, uint32_t *size) {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) perror(path);
-    CHECK(file != NULL);
-    *size = (uint32_t)fread(out, 1, capacity, file);
-    CHECK(*size > 0 && fgetc(file) == EOF);
-    fclose(file);
-}
-
-static void read_images(char **paths) {
-    static uint8_t record[TF_SECTOR_BYTES];
-    uint32_t size;
-    read_file(paths[0], record, sizeof record, &size);
-    CHECK_EQUAL(tf_record_trust(record, size, &world.trust), TF_WIRE_OK);
-    read_file(paths[1], first.bytes, sizeof first.bytes, &first.size);
-    read_file(paths[2], second.bytes, sizeof second.bytes, &second.size);
-    maker_manifest(&first);
-    maker_manifest(&second);
-}
-
 int main(int count, char **arguments) {
     CHECK(count == 1 || count == 4);
     world_open(&world);
     if (count == 4) {
-        read_images(arguments + 1);
+        world_read_trust(&world, arguments[1]);
+        world_read_image(arguments[2], &first);
+        world_read_image(arguments[3], &second);
     } else {
         maker_image(&first, 5000, 1, 1, SIGNER_OURS);
         maker_image(&second, 33000, 2, 2, SIGNER_OURS);
@@ -148,7 +130,8 @@ int main(int count, char **arguments) {
     for (uint32_t cut = 0; cut < CUT_KINDS; cut++) points += cut_everywhere((flash_cut_t)cut);
     printf("an update of %u bytes: %u cut points (%u operations x %d ways), all converged\n", second.size,
            points, points / CUT_KINDS, CUT_KINDS);
-    CHECK(points >= 4u * 30u);
+    /* Each sector alone is an erase, a write and a record. */
+    CHECK(points / CUT_KINDS >= 3u * ((second.size + TF_SECTOR_BYTES - 1u) / TF_SECTOR_BYTES));
     nothing_is_fetched_twice_without_need();
     printf("cut again while recovering: %u cuts, all converged\n", cut_again_and_again(60));
     flash_sim_close(&factory);

@@ -135,6 +135,7 @@ static void carry_out(world_t *world, const tf_update_action_t *action) {
             check_image(world, action);
             CHECK(action->slot != tf_update_record(&world->update)->active);
             world->trials++;
+            if (world->trial != NULL) world->trial_result = world->trial(world, action);
             if (!world->trial_hangs) tf_update_trial(&world->update, world->trial_result, NULL, &world->now);
             break;
         case TF_UPDATE_RUN:
@@ -193,4 +194,25 @@ bool world_runs(const world_t *world, const made_t *made) {
     const tf_image_t *active = tf_update_active(&world->update);
     return memcmp(world->running, made->digest, 32) == 0 && active != NULL &&
            memcmp(active->image, made->digest, 32) == 0;
+}
+
+void world_read_file(const char *path, uint8_t *out, uint32_t capacity, uint32_t *size) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) perror(path);
+    CHECK(file != NULL);
+    *size = (uint32_t)fread(out, 1, capacity, file);
+    CHECK(*size > 0 && fgetc(file) == EOF);
+    fclose(file);
+}
+
+void world_read_image(const char *path, made_t *made) {
+    world_read_file(path, made->bytes, sizeof made->bytes, &made->size);
+    maker_manifest(made);
+}
+
+void world_read_trust(world_t *world, const char *path) {
+    static uint8_t record[TF_SECTOR_BYTES];
+    uint32_t size;
+    world_read_file(path, record, sizeof record, &size);
+    CHECK_EQUAL(tf_record_trust(record, size, &world->trust), TF_WIRE_OK);
 }

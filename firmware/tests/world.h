@@ -20,7 +20,7 @@ enum {
 /* How the broker serves chunks. */
 typedef enum { ORDER_UP = 0, ORDER_DOWN, ORDER_TWICE, ORDER_MIXED } order_t;
 
-typedef struct {
+typedef struct world {
     flash_sim_t flash;
     tf_update_t update;
     tf_update_config_t config;
@@ -38,7 +38,9 @@ typedef struct {
     uint16_t withdrawn_group;
     uint32_t random;
 
+    /* The answer to TRIAL: this, or what `trial` says. */
     tf_result_t trial_result;
+    tf_result_t (*trial)(struct world *world, const tf_update_action_t *action);
     bool trial_hangs;
     uint32_t trials;
     uint32_t runs;
@@ -61,6 +63,11 @@ void world_install(world_t *world, const made_t *made);
 void world_boot(world_t *world);
 void world_link(world_t *world, bool up);
 tf_want_t world_want(const made_t *made, uint32_t generation);
+/* Whole file; its absence or a larger one ends the program. */
+void world_read_file(const char *path, uint8_t *out, uint32_t capacity, uint32_t *size);
+/* An image from a file, with the manifest of its bytes; the trust record from another. */
+void world_read_image(const char *path, made_t *made);
+void world_read_trust(world_t *world, const char *path);
 /* Hands the want to the engine. */
 void world_offer(world_t *world, const made_t *made, uint32_t generation);
 /* Takes actions and lets time pass until the update is settled, or nothing would ever happen again. */
