@@ -46,7 +46,7 @@ from tinyfleet.fleet.services.ingest import Ingest
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import ModelFacts, Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
-from tinyfleet.fleet.state import Lock, State
+from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.topics import Topics
 
@@ -122,6 +122,7 @@ def build(settings: Settings, state: State) -> Manager:
         time.time,
         ingest.counts,
         lambda: {"reader": reader.connected, "publisher": publisher.connected},
+        lambda: reader.broker_dropped,
     )
 
     def health() -> Health:
@@ -157,7 +158,7 @@ def build(settings: Settings, state: State) -> Manager:
             store,
             time.time,
             access,
-            host=settings.host,
+            host=reached(settings.host),
             port=settings.broker_port,
             prefix=settings.prefix,
         ),
@@ -232,6 +233,9 @@ def _tick(rollouts: Rollouts, stop: threading.Event) -> None:
             rollouts.tick()
         except FleetError as error:
             log.error("cannot look after deadlines: %s", error)
+        except Exception:
+            # A bug must not stop the deadlines in silence: it is logged at every try.
+            log.exception("cannot look after deadlines")
 
 
 def _apply_users(access: Access, stop: threading.Event) -> None:

@@ -18,6 +18,7 @@ from tinyfleet.fleet.core.credentials import SECRET_BYTES
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Unavailable
 
 DEFAULT_STATE: Final = "./.state"
+ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 TOKEN_BYTES: Final = 32
 
 
@@ -175,6 +176,11 @@ def choose_port(name: str, host: str, given: int, before: int | None) -> int:
                 f"stop what uses it, or choose another with {option}"
             ) from error
         return int(probe.getsockname()[1])
+
+
+def reached(host: str) -> str:
+    """The address by which this machine reaches a server bound to `host`."""
+    return "127.0.0.1" if host in ANYWHERE else host
 
 
 def replace_text(path: Path, text: str) -> None:

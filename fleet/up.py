@@ -16,11 +16,10 @@ from tinyfleet.fleet.adapters.process import Child, Program, end_leftover
 from tinyfleet.fleet.adapters.prometheus import server as prometheus
 from tinyfleet.fleet.config import ENVIRONMENT, Settings
 from tinyfleet.fleet.core.errors import Unavailable
-from tinyfleet.fleet.state import Endpoints, Lock, State, choose_port
+from tinyfleet.fleet.state import Endpoints, Lock, State, choose_port, reached
 
 LOOPBACK: Final = "127.0.0.1"
 NAMES: Final = ("mosquitto", "manager", "prometheus")
-ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 class Fleet:
@@ -72,7 +71,7 @@ class Fleet:
         await self._run(self._mosquitto(files, listeners))
         others = [self._manager(settings)]
         if settings.prometheus:
-            api = f"{_reached(settings.host)}:{settings.api_port}"
+            api = f"{reached(settings.host)}:{settings.api_port}"
             prometheus.write_configuration(state.prometheus, api, settings.scrape_interval_s)
             others.append(self._prometheus(settings))
         starting = [asyncio.create_task(self._run(program)) for program in others]
@@ -106,7 +105,7 @@ class Fleet:
             log=self._state.logs / "manager.log",
             pid_file=self._state.run / "manager.json",
             ready=lambda: http_has(
-                _reached(settings.host), settings.api_port, "/api/v1/health", b'"status":"ok"'
+                reached(settings.host), settings.api_port, "/api/v1/health", b'"status":"ok"'
             ),
             environment=options,
         )
@@ -119,7 +118,7 @@ class Fleet:
             command=(_tool(command[0]), *command[1:]),
             log=self._state.logs / "prometheus.log",
             pid_file=self._state.run / "prometheus.json",
-            ready=lambda: http_has(_reached(host), port, "/-/ready"),
+            ready=lambda: http_has(reached(host), port, "/-/ready"),
         )
 
     def _with_ports(self) -> Settings:
@@ -137,7 +136,7 @@ class Fleet:
         return given.model_copy(update=ports)
 
     def _endpoints(self, settings: Settings) -> Endpoints:
-        host = _reached(settings.host)
+        host = reached(settings.host)
         return Endpoints(
             api=f"http://{host}:{settings.api_port}",
             broker_host=host,
@@ -172,11 +171,6 @@ async def up(
     finally:
         ended.cancel()
         await fleet.stop()
-
-
-def _reached(host: str) -> str:
-    """The address by which we reach a server bound to `host`."""
-    return LOOPBACK if host in ANYWHERE else host
 
 
 def _tool(name: str) -> str:

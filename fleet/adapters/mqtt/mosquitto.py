@@ -128,6 +128,7 @@ def access_rules(prefix: str) -> str:
             f"pattern read {prefix}/blob/#",
             "",
             f"user {READER}",
+            "topic read $SYS/broker/publish/messages/dropped",
             *(f"topic read {prefix}/+/{kind}" for kind in up),
             "",
             f"user {PUBLISHER}",

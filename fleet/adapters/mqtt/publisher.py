@@ -74,6 +74,9 @@ class Publisher:
                 log.warning("the publisher lost the broker: %s", error)
             except FleetError as error:
                 log.error("cannot publish: %s", error)
+            except Exception:
+                # A bug must not end publishing in silence: it is logged at every try.
+                log.exception("cannot publish")
             finally:
                 self.connected = False
             await asyncio.sleep(pause_s)

@@ -35,6 +35,8 @@ SESSION_S: Final = 14 * 24 * 3600
 KEEPALIVE_S: Final = 15
 RETRY_S: Final = 0.5
 RECONNECT_MAX_S: Final = 2
+DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+"""Mosquitto drops in silence when a queue is full; this is the only place where it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Reader:
         self._held: queue.Queue[_Held] = queue.Queue(QUEUE_MAX)
         self._connection = 0
         self._connected = False
+        self.broker_dropped: int | None = None
         self._stopping = threading.Event()
         self._ack_lock = threading.Lock()
         self._client = Client(
@@ -123,7 +126,7 @@ class Reader:
             self._connection += 1
         log.info("reader connected, session %s", "resumed" if flags.session_present else "new")
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
-        client.subscribe([(each, options) for each in self._filters])
+        client.subscribe([(each, options) for each in (*self._filters, DROPPED_TOPIC)])
 
     def _on_subscribe(
         self,
@@ -152,6 +155,10 @@ class Reader:
             self._lost()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        if message.topic == DROPPED_TOPIC:
+            with contextlib.suppress(ValueError):
+                self.broker_dropped = int(message.payload)
+            return
         held = _Held(
             Incoming(message.topic, bytes(message.payload), message.retain),
             message.mid,
@@ -176,6 +183,11 @@ class Reader:
                     self._handle([held.incoming for held in batch])
                 except Unavailable as error:
                     log.error("nothing is acknowledged until it is stored: %s", error)
+                    self._stopping.wait(RETRY_S)
+                    continue
+                except Exception:
+                    # A bug must not make the manager deaf in silence: it is logged at every try.
+                    log.exception("a batch of %d messages cannot be stored", len(batch))
                     self._stopping.wait(RETRY_S)
                     continue
                 self._acknowledge(batch)

@@ -28,13 +28,22 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 class FleetCollector(Collector):
     def __init__(
-        self, store: Store, clock: Clock, counts: IngestCounts, links: Callable[[], dict[str, bool]]
+        self,
+        store: Store,
+        clock: Clock,
+        counts: IngestCounts,
+        links: Callable[[], dict[str, bool]],
+        dropped: Callable[[], int | None],
     ) -> None:
-        """`links` says which of our own connections to the broker stand."""
+        """`links` says which of our own connections to the broker stand.
+
+        `dropped` is how many messages the broker threw away, None while it has not told.
+        """
         self._store = store
         self._clock = clock
         self._counts = counts
         self._links = links
+        self._dropped = dropped
 
     def describe(self) -> Iterable[Family]:
         """Nothing: registering must not read the database."""
@@ -52,6 +61,12 @@ class FleetCollector(Collector):
         for client, up in self._links().items():
             connected.add_metric([client], float(up))
         yield connected
+        if (dropped := self._dropped()) is not None:
+            yield CounterMetricFamily(
+                "tinyfleet_broker_messages_dropped",
+                "Messages the broker threw away because a queue was full.",
+                value=dropped,
+            )
 
     def _ingest(self) -> Iterator[Family]:
         counts = self._counts

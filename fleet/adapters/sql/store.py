@@ -8,6 +8,7 @@ cut.
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from tinyfleet.fleet.adapters.sql import schema
 from tinyfleet.fleet.adapters.sql.agents import AgentTable
@@ -100,8 +101,8 @@ class SqlStore:
         try:
             with self._writer.begin() as connection:
                 yield SqlTx(connection, self._quarantine_rows)
-        except OperationalError as error:
-            raise _unavailable(self.path, error) from error
+        except DatabaseError as error:
+            raise self._translated(error) from error
         finally:
             self._lock.release()
 
@@ -110,8 +111,14 @@ class SqlStore:
         try:
             with self._reader.begin() as connection:
                 yield SqlTx(connection, self._quarantine_rows)
-        except OperationalError as error:
-            raise _unavailable(self.path, error) from error
+        except DatabaseError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: DatabaseError) -> Exception:
+        """Unavailable for a disk or file that fails; a statement that is wrong stays a bug of ours."""
+        if type(error.orig) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            return _unavailable(self.path, error)
+        return error
 
     def close(self) -> None:
         self._writer.dispose()
