@@ -121,7 +121,8 @@ static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t
             return fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL);
         case ACTION_TRY:
             update->trial_due = true;
-            update->due_ms = now->uptime_ms + update->config.trial_timeout_ms;
+            update->due_ms = now->uptime_ms + update->config.trial_timeout_ms +
+                             (uint64_t)update->record.trial.inferences * update->config.trial_inference_ms;
             return NOTHING;
         case ACTION_RETRY:
             return tf_install_retry(update);

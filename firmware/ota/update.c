@@ -65,13 +65,17 @@ static void note_time(tf_update_t *update, const tf_update_now_t *now) {
 }
 
 bool tf_update_start(tf_update_t *update, const tf_update_config_t *config, const tf_update_now_t *now) {
-    *update = (tf_update_t){.config = *config, .due_ms = TF_UPDATE_NEVER, .deadline_ms = TF_UPDATE_NEVER};
+    /* Not by a compound literal, which may be built on the stack: 25 KiB. */
+    memset(update, 0, sizeof *update);
+    update->config = *config;
+    update->due_ms = update->deadline_ms = TF_UPDATE_NEVER;
     tf_update_config_t *own = &update->config;
     own->group_timeout_ms = or_default(own->group_timeout_ms, 5000);
     own->group_tries = or_default(own->group_tries, 4);
     own->pause_first_ms = or_default(own->pause_first_ms, 500);
     own->resume_ms = or_default(own->resume_ms, 60000);
     own->trial_timeout_ms = or_default(own->trial_timeout_ms, 600000);
+    own->trial_inference_ms = or_default(own->trial_inference_ms, 60000);
     update->fetch.group = update->fetch.subscribed = TF_UPDATE_NO_GROUP;
     update->fetch.started_ms = now->uptime_ms;
     update->record.active = TF_UPDATE_NO_SLOT;

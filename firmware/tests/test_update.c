@@ -294,9 +294,14 @@ static void a_trial_decides(void) {
     }
     begin();
     world.trial_hangs = true;
-    world_offer(&world, &second, 1);
+    tf_want_t want = world_want(&second, 1);
+    want.has_trial = true;
+    want.trial.inferences = 20;
+    world.blob = &second;
+    tf_update_want(&world.update, &want, &world.now);
     world_run(&world);
     expect(TF_UPDATE_STATE_REVERTED, TF_RESULT_UPDATE_FAILED, &first);
+    CHECK_EQUAL(world.now.uptime_ms, 600000 + 20 * 60000);
     end();
 }
 

@@ -1,8 +1,9 @@
 /* Model update engine: brings the wanted model into the free slot, tries it, confirms it or goes back.
  *
- * No I/O but flash, no clock, no allocation; all RAM is in tf_update_t (about 26 KiB, most of it one group
- * and one manifest). Drive it with the events below; after each, take actions with tf_update_next() until it
- * says false. An action that cannot be done now is simply not taken yet: nothing is lost by taking it later.
+ * No I/O but flash, no clock, no allocation; all RAM is in tf_update_t (25 KiB: one group of 16, one manifest
+ * of 8, the rest small). Drive it with the events below; after each, take actions with tf_update_next() until
+ * it says false. An action that cannot be done now is simply not taken yet: nothing is lost by taking it
+ * later.
  *
  * Power may fail anywhere: what must survive stands in checked records (ota/state.h), and the active model is
  * never touched until another one is confirmed. */
@@ -35,12 +36,13 @@ typedef struct {
 /* 0 in a time means the default in brackets. */
 typedef struct {
     tf_update_layout_t layout;
-    tf_image_policy_t policy;  /* security_counter is the engine's own and ignored here */
-    uint32_t group_timeout_ms; /* without a new chunk, before subscribing again [5000] */
-    uint32_t group_tries;      /* such time-outs in a row, before PAUSED [4] */
-    uint32_t pause_first_ms;   /* before a damaged group is fetched again; doubles each time [500] */
-    uint32_t resume_ms;        /* PAUSED tries again by itself; doubles up to 16 times this [60000] */
-    uint32_t trial_timeout_ms; /* for the answer to TRIAL [600000] */
+    tf_image_policy_t policy;    /* security_counter is the engine's own and ignored here */
+    uint32_t group_timeout_ms;   /* without a new chunk, before subscribing again [5000] */
+    uint32_t group_tries;        /* such time-outs in a row, before PAUSED [4] */
+    uint32_t pause_first_ms;     /* before a damaged group is fetched again; doubles each time [500] */
+    uint32_t resume_ms;          /* PAUSED tries again by itself; doubles up to 16 times this [60000] */
+    uint32_t trial_timeout_ms;   /* for the answer to TRIAL [600000], and besides */
+    uint32_t trial_inference_ms; /* for each live inference that it asks for [60000] */
 } tf_update_config_t;
 
 /* What the node knows at the moment of an event. */
