@@ -8,7 +8,7 @@
 #define ACTIONS_A_POLL 32u /* a bound, not a need: the engine asks for a few at a time */
 
 static tf_update_now_t now(const node_t *node) {
-    /* No clock and no battery on this board: a want that asks for either waits (SPEC section 3). */
+    /* No clock and no battery on this board: conditions on them hold nothing back (SPEC section 3). */
     return (tf_update_now_t){.uptime_ms = node_uptime_ms(node)};
 }
 
