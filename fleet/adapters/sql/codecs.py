@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Table
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, CursorResult, Table, bindparam
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 E = TypeVar("E", bound=Enum)
 
@@ -40,7 +41,13 @@ def inserted_id(result: CursorResult[Any]) -> int:
 
 def upsert(connection: Connection, table: Table, values: dict[str, Any]) -> None:
     """Inserts the row, or replaces the columns of the one with the same primary key."""
+    connection.execute(_upsert(table, tuple(values)), values)
+
+
+@cache
+def _upsert(table: Table, columns: tuple[str, ...]) -> Insert:
+    """Built once a table: building a statement costs more than SQLite takes to run it."""
     keys = [column.name for column in table.primary_key]
-    rest = {name: value for name, value in values.items() if name not in keys}
-    statement = insert(table).values(values)
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+    statement = insert(table).values({name: bindparam(name) for name in columns})
+    rest = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)

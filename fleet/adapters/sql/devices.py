@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from tinyfleet.fleet.adapters.sql.codecs import name_of, named, upsert
 from tinyfleet.fleet.adapters.sql.schema import devices
@@ -14,13 +14,16 @@ from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import ConnState
 from tinyfleet.wire.messages import Birth
 
+# Built once: every message of a device asks for its row.
+_BY_ID = select(devices).where(devices.c.id == bindparam("device"))
+
 
 class DeviceTable:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def get(self, device: str) -> Device | None:
-        row = self._connection.execute(select(devices).where(devices.c.id == device)).one_or_none()
+        row = self._connection.execute(_BY_ID, {"device": device}).one_or_none()
         return None if row is None else _device(row)
 
     def all(self) -> list[Device]:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from tinyfleet.fleet.adapters.sql.codecs import inserted_id, pack, unpack
 from tinyfleet.fleet.adapters.sql.schema import artifacts, releases
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.wire.enums import ArtifactKind
+
+# Built once: every snapshot asks whose model it counts.
+_BY_IMAGE = (
+    select(artifacts, releases.c.name)
+    .join(releases, releases.c.id == artifacts.c.release)
+    .where(artifacts.c.image == bindparam("image"))
+    .order_by(artifacts.c.foreign, artifacts.c.release.desc())
+    .limit(1)
+)
 
 
 class ReleaseTable:
@@ -50,13 +59,7 @@ class ReleaseTable:
 
     def model_of(self, image: bytes) -> tuple[str, Artifact] | None:
         """Release name and artifact whose installed digest is `image`; the newest of several."""
-        row = self._connection.execute(
-            select(artifacts, releases.c.name)
-            .join(releases, releases.c.id == artifacts.c.release)
-            .where(artifacts.c.image == image)
-            .order_by(artifacts.c.foreign, artifacts.c.release.desc())
-            .limit(1)
-        ).one_or_none()
+        row = self._connection.execute(_BY_IMAGE, {"image": image}).one_or_none()
         return None if row is None else (row.name, _artifact(row))
 
     def artifacts(self, kind: ArtifactKind, device_type: str) -> list[Artifact]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from tinyfleet.fleet.adapters.sql.codecs import inserted_id, pack, unpack, upsert
@@ -27,16 +37,25 @@ HISTOGRAM_SERIES: Final = 17
 PAYLOAD_KEPT_BYTES: Final = 4096
 
 
+def _by_key(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """A row by its whole primary key, its parameters named like the columns."""
+    keys = [column == bindparam(column.name) for column in table.primary_key]
+    return select(*columns or (table,)).where(*keys)
+
+
+# Built once: every snapshot runs these.
+_SNAPSHOT = _by_key(snapshots)
+_LATENCY = _by_key(latency_totals, latency_totals.c.buckets, latency_totals.c.sum_us)
+_CLASS = _by_key(class_totals, class_totals.c.inferences)
+
+
 class TelemetryTable:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def stored(self, device: str, boot: int, epoch: int) -> Stored | None:
-        row = self._connection.execute(
-            select(snapshots).where(
-                snapshots.c.device == device, snapshots.c.boot == boot, snapshots.c.epoch == epoch
-            )
-        ).one_or_none()
+        values = {"device": device, "boot": boot, "epoch": epoch}
+        row = self._connection.execute(_SNAPSHOT, values).one_or_none()
         if row is None:
             return None
         snapshot = Snapshot(
@@ -115,10 +134,7 @@ class TelemetryTable:
         return int(classes) + HISTOGRAM_SERIES * int(models)
 
     def _add_latency(self, key: ModelKey, delta: Delta, room: int) -> bool:
-        columns = latency_totals.c
-        row = self._connection.execute(
-            select(columns.buckets, columns.sum_us).where(*_is(latency_totals, key))
-        ).one_or_none()
+        row = self._connection.execute(_LATENCY, _values(latency_totals, key)).one_or_none()
         # Series are counted only when a new one is asked for: the rest of the time they all exist.
         if row is None and self._series() + HISTOGRAM_SERIES > room:
             return False
@@ -136,14 +152,11 @@ class TelemetryTable:
         return True
 
     def _add_class(self, key: ModelKey, label: str, count: int, room: int) -> bool:
-        columns = class_totals.c
-        is_row = (*_is(class_totals, key), columns.label == label)
-        before = self._connection.execute(select(columns.inferences).where(*is_row)).scalar_one_or_none()
+        values = {**_values(class_totals, key), "label": label}
+        before = self._connection.execute(_CLASS, values).scalar_one_or_none()
         if before is None and self._series() + 1 > room:
             return False
-        total = count + (before or 0)
-        row = {**_values(class_totals, key), "label": label, "inferences": total}
-        upsert(self._connection, class_totals, row)
+        upsert(self._connection, class_totals, {**values, "inferences": count + (before or 0)})
         return True
 
     def totals(self) -> tuple[list[ClassTotal], list[LatencyTotal]]:
@@ -227,10 +240,6 @@ def _values(table: Table, key: ModelKey) -> dict[str, Any]:
     """The columns of `key` that the table has: counts do not depend on what a node's clock means."""
     values = {"site": key.site, "model": key.model, "version": key.version, "timing": key.timing}
     return {name: value for name, value in values.items() if name in table.c}
-
-
-def _is(table: Table, key: ModelKey) -> tuple[Any, ...]:
-    return tuple(table.c[name] == value for name, value in _values(table, key).items())
 
 
 def _key(row: Any) -> ModelKey:

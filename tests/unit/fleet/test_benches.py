@@ -1,0 +1,89 @@
+"""What agents tell of their boards: the newest counts, and a will only when it is of the connection that ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fleet_rig import Rig
+
+from tinyfleet.fleet.core.errors import BadInput, Conflict
+from tinyfleet.fleet.services.access import Access
+from tinyfleet.fleet.services.benches import Benches
+from tinyfleet.wire.enums import BoardState, ConnState
+from tinyfleet.wire.messages import Bench, Board
+from tinyfleet.wire.topics import TopicKind
+
+WILL_AHEAD = 1 << 30
+
+
+class Users:
+    """The broker's user list."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, str] = {}
+
+    def apply(self, passwords: dict[str, str]) -> None:
+        self.last = passwords
+
+
+@pytest.fixture
+def users() -> Users:
+    return Users()
+
+
+@pytest.fixture
+def benches(rig: Rig, users: Users) -> Benches:
+    access = Access(rig.store, users, bytes(32))
+    return Benches(rig.store, rig.clock, access, host="127.0.0.1", port=1883, prefix="tf/1")
+
+
+def told(rig: Rig, seq: int, state: ConnState = ConnState.ONLINE, board: str = "b1") -> None:
+    boards = (Board(name=board, device_type="microbit", state=BoardState.READY, emulated=True),)
+    rig.say("bench1", TopicKind.BENCH, Bench(seq=seq, state=state, boards=boards))
+
+
+def now(benches: Benches) -> tuple[str | None, list[Any]]:
+    (view,) = benches.all()
+    return view.state, [board["name"] for board in view.boards]
+
+
+def test_registering_again_gives_the_same_credentials(benches: Benches, users: Users) -> None:
+    first = benches.register("bench1", "lab")
+    assert benches.register("bench1", "lab") == first
+    assert set(users.last) == {"bench1"}
+    assert first.password not in repr(first)
+    assert now(benches) == (None, [])
+
+
+def test_a_name_belongs_to_one(benches: Benches, rig: Rig) -> None:
+    rig.device("d1")
+    with pytest.raises(Conflict, match="is a device of this fleet"):
+        benches.register("d1", "lab")
+    with pytest.raises(BadInput):
+        benches.register("a/b", "lab")
+
+
+def test_the_will_counts_and_the_next_life_after_it(benches: Benches, rig: Rig) -> None:
+    benches.register("bench1", "lab")
+    told(rig, 5)
+    assert now(benches) == ("ONLINE", ["b1"])
+    told(rig, 6, board="b2")
+    told(rig, 5 + WILL_AHEAD, ConnState.LOST)
+    assert now(benches) == ("LOST", ["b1"])
+    told(rig, 0, board="b3")
+    assert now(benches) == ("ONLINE", ["b3"]), "an agent that started again counts from the beginning"
+
+
+def test_an_older_will_and_a_repeated_message_change_nothing(benches: Benches, rig: Rig) -> None:
+    benches.register("bench1", "lab")
+    told(rig, 7)
+    told(rig, 6, ConnState.LOST)
+    told(rig, 7, board="other")
+    assert now(benches) == ("ONLINE", ["b1"])
+    assert rig.ingest.counts.duplicate == 2
+
+
+def test_an_agent_nobody_registered_is_quarantined(rig: Rig) -> None:
+    told(rig, 1)
+    assert rig.ingest.counts.rejected == 1
