@@ -75,25 +75,32 @@ def parse_bench(text: str, name: str) -> BenchFile:
 
 
 def _load(text: str, name: str) -> tuple[yaml.Node, Any]:
-    loader = yaml.SafeLoader(text)
     try:
         # An alias can make a small file huge; a bench needs none.
         for token in yaml.scan(text, yaml.SafeLoader):
             if isinstance(token, yaml.AliasToken):
                 line = token.start_mark.line + 1
                 raise BenchFileError(f"{name}:{line}: an alias (*{token.value}), expected none", _EDIT)
-        root = loader.get_single_node()
-        if root is None:
-            raise BenchFileError(f"{name}:1: an empty file, expected a list of boards", _EDIT)
-        _refuse_doubles(root, name)
-        return root, loader.construct_document(root)
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                raise BenchFileError(f"{name}:1: an empty file, expected a list of boards", _EDIT)
+            _refuse_doubles(root, name)
+            return root, loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BenchFileError(f"{name}:{line}: a character that no text file holds", _EDIT) from error
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
         problem = getattr(error, "problem", None) or "not YAML"
         raise BenchFileError(f"{name}:{line}: {problem}", _EDIT) from error
-    finally:
-        loader.dispose()
+    except ValueError as error:
+        # PyYAML lets those of numbers and dates through, which it takes "2000-99-99" for.
+        raise BenchFileError(f"{name}:1: {error}", _EDIT) from error
 
 
 def _refuse_doubles(node: yaml.Node, name: str) -> None:
