@@ -134,6 +134,10 @@ class Lock:
         self._owner = owner
         self._file: IO[str] | None = None
 
+    @property
+    def held(self) -> bool:
+        return self._file is not None
+
     def take(self) -> None:
         """Raises Conflict naming who holds it."""
         file = self._path.open("a+")

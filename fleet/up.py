@@ -55,7 +55,9 @@ class Fleet:
         return endpoints
 
     async def stop(self) -> None:
-        """Ends everything, in the reverse order; nothing is left behind."""
+        """Ends everything, in the reverse order; nothing is left behind. Another one's fleet is left alone."""
+        if not self._lock.held:
+            return
         self._state.remove_endpoints()
         for child in reversed(self._children):
             await child.stop()

@@ -83,6 +83,7 @@ def test_ports_stay_the_same_because_nodes_know_them(run_fleet: Callable[..., An
 def test_a_second_one_on_the_same_folder_is_refused(fleet: Any) -> None:
     said = one_line(command("up", "--state", str(fleet.folder), "--no-prometheus"))
     assert "is in use by `tinyfleet up`" in said
+    assert fleet.state.endpoints().pid == fleet.process.pid, "the first one's addresses still stand"
     fleet.healthy()
 
 

@@ -1,4 +1,4 @@
-"""What agents tell of their boards: the newest counts, and a will only when it is of the connection that ended."""
+"""What agents tell of their boards: the newest counts, and a will only if its connection was the last one."""
 
 from __future__ import annotations
 
