@@ -55,7 +55,7 @@ class Fleet:
         return endpoints
 
     async def stop(self) -> None:
-        """Ends everything, in the reverse order; nothing is left behind. Another one's fleet is left alone."""
+        """Ends everything of ours, in the reverse order; a fleet of somebody else is left alone."""
         if not self._lock.held:
             return
         self._state.remove_endpoints()
