@@ -106,14 +106,14 @@ class Board:
         """Saves the flash and ends QEMU. Does nothing when it is not running."""
         if self.is_alive() and not self.machine.file_backed:
             self._save()
+        self._strike_out()
         self._process.stop()
-        (self.folder / registry.ENTRY_NAME).unlink(missing_ok=True)
 
     def kill(self) -> None:
         """As a power cut. Flash that is no file is as it was when a probe last closed, or at the last
         `stop`."""
+        self._strike_out()
         self._process.kill()
-        (self.folder / registry.ENTRY_NAME).unlink(missing_ok=True)
 
     def restart(self, *, run: bool = True) -> None:
         """For a board whose QEMU died; `run=False` when its program would kill QEMU again."""
@@ -130,6 +130,10 @@ class Board:
     def last_output(self) -> str:
         return self._process.last_output()
 
+    def _strike_out(self) -> None:
+        if self._process.owns_folder:
+            (self.folder / registry.ENTRY_NAME).unlink(missing_ok=True)
+
     def _make_flash_file(self) -> None:
         path = self.folder / registry.FLASH_NAME
         if not self.machine.file_backed or path.exists():
@@ -145,8 +149,8 @@ class Board:
         try:
             bus = QtestLink(self.folder / "qtest.sock")
             try:
-                restored = not self.machine.file_backed and restore_flash(bus, self.machine, self.folder)
-                if restored:
+                if not self.machine.file_backed:
+                    restore_flash(bus, self.machine, self.folder)
                     # The core read its vectors before the flash was put back.
                     qmp.reset()
                 if run and self.machine.can_start(bus.read(self.machine.flash.start, 8)):

@@ -25,18 +25,16 @@ def save_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
     partial.replace(folder / FLASH_NAME)
 
 
-def restore_flash(bus: QtestLink, machine: Machine, folder: Path) -> bool:
-    """Puts saved content back; False when there is none (or of another size), and the flash is as QEMU made
-    it."""
+def restore_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
+    """Puts saved content back. Without any (or of another size) the flash is erased: QEMU itself starts
+    with zeros."""
     try:
         content = (folder / FLASH_NAME).read_bytes()
     except FileNotFoundError:
-        return False
-    if len(content) != machine.flash.size:
-        return False
+        content = b""
     bus.write_value(_NVMC_CONFIG, _ERASE_ENABLED, 32)
     bus.write_value(_NVMC_ERASE_ALL, 1, 32)
-    bus.write_value(_NVMC_CONFIG, _WRITE_ENABLED, 32)
-    bus.write(machine.flash.start, content)
+    if len(content) == machine.flash.size:
+        bus.write_value(_NVMC_CONFIG, _WRITE_ENABLED, 32)
+        bus.write(machine.flash.start, content)
     bus.write_value(_NVMC_CONFIG, _READ_ONLY, 32)
-    return True

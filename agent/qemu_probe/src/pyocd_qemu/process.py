@@ -67,6 +67,11 @@ class QemuProcess:
     def pid(self) -> int | None:
         return None if self._child is None else self._child.pid
 
+    @property
+    def owns_folder(self) -> bool:
+        """From a start that got the folder's lock until the end of `stop` or `kill`."""
+        return self._owner is not None
+
     def start(self, timeout_s: float = 10.0) -> None:
         """Returns once QEMU has built the machine. Raises QemuStartError or BoardBusyError, leaving nothing
         behind."""
@@ -238,8 +243,10 @@ class QemuProcess:
     def _reap(self) -> None:
         if self._child is not None:
             self._child.wait()
-        for socket in self._sockets:
-            socket.unlink(missing_ok=True)
+        # Without the folder's lock these are the sockets of whoever has it.
+        if self.owns_folder:
+            for socket in self._sockets:
+                socket.unlink(missing_ok=True)
         self._release_owner()
 
     def _release_owner(self) -> None:

@@ -1,0 +1,271 @@
+"""Stock pyOCD on emulated boards through the probe plugin: list, flash, reset, read, debug."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyocd.core import exceptions
+from pyocd.core.helpers import ConnectHelper
+from pyocd.core.target import Target
+from pyocd.flash.loader import FlashLoader
+from pyocd_qemu import chips, registry
+from pyocd_qemu.board import Board
+from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
+from tests.integration.agent.conftest import assemble
+
+pytestmark = pytest.mark.qemu
+COUNT = 0x20000000
+STEP = 0x40
+
+
+@contextmanager
+def session(board: Board, **options: Any) -> Iterator[Any]:
+    opened = ConnectHelper.session_with_chosen_probe(
+        unique_id=board.unique_id,
+        blocking=False,
+        return_first=True,
+        options={"connect_mode": "halt", "no_config": True, **options},
+    )
+    assert opened is not None
+    with opened:
+        yield opened
+
+
+def program(opened: Any, address: int, data: bytes) -> None:
+    loader = FlashLoader(opened, progress=lambda part: None, chip_erase="sector")
+    loader.add_data(address, data)
+    loader.commit()
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+def test_list_shows_what_runs_and_nothing_else(microbit: Board) -> None:
+    Board("qemu-microbit-0002", "microbit").folder.mkdir()
+    found = ConnectHelper.get_all_connected_probes(blocking=False)
+    assert [(p.unique_id, p.vendor_name, p.product_name) for p in found] == [
+        ("qemu-microbit-0001", "QEMU", "emulated microbit")
+    ]
+    microbit.kill()
+    assert ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False) == []
+
+
+def test_a_blank_board_is_locked_up_and_survives_it(microbit: Board) -> None:
+    """QEMU itself would abort."""
+    with session(microbit) as opened:
+        assert opened.target.get_state() is Target.State.HALTED
+        assert bytes(opened.target.read_memory_block8(0, 64)) == b"\xff" * 64
+        opened.target.reset()
+        assert opened.target.get_state() is Target.State.LOCKUP
+        opened.target.halt()
+        assert opened.target.get_state() is Target.State.HALTED
+    microbit.check()
+
+
+def test_flash_reset_read(microbit: Board, counter_program: bytes) -> None:
+    data = bytes(range(256)) * 100
+    with session(microbit) as opened:
+        program(opened, 0x4000, data)
+        program(opened, 0, counter_program)
+        assert bytes(opened.target.read_memory_block8(0x4000, len(data))) == data
+        # The real algorithm on the emulated controller: a second program without erase only clears bits.
+        opened.target.reset()
+        assert opened.target.get_state() is Target.State.RUNNING
+        first = opened.target.read32(COUNT)
+        wait_for(lambda: opened.target.read32(COUNT) > first)
+    # It runs on when the probe is gone.
+    with session(microbit, connect_mode="attach") as opened:
+        first = opened.target.read32(COUNT)
+        wait_for(lambda: opened.target.read32(COUNT) > first)
+
+
+def test_breakpoint_step_and_registers(microbit: Board, counter_program: bytes) -> None:
+    with session(microbit) as opened:
+        core = opened.target
+        program(opened, 0, counter_program)
+        core.reset_and_halt()
+        assert core.read_core_register("pc") == 0x80
+        assert core.read_core_register("sp") == 0x20002000
+        assert core.set_breakpoint(STEP)
+        core.resume()
+        wait_for(lambda: core.get_state() is Target.State.HALTED)
+        assert core.read_core_register("pc") == STEP
+        count = core.read_core_register("r0")
+        core.step()
+        assert (core.read_core_register("pc"), core.read_core_register("r0")) == (STEP + 2, count + 1)
+        core.write_core_register("r0", 0x1000)
+        core.resume()
+        wait_for(lambda: core.get_state() is Target.State.HALTED)
+        assert core.read_core_register("r0") == 0x1000
+        core.remove_breakpoint(STEP)
+        core.resume()
+        wait_for(lambda: core.read32(COUNT) > 0x1010)
+        core.halt()
+        before = core.read_core_registers_raw(["r0", "r1", "pc", "sp", "lr", "xpsr"])
+        core.write_core_registers_raw(["psp", "primask"], [0x20001230, 1])
+        assert core.read_core_registers_raw(["msp", "psp", "primask", "control"]) == [
+            0x20002000,
+            0x20001230,
+            1,
+            0,
+        ]
+        # Those took instructions run on the core, which left nothing behind.
+        assert core.read_core_registers_raw(["r0", "r1", "pc", "sp", "lr", "xpsr"]) == before
+
+
+def test_watchpoint(microbit: Board, counter_program: bytes) -> None:
+    with session(microbit) as opened:
+        program(opened, 0, counter_program)
+        opened.target.reset_and_halt()
+        assert opened.target.set_watchpoint(COUNT, 4, Target.WatchpointType.WRITE)
+        opened.target.resume()
+        wait_for(lambda: opened.target.get_state() is Target.State.HALTED)
+        assert 0x80 < opened.target.read_core_register("pc") < 0x90
+
+
+def test_memory_that_is_not_there_faults(microbit: Board) -> None:
+    with session(microbit) as opened:
+        for address in (0x40000, 0x20004000, 0x30000000):
+            with pytest.raises(exceptions.TransferFaultError):
+                opened.target.read32(address)
+
+
+def test_a_second_client_is_refused_and_the_first_not_disturbed(
+    microbit: Board, counter_program: bytes
+) -> None:
+    with session(microbit) as opened:
+        program(opened, 0, counter_program)
+        with pytest.raises(exceptions.ProbeError, match="in use by another debug client"), session(microbit):
+            pass
+        opened.target.reset()
+        assert opened.target.get_state() is Target.State.RUNNING
+        # Not even the supervisor gets between.
+        with pytest.raises(BoardBusyError):
+            Board(microbit.unique_id, "microbit").start()
+    with session(microbit) as opened:
+        assert bytes(opened.target.read_memory_block8(0, 8)) == counter_program[:8]
+
+
+def test_flash_survives_stop_and_a_kill_after_the_probe_closed(
+    microbit: Board, counter_program: bytes
+) -> None:
+    with session(microbit) as opened:
+        program(opened, 0, counter_program)
+    microbit.kill()
+    microbit.start()
+    with session(microbit, connect_mode="attach") as opened:
+        # It was started, as what is in flash is a program.
+        wait_for(lambda: opened.target.read32(COUNT) > 0)
+        program(opened, 0x8000, b"more")
+        opened.target.reset()
+    microbit.restart()
+    with session(microbit) as opened:
+        assert bytes(opened.target.read_memory_block8(0x8000, 4)) == b"more"
+        assert bytes(opened.target.read_memory_block8(0, len(counter_program))) == counter_program
+
+
+def test_a_program_that_kills_qemu_is_told_and_the_board_comes_back(microbit: Board) -> None:
+    bad = struct.pack("<II", 0x20002000, 0x101) + b"\xff" * 0x200
+    with session(microbit) as opened:
+        program(opened, 0, bad)
+        with pytest.raises(exceptions.Error):
+            opened.target.reset()
+            wait_for(lambda: opened.target.get_state() is Target.State.HALTED)
+    with pytest.raises(QemuDiedError, match="Lockup"):
+        microbit.check()
+    # What was programmed was not saved yet; a saved one of that kind is held in reset.
+    (microbit.folder / registry.FLASH_NAME).write_bytes(bad.ljust(0x40000, b"\xff"))
+    microbit.restart(run=False)
+    with session(microbit, resume_on_disconnect=False) as opened:
+        assert bytes(opened.target.read_memory_block8(0, 8)) == bad[:8]
+    microbit.check()
+
+
+def test_qemu_killed_under_a_session_is_one_clear_error(microbit: Board) -> None:
+    with session(microbit) as opened:
+        assert microbit.pid is not None
+        os.kill(microbit.pid, signal.SIGKILL)
+        with pytest.raises(exceptions.ProbeDisconnected, match="qemu-microbit-0001"):
+            opened.target.read32(0)
+    assert ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False) == []
+
+
+def test_mps2_flash_is_a_file_and_survives_sigkill(boards_root: Path, tmp_path: Path) -> None:
+    source = """
+.syntax unified
+.cpu cortex-m4
+.thumb
+.text
+.word 0x20010000, 0x21000009
+start:
+    ldr r1, =0x20000000
+again:
+    adds r0, #1
+    str r0, [r1]
+    b again
+"""
+    image = assemble(source, tmp_path, "mps2")
+    with Board("qemu-mps2-an386-0001", "mps2-an386") as board:
+        with session(board) as opened:
+            program(opened, 0x21000000, image)
+            program(opened, 0x21500000, b"\x0f" * 5000)
+            opened.target.reset()
+            wait_for(lambda: opened.target.read32(COUNT) > 0)
+        board.kill()
+        board.start()
+        with session(board, connect_mode="attach") as opened:
+            wait_for(lambda: opened.target.read32(COUNT) > 0)
+            assert bytes(opened.target.read_memory_block8(0x21500000, 5000)) == b"\x0f" * 5000
+            opened.target.halt()
+            opened.target.write_core_registers_raw(["s0", "s1", "s31"], [1, 2, 3])
+            assert opened.target.read_core_registers_raw(["s0", "s1", "s31", "fpscr"]) == [1, 2, 3, 0]
+
+
+def test_flash_algorithm_is_the_assembled_source(tmp_path: Path) -> None:
+    source = Path(chips.__file__).with_name("flash_algorithm.s")
+    assert assemble(source.read_text(), tmp_path, "algorithm") == chips.CODE
+
+
+def test_the_stock_command_line(microbit: Board, counter_program: bytes, tmp_path: Path) -> None:
+    image = tmp_path / "counter.bin"
+    image.write_bytes(counter_program)
+
+    def pyocd(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "pyocd", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "qemu-microbit-0001" in pyocd("list")
+    # The probe names its chip: no -t.
+    pyocd("flash", "-u", microbit.unique_id, "--base-address", "0", str(image))
+    pyocd("reset", "-u", microbit.unique_id)
+    shown = pyocd("commander", "-u", microbit.unique_id, "-c", "halt", "-c", "read32 0 8")
+    assert "20002000 00000081" in shown
+
+
+def test_ids_that_pyocd_could_confuse_are_refused(boards_root: Path) -> None:
+    for unique_id in ("microbit", "qemu-microbit-1", "qemu-microbit-00001", "../qemu-microbit-0001"):
+        with pytest.raises(QemuError, match="is no id"):
+            Board(unique_id, "microbit")
+    with pytest.raises(QemuError, match="no emulated machine 'pc'"):
+        Board("qemu-pc-0001", "pc")
