@@ -34,6 +34,7 @@ class Stopped(Exception):
 def steps(chain: Chain) -> list[Step]:
     return [
         ("Fleet: broker, manager, Prometheus", chain.start_fleet),
+        ("Bench board (emulated microbit) over SWD", chain.bench),
         ("Two networked nodes (emulated mps2-an386)", chain.start_nodes),
         ("Release 1: signed, rolled out, confirmed", lambda tell: chain.release(1, tell)),
         ("Inferences of release 1 in Prometheus", lambda tell: chain.see_inferences("1.0.0", tell)),
@@ -44,9 +45,9 @@ def steps(chain: Chain) -> list[Step]:
     ]
 
 
-def run_steps(display: Display, first: int, todo: list[Step]) -> None:
-    """Runs steps one after another. Raises DemoError naming the step that failed."""
-    for index, (title, step) in enumerate(todo, first):
+def run_steps(display: Display, todo: list[tuple[int, Step]]) -> None:
+    """Runs numbered steps one after another. Raises DemoError naming the step that failed."""
+    for index, (title, step) in todo:
         tell = display.begin(index)
         try:
             step(tell)
@@ -59,24 +60,25 @@ def run_steps(display: Display, first: int, todo: list[Step]) -> None:
 
 def play(chain: Chain, console: Console) -> None:
     """The main job. The bench board works beside the nodes, in a thread of its own."""
-    bench: list[Step] = [("Bench board (emulated microbit) over SWD", chain.bench)]
-    fleet = steps(chain)
+    todo = list(enumerate(steps(chain)))
+    fleet, bench, nodes = todo[:1], todo[1:2], todo[2:]
     failed: list[DemoError] = []
-    with Display(console, [title for title, _ in [*fleet, *bench]]) as display:
+    with Display(console, [title for _, (title, _) in todo]) as display:
 
         def work() -> None:
             try:
-                run_steps(display, len(fleet), bench)
+                run_steps(display, bench)
             except DemoError as error:
                 failed.append(error)
 
-        run_steps(display, 0, fleet[:1])
+        run_steps(display, fleet)
         thread = threading.Thread(target=work, name="bench")
         thread.start()
         try:
-            run_steps(display, 1, fleet[1:])
+            run_steps(display, nodes)
         finally:
-            chain.stop_bench(thread)
+            # Its commands are bounded, so this returns even when a step of the nodes failed.
+            thread.join()
     if failed:
         raise failed[0]
 
@@ -91,7 +93,8 @@ def summarise(chain: Chain, console: Console, took_s: float) -> None:
     console.print(table)
     console.print()
     where = chain.endpoints
-    console.print(f"All of it took {took_s:.1f} s. It is up at:", highlight=False)
+    first = f"First inference in Prometheus after {chain.first_inference_s:.1f} s"
+    console.print(f"{first}, all of it took {took_s:.1f} s. It is up at:", highlight=False)
     console.print(f"  API         {where.api}/api/v1", highlight=False)
     console.print(f"  metrics     {where.api}/metrics", highlight=False)
     console.print(f"  Prometheus  {where.prometheus}", highlight=False)
@@ -129,9 +132,9 @@ def main() -> int:
         summarise(chain, console, time.monotonic() - started)
         if not once:
             invite(console, folder)
-            while True:
-                time.sleep(1)
-                chain.check()
+        while not once:
+            time.sleep(1)
+            chain.check()
     except Stopped:
         console.print("\nstopping")
         return 0 if not once else 130
@@ -142,6 +145,7 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         chain.stop()
         lock.give_back()
+    return 0
 
 
 if __name__ == "__main__":

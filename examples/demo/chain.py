@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyocd_qemu.process import end_stranded
 
+from examples.demo.bench import Bench
 from examples.demo.programs import Background, DemoError, tinyfleet, tinyfleet_json, wait_until
 from examples.demo.prometheus import Prometheus
 from tinyfleet.agent.adapters.emulator import EmulatedNode
@@ -42,7 +45,7 @@ def end_stragglers(folder: Path) -> None:
     """Ends what an earlier demo, killed by force, left running in its state folder."""
     for pid_file in (folder / "run").glob("*.json"):
         end_leftover(pid_file)
-    for board in [*(folder / "nodes").glob("*"), *(folder / "boards").glob("*")]:
+    for board in [*(folder / "nodes").glob("*"), *(folder / "agent" / "boards").glob("*")]:
         end_stranded(board)
 
 
@@ -62,9 +65,12 @@ class Chain:
         self.folder = folder
         self.names = tuple(nodes)
         self.outcomes: list[Outcome] = []
+        self.first_inference_s = float("nan")
+        self._began_s = time.monotonic()
         self._stack = contextlib.ExitStack()
         self._nodes: list[EmulatedNode] = []
         self._fleet: Background | None = None
+        self._bench = Bench(folder)
 
     def stop(self) -> None:
         self._stack.close()
@@ -94,6 +100,10 @@ class Chain:
     def client(self) -> Iterator[FleetClient]:
         with FleetClient.of_state(self.folder) as client:
             yield client
+
+    def bench(self, tell: Tell) -> None:
+        self._stack.callback(self._bench.stop)
+        self._bench.play(tell)
 
     # Steps: each tells its progress, returns nothing, raises DemoError.
 
@@ -164,6 +174,8 @@ class Chain:
         tell(f"asking Prometheus at {self.endpoints.prometheus}")
         count = f'tinyfleet_inferences_total{{model="{MODEL}",model_version="{version}"}}'
         self._wait(lambda: self.prometheus.total(count) > 0, 20, f"inferences of {version} in Prometheus")
+        if math.isnan(self.first_inference_s):
+            self.first_inference_s = time.monotonic() - self._began_s
         before = self.prometheus.total(count)
         self._wait(lambda: self.prometheus.total(count) > before, 20, f"more inferences of {version}")
         series = self.prometheus.query("tinyfleet_inference_duration_seconds_count")
