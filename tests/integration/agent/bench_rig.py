@@ -1,0 +1,166 @@
+"""What the bench's tests share: firmware, models, a broker, programs as a person starts them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
+from tinyfleet.wire.codec import decode
+from tinyfleet.wire.messages import Bench
+
+ROOT = Path(__file__).resolve().parents[3]
+LIVESTOCK = ROOT / "examples" / "livestock"
+GOLDEN = LIVESTOCK / "golden.npz"
+BENCH_ELF = ROOT / "build" / "firmware" / "microbit" / "apps" / "bench" / "bench.elf"
+LABELS = ("resting", "grazing", "walking", "running")
+TIMEOUT_S = 30.0
+BENCH_YAML = """\
+agent: agent-1
+boards:
+  - name: microbit-1
+    device_type: microbit
+    probe: qemu-microbit-0001
+    emulate: microbit
+"""
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {timeout_s:g} s: {what}")
+        time.sleep(0.01)
+
+
+def build_model(version: str) -> bytes:
+    """The livestock model v1 or v2, with four golden vectors."""
+    windows = np.load(GOLDEN)["windows"]
+    spec = ModelSpec(
+        name="livestock",
+        version=f"{version[1]}.0.0",
+        input=InputSpec("accelerometer", "mg", 25_000, 128, 3, 0.001),
+        labels=LABELS,
+        golden_raw=tuple(windows[:4]),
+    )
+    return compile_model((LIVESTOCK / f"livestock_{version}.tflite").read_bytes(), spec)
+
+
+class Program:
+    """`tinyfleet …` as a child, its output in a file."""
+
+    def __init__(self, log: Path, environment: dict[str, str], *arguments: str) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "tinyfleet", *arguments],
+                stdout=out,
+                stderr=out,
+                env=os.environ | environment,
+                cwd=log.parent,
+            )
+
+    def wait_for(self, text: str) -> None:
+        def said() -> bool:
+            if self._child.poll() is not None:
+                pytest.fail(f"it ended with {self._child.returncode}: {self._log.read_text()}")
+            return text in self._log.read_text()
+
+        wait_for(said, f"{text!r} in {self._log.name}")
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        if self._child.poll() is None:
+            self._child.send_signal(number)
+        try:
+            return self._child.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            raise
+
+
+def tinyfleet(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tinyfleet", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env=os.environ | environment,
+        cwd=folder,
+    )
+
+
+class Broker:
+    """mosquitto on a free port, open to all; `bench` is what came last on the agent's topic."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        # Below the ports the system gives out by itself.
+        self.port = next(p for p in iter(lambda: 20000 + secrets.randbelow(12000), 0) if _is_free(p))
+        configuration = folder / "mosquitto.conf"
+        configuration.write_text(
+            f"listener {self.port} 127.0.0.1\nuser {getpass.getuser()}\n"
+            "allow_anonymous true\npersistence false\n"
+        )
+        binary = shutil.which("mosquitto", path=os.defpath + ":/usr/sbin") or "mosquitto"
+        with (folder / "mosquitto.log").open("wb") as log:
+            self._child = subprocess.Popen([binary, "-c", str(configuration)], stdout=log, stderr=log)
+        wait_for(lambda: not _is_free(self.port), "mosquitto listens")
+        self._lock = threading.Lock()
+        self._seen: list[Bench] = []
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe("tf/1/+/bench", 1)
+        self._client.on_message = self._take
+        self._client.connect("127.0.0.1", self.port)
+        self._client.loop_start()
+
+    def _take(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        assert message.topic == "tf/1/agent-1/bench"
+        with self._lock:
+            self._seen.append(decode(Bench, message.payload))
+
+    @property
+    def bench(self) -> Bench | None:
+        with self._lock:
+            return self._seen[-1] if self._seen else None
+
+    def forget(self) -> None:
+        with self._lock:
+            self._seen.clear()
+
+    def credentials(self, path: Path) -> Path:
+        """As `tinyfleet agent register --out` writes them."""
+        known = {"id": "agent-1", "host": "127.0.0.1", "port": self.port, "prefix": "tf/1"}
+        path.write_text(json.dumps(known | {"user": "agent-1", "password": "x"}))
+        path.chmod(0o600)
+        return path
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._child.terminate()
+        self._child.wait(10)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
