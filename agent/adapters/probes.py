@@ -75,6 +75,9 @@ class PyocdSession:
         from pyocd.flash.loader import FlashLoader
 
         with _translated(self._unique_id, "program"):
+            # Timers and interrupts of what ran would go on beneath the flash algorithm, into flash that is
+            # erased.
+            self._session.target.reset_and_halt()
             # Smart flashing would read and compare what we have just compared.
             loader = FlashLoader(
                 self._session,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
+from tinyfleet.wire.frame import ENCODED_MAX_BYTES, Frame, FrameDecoder, encode_frame
 
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[2] / "firmware"
@@ -79,3 +79,10 @@ def test_a_flipped_bit_is_dropped_and_the_next_frame_heard(filter_program: Path)
             broken = bytearray(good)
             broken[at] ^= 1 << bit
             assert through_the_board(filter_program, bytes(broken) + good) == good
+
+
+def test_a_run_that_points_beyond_a_full_buffer_reads_nothing_there(filter_program: Path) -> None:
+    full = b"\x02x" * (ENCODED_MAX_BYTES // 2) + b"\xff"
+    assert len(full) == ENCODED_MAX_BYTES
+    good = encode_frame(Frame(1, 0, b""))
+    assert through_the_board(filter_program, b"\0" + full + good) == good
