@@ -19,13 +19,14 @@ def boards(machine: str, count: int, folders: Folders, stop: threading.Event) ->
     """Starts boards qemu-MACHINE-0001 and on, and again those whose QEMU dies, until `stop`."""
     root = use_folder(folders.boards)
     with EmulatedBoards() as running:
-        table = Table(title="emulated boards (instruction-timed: no cycle model)")
+        table = Table(title="emulated boards")
         for column in ("probe", "console"):
             table.add_column(column, no_wrap=True)
         for number in range(1, count + 1):
             unique_id = f"qemu-{machine}-{number:04d}"
             table.add_row(unique_id, running.start(unique_id, machine))
         out.print(table)
+        meanwhile.print("Their time counts instructions: no cycle model.")
         meanwhile.print(
             f"pyOCD finds them: PYOCD_QEMU_DIR={root} pyocd list", highlight=False, soft_wrap=True
         )

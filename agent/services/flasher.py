@@ -94,7 +94,7 @@ class Flasher:
         try:
             yield session
         finally:
-            worker.call("disconnect", RESET_TIMEOUT_S, session.close)
+            worker.finish("disconnect", RESET_TIMEOUT_S, session.close)
 
     @staticmethod
     def _check(board: str, wrong: dict[int, bytes], current: dict[int, bytes]) -> None:

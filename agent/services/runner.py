@@ -61,7 +61,7 @@ class Runner:
                 answers.append(answer)
                 progress(len(answers), len(golden.windows))
         finally:
-            worker.call("close console", OPEN_TIMEOUT_S, client.close)
+            worker.finish("close console", OPEN_TIMEOUT_S, client.close)
         return judge(
             golden,
             answers,

@@ -49,6 +49,14 @@ class BoardWorker:
                 "reset the board by hand, check probe and cable",
             ) from None
 
+    def finish(self, step: str, timeout_s: float, function: Callable[[], object]) -> None:
+        """As `call`, for what must happen after a failure, too: behind a call that hangs it runs once that
+        has ended, and is not waited for."""
+        if self._hanging is not None and not self._hanging.done():
+            self._hanging = self._pool.submit(function)
+        else:
+            self.call(step, timeout_s, function)
+
     def close(self) -> None:
         """Ends the thread, unless a call hangs in it."""
         self._pool.shutdown(wait=self._hanging is None, cancel_futures=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from tests.unit.agent.fakes import FakeClock, FakeProbes, FlashSession
 
-from tinyfleet.agent.core.errors import NoSuchBoardError, StepFailed
+from tinyfleet.agent.core.errors import BoardBusyError, NoSuchBoardError, StepFailed, StepTimeout
 from tinyfleet.agent.core.flash_plan import plan_flash
 from tinyfleet.agent.services.flasher import Flasher
 from tinyfleet.agent.services.worker import BoardWorker
@@ -68,3 +69,21 @@ def test_flash_that_does_not_hold_is_found_and_the_board_not_started(worker: Boa
 def test_no_probe(worker: BoardWorker) -> None:
     with pytest.raises(NoSuchBoardError):
         Flasher(FakeProbes({}), FakeClock()).flash(worker, "p", PLAN)
+
+
+def test_a_probe_that_hangs_is_one_clear_error_and_closed_when_it_wakes(
+    worker: BoardWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tinyfleet.agent.services.flasher.PROGRAM_TIMEOUT_S", 0.05)
+    session = FlashSession(blank())
+    wake, closed = threading.Event(), threading.Event()
+    session.spoil = lambda flash: wake.wait(10) and None
+    monkeypatch.setattr(session, "close", closed.set)
+    flasher = Flasher(FakeProbes({"p": session}), FakeClock())
+    with pytest.raises(StepTimeout, match=r"b1: program: no end within 0\.05 s"):
+        flasher.flash(worker, "p", PLAN)
+    with pytest.raises(BoardBusyError):
+        flasher.flash(worker, "p", PLAN)
+    assert not closed.is_set()
+    wake.set()
+    assert closed.wait(5)
