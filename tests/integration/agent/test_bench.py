@@ -211,15 +211,21 @@ def test_no_such_board(agent: Agent, parts: Parts) -> None:
         PyocdProbes().open("qemu-microbit-000")
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path / "broker")
+    yield broker
+    broker.close()
+
+
 @pytest.mark.broker
 def test_the_commands_and_what_the_manager_hears(
-    tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, models: dict[str, Path], broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(registry.ROOT_VARIABLE, raising=False)
     environment = {"TINYFLEET_STATE": str(tmp_path / "state"), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     bench_yaml = tmp_path / "bench.yaml"
     bench_yaml.write_text("manager: agent.json\n" + BENCH_YAML)
-    broker = Broker(tmp_path / "broker")
     broker.credentials(tmp_path / "agent.json")
     running = Program(tmp_path / "run.log", environment, "agent", "run")
     try:
@@ -290,7 +296,6 @@ def test_the_commands_and_what_the_manager_hears(
         assert not _is_qemu(pid)
     finally:
         running.end(signal.SIGKILL)
-        broker.close()
 
 
 def registry_folder(tmp_path: Path) -> Path:
