@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,6 +213,16 @@ def test_no_such_board(agent: Agent, parts: Parts) -> None:
 
 
 @pytest.fixture
+def stranded(tmp_path: Path) -> Iterator[None]:
+    """Ends the QEMU of a killed agent where the test failed before another agent did."""
+    yield
+    for path in registry_folder(tmp_path).glob("*/qemu.pid"):
+        pid = int(path.read_text())
+        if _is_qemu(pid) and Path(f"/proc/{pid}/cwd").resolve() == path.parent.resolve():
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     broker = Broker(tmp_path / "broker")
     yield broker
@@ -220,7 +231,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.mark.broker
 def test_the_commands_and_what_the_manager_hears(
-    tmp_path: Path, models: dict[str, Path], broker: Broker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, models: dict[str, Path], broker: Broker, stranded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(registry.ROOT_VARIABLE, raising=False)
     environment = {"TINYFLEET_STATE": str(tmp_path / "state"), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
