@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,9 @@ from tinyfleet.fleet.cli.common import (
     show_table,
     state_option,
 )
+
+if TYPE_CHECKING:
+    from tinyfleet.fleet.api.schemas import BoardsOut
 
 
 @click.group()
@@ -61,10 +65,15 @@ def boards(state: Path, as_json: bool) -> None:
         show_json([each.model_dump() for each in agents])
         return
     show_table(
-        ("AGENT", "BOARD", "TYPE", "STATE", "HEARD"),
+        ("AGENT", "IT IS", "BOARD", "TYPE", "STATE", "HEARD"),
         (
-            (each.id, board["name"], board["device_type"], board["state"], ago(each.heard_s))
+            (each.id, each.state, board["name"], board["device_type"], _known(each, board), ago(each.heard_s))
             for each in agents
             for board in each.boards
         ),
     )
+
+
+def _known(agent: BoardsOut, board: dict[str, Any]) -> str:
+    """A board's state is known only while its agent is there to look."""
+    return str(board["state"]) if agent.state == "ONLINE" else "UNKNOWN"
