@@ -5,10 +5,10 @@ VENV := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup firmware demo test check format bench clean
+.PHONY: help setup demo test check format bench bench-update clean
 
 help: ## what there is to type
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: ## install what is missing, make .venv, build the firmware
 	@$(PYTHON) deploy/setup
@@ -25,7 +25,9 @@ check: setup ## style, types, doors, generated files
 format: setup ## put Python and C into the house's style
 	@$(VENV)/python .ci/check.py --format
 
-bench: setup ## an update of 100 KB: time and bytes on the node
+bench: bench-update ## every benchmark
+
+bench-update: setup ## an update of 100 KB: time and bytes on the node
 	@$(VENV)/python -m tests.bench.update
 
 clean: ## remove what was built (not .venv)
