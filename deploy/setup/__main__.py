@@ -6,9 +6,12 @@ Needs nothing but Python >= 3.11. Running it again does only what is missing.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import firmware
@@ -20,43 +23,51 @@ from report import SetupError, say
 ROOT = Path(__file__).resolve().parents[2]
 DEPS = ROOT / "build" / "deps"
 FREE_BYTES_NEEDED = 1_500_000_000
+STOPPED = 130
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--no-firmware", action="store_true", help="leave the firmware unbuilt")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what we switched is switched back
-    if sys.version_info < (3, 11):  # noqa: UP036 - make may find an older one
-        print("setup: Python 3.11 or newer is needed; try `make PYTHON=python3.11`", file=sys.stderr)
-        return 1
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
-        prepare(build_firmware=not options.no_firmware)
+        if sys.version_info < (3, 11):  # noqa: UP036 - make may find an older one
+            raise SetupError("Python 3.11 or newer is needed", "try `make PYTHON=python3.11`")
+        with _alone():
+            prepare(build_firmware=not options.no_firmware)
     except SetupError as error:
-        print(f"setup: {error.what}\nsetup: {error.mend}", file=sys.stderr)
-        return 1
-    except OSError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"setup: {error}; is {ROOT} writable, with room left?", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("setup: stopped; `make setup` goes on from here", file=sys.stderr)
+        return STOPPED
     return 0
 
 
 def prepare(build_firmware: bool) -> None:
     packages = system.missing()
     absent = sources.missing(DEPS)
-    fresh = not (ROOT / ".venv" / "bin" / "python").exists()
+    fresh = not python.current(ROOT)
     if packages or absent or fresh:
         _announce(packages, [s.package for s in absent], fresh)
         free = shutil.disk_usage(ROOT).free
         if free < FREE_BYTES_NEEDED:
+            needed = f"{FREE_BYTES_NEEDED // 1_000_000} MB"
             raise SetupError(
-                f"only {free // 1_000_000} MB free on the disk of {ROOT}", "free 1.5 GB, then run it again"
+                f"{free // 1_000_000} MB are free on the disk of {ROOT}", f"set-up needs {needed}"
             )
     if packages:
         system.install(packages)
         still = system.missing()
         if still:
             raise SetupError(f"still missing after installing: {', '.join(still)}", "install them by hand")
+    elif system.left_behind():
+        system.switch_back()
     if absent:
         say(f"fetching {' and '.join(s.package for s in absent)} (build inputs, pinned by SHA-256)")
         sources.fetch(absent, DEPS)
@@ -73,6 +84,26 @@ def _announce(packages: list[str], archives: list[str], fresh: bool) -> None:
         say(f"  sources into build/deps: {' '.join(archives)}")
     if fresh:
         say("  Python packages into .venv, from requirements.txt (hash-locked)")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One set-up a checkout: a second one waits, then finds everything done."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / "setup.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another set-up of this checkout")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _stop(*_: object) -> None:
+    """Ctrl-C and SIGTERM: once, so that what was switched is switched back undisturbed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

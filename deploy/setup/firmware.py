@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import sources
 from report import run, say
 
 PRESETS = ("mps2-an386", "microbit")
-MEND = "run it in firmware/ to see all of it"
+MEND = "`make clean` begins anew; the same command in firmware/ shows all of it"
 
 
 def build(root: Path) -> None:
@@ -17,11 +18,14 @@ def build(root: Path) -> None:
     deps = root / "build" / "deps"
     folders = [f"-D{s.variable}={sources.folder_of(s, deps)}" for s in sources.SOURCES]
     for preset in PRESETS:
-        if not (root / "build" / "firmware" / preset / "Makefile").is_file():
+        folder = root / "build" / "firmware" / preset
+        stamp = folder / ".configured"
+        # CMake refuses a folder that was configured elsewhere, and keeps the sources it was given first.
+        inputs = "\n".join([str(root), *folders])
+        if not stamp.is_file() or stamp.read_text() != inputs:
             say(f"building firmware for {preset}")
+            shutil.rmtree(folder, ignore_errors=True)
             run(["cmake", "--preset", preset, *folders], MEND, root / "firmware")
-        run(
-            ["cmake", "--build", "--preset", preset, "--parallel", str(os.cpu_count() or 1)],
-            MEND,
-            root / "firmware",
-        )
+            stamp.write_text(inputs)
+        jobs = str(os.cpu_count() or 1)
+        run(["cmake", "--build", "--preset", preset, "--parallel", jobs], MEND, root / "firmware")

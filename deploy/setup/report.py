@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 from pathlib import Path
 
 TIMEOUT_S = 1200
+# A stopped command may put its things in order: dpkg in the middle of a package needs the most.
+STOP_S = 180
 
 
 class SetupError(Exception):
     """Set-up cannot go on: what happened, and what to do next."""
 
     def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"{what}: {mend}")
-        self.what = what
-        self.mend = mend
+        super().__init__(f"{what}; {mend}")
 
 
 def say(text: str) -> None:
@@ -22,23 +24,45 @@ def say(text: str) -> None:
 
 
 def run(command: list[str], mend: str, cwd: Path | None = None, text_in: str | None = None) -> None:
-    """Runs a command to its end, silently. Raises SetupError with its first error line and `mend`."""
-    name = " ".join(Path(word).name for word in command[:4])
+    """Runs a command to its end, silently. Raises SetupError with its first error line and `mend`.
+
+    Whatever breaks off the wait (Ctrl-C) ends the command, too.
+    """
+    name = " ".join(Path(word).name for word in command if "=" not in word and not word.startswith("-"))[:60]
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             cwd=cwd,
-            input=text_in,
-            stdin=None if text_in is not None else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if text_in is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=TIMEOUT_S,
-            check=False,
+            errors="replace",
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"{name} could not finish: {error}", mend) from error
-    if done.returncode != 0:
-        lines = done.stdout.strip().splitlines() or [f"exit status {done.returncode}"]
+    except OSError as error:
+        raise SetupError(f"{name} could not start: {error}", mend) from error
+    try:
+        output, _ = process.communicate(text_in, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise SetupError(f"{name} took over {TIMEOUT_S} s", mend) from error
+    finally:
+        _end(process)
+    if process.returncode != 0:
+        lines = output.strip().splitlines() or [f"exit status {process.returncode}"]
         telling = [line for line in lines if "error" in line.lower() or line.startswith("E:")]
         raise SetupError(f"{name} failed: {(telling or lines[-1:])[0][:300]}", mend)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """SIGINT, then time to put things in order, then by force. Does nothing when it has ended."""
+    if process.poll() is not None:
+        return
+    # What runs under sudo is not ours to signal: Ctrl-C reaches it from the terminal, and we wait for it.
+    with contextlib.suppress(PermissionError):
+        process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=STOP_S)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(PermissionError):
+            process.kill()
+            process.wait(STOP_S)

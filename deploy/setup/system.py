@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from report import SetupError, run, say
 
 SERVICES = ("mosquitto", "prometheus")
 POLICY = Path("/usr/sbin/policy-rc.d")
+FORBID = "#!/bin/sh\n# tinyfleet's set-up is installing; it removes this file when it is done\nexit 101\n"
 
 
 def find(tool: str) -> str | None:
@@ -33,8 +34,7 @@ def _newlib() -> bool:
 
 
 def _venv() -> bool:
-    command = [sys.executable, "-c", "import ensurepip, venv"]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    return _succeeds([sys.executable, "-c", "import ensurepip, venv"])
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,19 @@ def install(packages: list[str]) -> None:
     command = ["apt-get", "install", "--no-install-recommends", *packages]
     mend = f"run as root: {' '.join(command)}"
     if find("apt-get") is None:
-        raise SetupError(f"missing: {', '.join(packages)}; this is no Debian machine", "install them by hand")
+        raise SetupError(f"missing: {', '.join(packages)}", "this is no Debian machine: install them by hand")
     root = _become_root(mend)
     say(f"installing Debian packages: {' '.join(packages)}")
-    with _no_service_starts(root, mend):
+    # A machine that has just booted may be at its own upgrades.
+    quietly = ["-qq", "-y", "-o", "DPkg::Lock::Timeout=300"]
+    # A third-party source that fails is no reason to stop: the install says what it lacks.
+    with suppress(SetupError):
         run([*root, "apt-get", "-qq", "update"], mend)
-        run([*root, "env", "DEBIAN_FRONTEND=noninteractive", *command, "-qq", "-y"], mend)
+    run([*root, *command, *quietly, "--download-only"], mend)
+    with _no_service_starts(root, mend):
+        # Broken off here, dpkg would leave packages half installed: it ends first, then we do.
+        unbroken = ["env", "--ignore-signal=INT", "DEBIAN_FRONTEND=noninteractive"]
+        run([*root, *unbroken, *command, *quietly], mend)
     systemctl = find("systemctl")
     for service in SERVICES:
         # What we brought must not start at the next boot either; what was there before is not ours to change.
@@ -92,23 +99,38 @@ def _become_root(mend: str) -> list[str]:
     sudo = find("sudo")
     if sudo and sys.stdin.isatty():
         return [sudo]
-    if (
-        sudo
-        and subprocess.run([sudo, "-n", "true"], capture_output=True, timeout=30, check=False).returncode == 0
-    ):
+    if sudo and _succeeds([sudo, "-n", "true"]):
         return [sudo, "-n"]
-    raise SetupError("Debian packages are missing and there is no root or sudo here", mend)
+    raise SetupError("this needs root, and there is no root or sudo here", mend)
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
 
 
 @contextmanager
 def _no_service_starts(root: list[str], mend: str) -> Iterator[None]:
     """Debian's own switch (policy-rc.d of invoke-rc.d(8)): 101 forbids starting services."""
-    if POLICY.exists():
+    if POLICY.exists() and not left_behind():
         yield
         return
-    run([*root, "tee", str(POLICY)], mend, text_in="#!/bin/sh\nexit 101\n")
     try:
+        run([*root, "tee", str(POLICY)], mend, text_in=FORBID)
         run([*root, "chmod", "755", str(POLICY)], mend)
         yield
     finally:
         run([*root, "rm", "-f", str(POLICY)], mend)
+
+
+def left_behind() -> bool:
+    """Whether our switch still stands: set-up was killed by force."""
+    try:
+        return POLICY.read_text() == FORBID
+    except OSError:
+        return False
+
+
+def switch_back() -> None:
+    """Removes the switch that a killed set-up left behind. Raises SetupError without root or sudo."""
+    mend = f"run as root: rm {POLICY}"
+    run([*_become_root(mend), "rm", "-f", str(POLICY)], mend)
