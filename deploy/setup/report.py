@@ -61,6 +61,10 @@ def _end(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(PermissionError):
         process.send_signal(signal.SIGINT)
     try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=1)
+            return
+        say("stopping, as soon as what runs has come to a safe end")
         process.communicate(timeout=STOP_S)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(PermissionError):

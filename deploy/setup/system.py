@@ -83,8 +83,9 @@ def install(packages: list[str]) -> None:
         run([*root, "apt-get", "-qq", "update"], mend)
     run([*root, *command, *quietly, "--download-only"], mend)
     with _no_service_starts(root, mend):
-        # Broken off here, dpkg would leave packages half installed: it ends first, then we do.
-        unbroken = ["env", "--ignore-signal=INT", "DEBIAN_FRONTEND=noninteractive"]
+        # Broken off here, dpkg would leave packages half installed: it ends first, then we do. apt-get undoes
+        # an ignored signal for dpkg, so the terminal's Ctrl-C must not reach it: a session of its own.
+        unbroken = ["env", "--ignore-signal=INT", "DEBIAN_FRONTEND=noninteractive", "setsid", "--wait"]
         run([*root, *unbroken, *command, *quietly], mend)
     systemctl = find("systemctl")
     for service in SERVICES:
