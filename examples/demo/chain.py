@@ -61,13 +61,14 @@ class Outcome:
 class Chain:
     """Owns everything the demo starts; `stop` ends it all."""
 
-    def __init__(self, folder: Path, nodes: Sequence[str] = NODES) -> None:
+    def __init__(self, folder: Path, nodes: Sequence[str] = NODES, *, with_prometheus: bool = True) -> None:
         self.folder = folder
         self.names = tuple(nodes)
         self.outcomes: list[Outcome] = []
         self.first_inference_s = float("nan")
         self._began_s = time.monotonic()
         self._stack = contextlib.ExitStack()
+        self._with_prometheus = with_prometheus
         self._nodes: list[EmulatedNode] = []
         self._fleet: Background | None = None
         self._bench = Bench(folder)
@@ -84,6 +85,11 @@ class Chain:
                 node.check()
         except AgentError as error:
             raise DemoError(str(error)) from error
+
+    @property
+    def nodes(self) -> tuple[EmulatedNode, ...]:
+        """Those started so far."""
+        return tuple(self._nodes)
 
     @property
     def endpoints(self) -> Endpoints:
@@ -116,9 +122,10 @@ class Chain:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         marker.touch()
+        monitoring = ("--scrape-interval", "1") if self._with_prometheus else ("--no-prometheus",)
         self._fleet = Background(
             "tinyfleet up",
-            ["up", "--state", self.folder, "--scrape-interval", "1"],
+            ["up", "--state", self.folder, *monitoring],
             self.folder / "up.log",
             self.folder,
         )

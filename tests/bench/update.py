@@ -12,12 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from examples.demo.chain import LIVESTOCK, MODEL, NODES, Chain
-from examples.demo.programs import Background, wait_until
+from examples.demo.chain import NODES, Chain
+from examples.demo.programs import Background, DemoError, wait_until
 
 from tests.bench.report import Figure, publish
-from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
+from tests.models import livestock
 
 ARTIFACT_BYTES = 100_000
 PAYLOAD_BAR = 0.9
@@ -26,19 +25,9 @@ VERSION = "100.0.0"
 
 def artifact() -> bytes:
     """The example's model with as many golden windows as make it 100 KB: the node tries each of them."""
-    golden = np.load(LIVESTOCK / "golden.npz")["windows"]
-    tflite = (LIVESTOCK / "livestock_v2.tflite").read_bytes()
 
     def build(windows: int) -> bytes:
-        return compile_model(
-            tflite,
-            ModelSpec(
-                name=MODEL,
-                version=VERSION,
-                input=InputSpec(raw_scale=0.001),
-                golden_raw=list(golden[:windows]),
-            ),
-        )
+        return livestock("v2", vectors=windows, version=VERSION)
 
     each = len(build(2)) - len(build(1))
     return build(1 + (ARTIFACT_BYTES - len(build(1))) // each)
@@ -66,7 +55,9 @@ def measure(folder: Path) -> dict[str, Any]:
             wait_until(lambda: "/birth" in log.read_text(), 20, "a tail of messages")
             with chain.client() as client:
                 client.create_release(artifact(), device_type="mps2-an386")
-            chain.rollout(VERSION, lambda _: None)
+            outcome = chain.rollout(VERSION, lambda _: None).rollout
+            if outcome.state != "SUCCEEDED":
+                raise DemoError(f"the update is {outcome.state}: {outcome.why}")
             wait_until(
                 lambda: transfer_of(log) is not None, 20, "a status VERIFIED with its transfer figures"
             )
