@@ -94,7 +94,6 @@ static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t
     switch (action) {
         case ACTION_OFFER:
             tf_fetch_reset(update);
-            fetch->started_ms = now->uptime_ms;
             return tf_install_consider(update, now);
         case ACTION_CONSIDER:
             return tf_install_consider(update, now);

@@ -3,12 +3,11 @@
 
 #include "engine.h"
 
-static uint32_t divide_up(uint32_t bytes, uint32_t unit) {
-    return bytes / unit + (bytes % unit != 0 ? 1u : 0u);
-}
-
 uint32_t tf_install_sectors(const tf_update_t *update) {
-    return divide_up(update->record.size_bytes, TF_SECTOR_BYTES);
+    uint32_t bytes = update->record.size_bytes;
+    uint32_t sectors = bytes / TF_SECTOR_BYTES + (bytes % TF_SECTOR_BYTES != 0 ? 1u : 0u);
+    /* A want for what runs already may say any size; a record of more sectors could not be read back. */
+    return sectors < TF_SECTORS_MAX ? sectors : TF_SECTORS_MAX;
 }
 
 bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result) {
@@ -62,8 +61,7 @@ fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now) {
         return fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed");
     }
     if (record->size_bytes == 0) return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the want says 0 bytes");
-    if (record->size_bytes > update->config.layout.slot_bytes ||
-        tf_install_sectors(update) > TF_SECTORS_MAX) {
+    if (record->size_bytes > update->config.layout.slot_bytes) {
         return fact(EVENT_REFUSE, TF_RESULT_NO_FLASH, "larger than the slot");
     }
     if (record->has_not_before && now->has_unix_s && now->unix_s < record->not_before) {

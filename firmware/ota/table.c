@@ -12,7 +12,7 @@
 /* A newer want replaces whatever an older one began. */
 #define NEWER_WANT                                                                \
     [EVENT_OFFER] = GO(OFFERED, OFFER), [EVENT_CURRENT] = GO(CONFIRMED, CURRENT), \
-    [EVENT_STAY] = GO(IDLE, STOP)
+    [EVENT_FIRMWARE] = GO(FAILED, FAIL), [EVENT_STAY] = GO(IDLE, STOP)
 
 /* Answers that only one state waits for. */
 #define NO_DOWNLOAD(state) [EVENT_DAMAGED] = IGNORE(state), [EVENT_STALL] = IGNORE(state)

@@ -10,8 +10,9 @@
  * or the state changes. */
 typedef enum {
     EVENT_OFFER = 0, /* a newer want names a model that does not run */
-    EVENT_CURRENT,   /* a newer want names the model that runs */
-    EVENT_STAY,      /* a newer want names no model */
+    EVENT_CURRENT,   /* a newer want names only what runs */
+    EVENT_FIRMWARE,  /* a newer want names a firmware that does not run, and none can be installed */
+    EVENT_STAY,      /* a newer want names nothing */
     EVENT_WITHDRAW,  /* the want was emptied */
     EVENT_REMIND,    /* the want acted on came again */
     EVENT_RESTART,   /* the node starts and finds this state in its record */

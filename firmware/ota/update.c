@@ -119,29 +119,52 @@ static void take_conditions(tf_update_record_t *record, const tf_want_t *want) {
     record->trial = want->has_trial ? want->trial : (tf_trial_t){0};
 }
 
+static bool is_image(const uint8_t *running, const tf_wanted_t *wanted) {
+    return running != NULL && tf_equal(running, wanted->image, TF_DIGEST_BYTES);
+}
+
+/* What a newer want asks of this node. Firmware comes first: a model may need the one it came with. */
+static fact_t judge(tf_update_t *update, const tf_want_t *want) {
+    if (want->has_firmware) {
+        take_wanted(&update->record, &want->firmware);
+        if (!is_image(update->config.firmware_image, &want->firmware)) {
+            return fact(EVENT_FIRMWARE, TF_RESULT_UNSUPPORTED_TYPE, "this node cannot install firmware");
+        }
+    }
+    if (want->has_model) {
+        take_wanted(&update->record, &want->model);
+        const tf_image_t *active = tf_update_active(update);
+        if (!is_image(active != NULL ? active->image : NULL, &want->model)) {
+            return fact(EVENT_OFFER, TF_RESULT_INITIAL, NULL);
+        }
+    }
+    if (!want->has_firmware && !want->has_model) return fact(EVENT_STAY, TF_RESULT_INITIAL, NULL);
+    return fact(EVENT_CURRENT, TF_RESULT_SUCCESS, NULL);
+}
+
+bool tf_update_is_newer(const tf_update_t *update, uint32_t generation) {
+    uint32_t acted_on = update->record.generation;
+    /* 0 is none; else less than half the circle ahead (RFC 1982), as the manager counts. */
+    return generation != 0 && (acted_on == 0 || (int32_t)(generation - acted_on) > 0);
+}
+
 void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_now_t *now) {
     tf_update_record_t *record = &update->record;
     if (want == NULL) {
         tf_engine_step(update, now, fact(EVENT_WITHDRAW, TF_RESULT_INITIAL, NULL));
         return;
     }
-    if (want->generation < record->generation || want->generation == 0) return;
     if (want->generation == record->generation) {
         note_time(update, now);
         tf_engine_step(update, now, fact(EVENT_REMIND, TF_RESULT_INITIAL, NULL));
         return;
     }
+    if (!tf_update_is_newer(update, want->generation)) return;
     take_conditions(record, want);
+    update->fetch.started_ms = now->uptime_ms;
+    update->deadline_ms = TF_UPDATE_NEVER; /* the old one's; the new one's needs a clock */
     note_time(update, now);
-    event_t event = EVENT_STAY;
-    if (want->has_model) {
-        take_wanted(record, &want->model);
-        const tf_image_t *active = tf_update_active(update);
-        bool runs = active != NULL && tf_equal(active->image, record->image, TF_DIGEST_BYTES);
-        event = runs ? EVENT_CURRENT : EVENT_OFFER;
-    }
-    tf_engine_step(update, now,
-                   fact(event, event == EVENT_CURRENT ? TF_RESULT_SUCCESS : TF_RESULT_INITIAL, NULL));
+    tf_engine_step(update, now, judge(update, want));
 }
 
 void tf_update_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t length,
@@ -172,6 +195,8 @@ void tf_update_link(tf_update_t *update, bool up, const tf_update_now_t *now) {
 
 void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail,
                      const tf_update_now_t *now) {
+    /* A trial that was not handed out yet cannot have ended: it is the answer of one before. */
+    if (update->trial_due) return;
     event_t event = result == TF_RESULT_SUCCESS ? EVENT_PASS : EVENT_REJECT;
     tf_engine_step(update, now, fact(event, result, detail));
 }

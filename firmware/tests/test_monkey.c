@@ -29,6 +29,7 @@ static void send_want(void) {
     if (below(3) == 0) want.has_model = false;
     if (below(4) == 0) want.model.size_bytes = random_next(&seed) >> below(32);
     if (below(4) == 0) want.model.image[0] ^= 1u;
+    want.has_firmware = below(8) == 0;
     want.has_deadline = below(3) == 0;
     want.deadline = 1000000u + below(2000);
     want.has_min_battery_pct = below(3) == 0;

@@ -10,7 +10,7 @@ static bool is_settled(uint32_t state) {
 }
 
 static bool is_new_want(uint32_t event) {
-    return event == EVENT_OFFER || event == EVENT_CURRENT || event == EVENT_STAY;
+    return event == EVENT_OFFER || event == EVENT_CURRENT || event == EVENT_FIRMWARE || event == EVENT_STAY;
 }
 
 static void every_cell_was_written(void) {
@@ -54,6 +54,7 @@ static void a_newer_want_is_heard_everywhere(void) {
     for (uint32_t state = 0; state < STATE_COUNT; state++) {
         CHECK_EQUAL(tf_update_table[state][EVENT_OFFER].next, TF_UPDATE_STATE_OFFERED);
         CHECK_EQUAL(tf_update_table[state][EVENT_CURRENT].next, TF_UPDATE_STATE_CONFIRMED);
+        CHECK_EQUAL(tf_update_table[state][EVENT_FIRMWARE].next, TF_UPDATE_STATE_FAILED);
         CHECK_EQUAL(tf_update_table[state][EVENT_STAY].next, TF_UPDATE_STATE_IDLE);
     }
 }

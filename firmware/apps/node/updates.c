@@ -152,14 +152,14 @@ void updates_want(node_t *node, const uint8_t *data, uint32_t size) {
         tf_console("want: refused (%d), %lu bytes", status, (unsigned long)size);
         return;
     }
-    uint32_t before = tf_update_record(&node->update)->generation;
-    if (want.generation < before) return;
+    bool newer = tf_update_is_newer(&node->update, want.generation);
+    if (!newer && want.generation != tf_update_record(&node->update)->generation) return;
     if (want.has_period_s && want.period_s > 0 && want.period_s != node->period_s) {
         node->period_s = want.period_s;
         node->tele_due_ms = at.uptime_ms + (uint64_t)want.period_s * 1000;
         node->birth_due = true;
     }
-    if (want.generation > before) begin_transfer(node);
+    if (newer) begin_transfer(node);
     tf_update_want(&node->update, &want, &at);
 }
 

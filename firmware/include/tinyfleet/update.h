@@ -36,13 +36,14 @@ typedef struct {
 /* 0 in a time means the default in brackets. */
 typedef struct {
     tf_update_layout_t layout;
-    tf_image_policy_t policy;    /* security_counter is the engine's own and ignored here */
-    uint32_t group_timeout_ms;   /* without a new chunk, before subscribing again [5000] */
-    uint32_t group_tries;        /* such time-outs in a row, before PAUSED [4] */
-    uint32_t pause_first_ms;     /* before a damaged group is fetched again; doubles each time [500] */
-    uint32_t resume_ms;          /* PAUSED tries again by itself; doubles up to 16 times this [60000] */
-    uint32_t trial_timeout_ms;   /* for the answer to TRIAL [600000], and besides */
-    uint32_t trial_inference_ms; /* for each live inference that it asks for [60000] */
+    tf_image_policy_t policy;      /* security_counter is the engine's own and ignored here */
+    const uint8_t *firmware_image; /* digest of the running firmware, as birth says it; NULL: not known */
+    uint32_t group_timeout_ms;     /* without a new chunk, before subscribing again [5000] */
+    uint32_t group_tries;          /* such time-outs in a row, before PAUSED [4] */
+    uint32_t pause_first_ms;       /* before a damaged group is fetched again; doubles each time [500] */
+    uint32_t resume_ms;            /* PAUSED tries again by itself; doubles up to 16 times this [60000] */
+    uint32_t trial_timeout_ms;     /* for the answer to TRIAL [600000], and besides */
+    uint32_t trial_inference_ms;   /* for each live inference that it asks for [60000] */
 } tf_update_config_t;
 
 /* What the node knows at the moment of an event. */
@@ -161,6 +162,8 @@ bool tf_update_start(tf_update_t *update, const tf_update_config_t *config, cons
 const tf_image_t *tf_update_active(const tf_update_t *update);
 const tf_update_record_t *tf_update_record(const tf_update_t *update);
 
+/* Whether a want of this generation would be acted on as a new one. Generations wrap. */
+bool tf_update_is_newer(const tf_update_t *update, uint32_t generation);
 /* A `want` came; NULL: its payload was empty. Older generations are ignored. */
 void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_now_t *now);
 /* A chunk came, of group 0 or another. `data` may be any bytes. */
