@@ -7,13 +7,12 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyocd_qemu.process import end_stranded
 
 from examples.demo.bench import Bench
-from examples.demo.programs import Background, DemoError, tinyfleet, tinyfleet_json, wait_until
+from examples.demo.programs import Background, DemoError, Ending, Programs, end_stragglers
 from examples.demo.prometheus import Prometheus
 from tinyfleet.agent.adapters.emulator import EmulatedNode
 from tinyfleet.agent.core.errors import AgentError
@@ -37,41 +36,63 @@ WINDOW_MS = 250
 ROLLOUT_S = 60.0
 # A demo begins with nothing, so it empties its folder: only one that bears this file.
 MARKER = ".demo"
+FREE_BYTES_NEEDED = 100_000_000
 
 Tell = Callable[[str], None]
 
 
-def end_stragglers(folder: Path) -> None:
-    """Ends what an earlier demo, killed by force, left running in its state folder."""
+def empty_folder(folder: Path) -> None:
+    """Makes the state folder anew, ending what a demo, killed by force, left running in it.
+
+    Raises DemoError for a folder that no demo made, and a disk without room.
+    """
+    marker = folder / MARKER
+    if folder.exists() and not marker.exists():
+        raise DemoError(f"{folder} exists and no demo made it; choose another with --folder")
+    end_stragglers(folder)
     for pid_file in (folder / "run").glob("*.json"):
         end_leftover(pid_file)
     for board in [*(folder / "nodes").glob("*"), *(folder / "agent" / "boards").glob("*")]:
         end_stranded(board)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the end's table says of one release."""
-
-    release: str
-    state: str
-    why: str
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        marker.touch()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise DemoError(f"cannot make {folder} anew: {error}; choose another with --folder") from error
+    if free < FREE_BYTES_NEEDED:
+        needed = f"{FREE_BYTES_NEEDED // 1_000_000} MB"
+        raise DemoError(
+            f"{free // 1_000_000} MB are free on the disk of {folder}, {needed} are needed; "
+            "make room, or choose another with --folder"
+        )
 
 
 class Chain:
     """Owns everything the demo starts; `stop` ends it all."""
 
-    def __init__(self, folder: Path, nodes: Sequence[str] = NODES, *, with_prometheus: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Sequence[str] = NODES,
+        *,
+        with_prometheus: bool = True,
+        ending: Ending | None = None,
+    ) -> None:
         self.folder = folder
         self.names = tuple(nodes)
-        self.outcomes: list[Outcome] = []
+        self.ending = ending or Ending()
+        self._programs = Programs(folder, self.ending)
         self.first_inference_s = float("nan")
         self._began_s = time.monotonic()
         self._stack = contextlib.ExitStack()
         self._with_prometheus = with_prometheus
         self._nodes: list[EmulatedNode] = []
         self._fleet: Background | None = None
-        self._bench = Bench(folder)
+        self._bench = Bench(self._programs)
+        self._prometheus: Prometheus | None = None
 
     def stop(self) -> None:
         self._stack.close()
@@ -80,6 +101,7 @@ class Chain:
         """Raises DemoError when something that should run does not."""
         if self._fleet is not None:
             self._fleet.check()
+        self._bench.check()
         try:
             for node in self._nodes:
                 node.check()
@@ -97,10 +119,13 @@ class Chain:
 
     @property
     def prometheus(self) -> Prometheus:
-        address = self.endpoints.prometheus
-        if address is None:
-            raise DemoError("this fleet runs without Prometheus")
-        return Prometheus(address)
+        if self._prometheus is None:
+            address = self.endpoints.prometheus
+            if address is None:
+                raise DemoError("this fleet runs without Prometheus")
+            self._prometheus = Prometheus(address)
+            self._stack.callback(self._prometheus.close)
+        return self._prometheus
 
     @contextlib.contextmanager
     def client(self) -> Iterator[FleetClient]:
@@ -115,13 +140,7 @@ class Chain:
 
     def start_fleet(self, tell: Tell) -> None:
         tell("mosquitto, manager and Prometheus on free loopback ports")
-        marker = self.folder / MARKER
-        if self.folder.exists() and not marker.exists():
-            raise DemoError(f"{self.folder} exists and no demo made it: choose another folder")
-        end_stragglers(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        marker.touch()
+        empty_folder(self.folder)
         monitoring = ("--scrape-interval", "1") if self._with_prometheus else ("--no-prometheus",)
         self._fleet = Background(
             "tinyfleet up",
@@ -131,18 +150,17 @@ class Chain:
         )
         self._stack.callback(self._fleet.stop)
         path = self.folder / "endpoints.json"
-        self._wait(path.exists, 30, "`tinyfleet up`")
+        self._programs.wait_until(path.exists, 30, "`tinyfleet up`")
         tell(f"API {self.endpoints.api}, broker port {self.endpoints.broker_port}")
 
     def start_nodes(self, tell: Tell) -> None:
         for name in self.names:
             tell(f"{name}: keys, configuration and recorded windows into its flash")
             flash = self.folder / "nodes" / name / "flash.bin"
-            tinyfleet(
+            self._programs.run(
                 *("device", "provision", name, "--flash", flash, "--site", SITE),
                 *("--period", str(REPORT_PERIOD_S), "--window-ms", str(WINDOW_MS)),
                 *("--replay", LIVESTOCK / "replay.npz", "--replay-card", LIVESTOCK / "livestock_v1.json"),
-                state=self.folder,
             )
             node = EmulatedNode(flash=flash, kernel=NODE_ELF, state_dir=flash.parent, name=name)
             try:
@@ -152,7 +170,7 @@ class Chain:
             self._stack.callback(node.stop)
             self._nodes.append(node)
         with self.client() as client:
-            self._wait(
+            self._programs.wait_until(
                 lambda: sum(each.state == "ONLINE" for each in client.devices()) == len(self.names),
                 30,
                 "both nodes ONLINE",
@@ -166,13 +184,12 @@ class Chain:
         tell("compiling and signing")
         plan = self.folder / f"{MODEL}-{version}.plan"
         card = LIVESTOCK / f"livestock_v{number}.json"
-        tinyfleet("model", "build", card, "--out", plan, state=self.folder)
-        made = tinyfleet_json("release", "create", "--model", plan, state=self.folder)
+        self._programs.run("model", "build", card, "--out", plan)
+        made = self._programs.run_json("release", "create", "--model", plan)
         detail = self.rollout(version, tell)
         if detail.rollout.state != "SUCCEEDED":
             raise DemoError(f"rollout of {version} is {detail.rollout.state}: {detail.rollout.why}")
         self._expect_model(made["artifacts"][0]["image"])
-        self.outcomes.append(Outcome(f"{MODEL} {version}", "SUCCEEDED", "both nodes run it"))
         size = made["artifacts"][0]["size_bytes"]
         tell(f"{len(self.names)} of {len(self.names)} nodes CONFIRMED {version}, {size} bytes each")
 
@@ -180,11 +197,15 @@ class Chain:
         """Waits until Prometheus holds inferences of `version` that grow, with latencies and no energy."""
         tell(f"asking Prometheus at {self.endpoints.prometheus}")
         count = f'tinyfleet_inferences_total{{model="{MODEL}",model_version="{version}"}}'
-        self._wait(lambda: self.prometheus.total(count) > 0, 20, f"inferences of {version} in Prometheus")
+        self._programs.wait_until(
+            lambda: self.prometheus.total(count) > 0, 20, f"inferences of {version} in Prometheus"
+        )
         if math.isnan(self.first_inference_s):
             self.first_inference_s = time.monotonic() - self._began_s
         before = self.prometheus.total(count)
-        self._wait(lambda: self.prometheus.total(count) > before, 20, f"more inferences of {version}")
+        self._programs.wait_until(
+            lambda: self.prometheus.total(count) > before, 20, f"more inferences of {version}"
+        )
         series = self.prometheus.query("tinyfleet_inference_duration_seconds_count")
         if not series or any(labels.get("timing") != "instructions" for labels, _ in series):
             raise DemoError('latency series are absent or lack timing="instructions"')
@@ -211,7 +232,7 @@ class Chain:
         )
         path = self.folder / "foreign" / "image.bin"
         path.write_bytes(image)
-        tinyfleet("release", "import", "--image", path, "--allow-foreign", state=self.folder)
+        self._programs.run("release", "import", "--image", path, "--allow-foreign")
         detail = self.rollout("3.0.0", tell)
         results = {each.result_code for each in detail.deployments}
         if detail.rollout.state != "FAILED" or results != {int(Result.SIGNATURE)}:
@@ -222,13 +243,12 @@ class Chain:
             after = {each.id: each.model for each in client.devices()}
         if after != before:
             raise DemoError(f"after the refusal the nodes run {after}, expected {before}")
-        self.outcomes.append(Outcome(f"{MODEL} 3.0.0", "FAILED", detail.rollout.why))
         tell(f"rollout FAILED: {detail.rollout.why}; both still run 2.0.0")
 
     # How a step looks at the world.
 
     def rollout(self, version: str, tell: Tell) -> RolloutDetailOut:
-        begun = tinyfleet_json("rollout", "start", MODEL, version, state=self.folder)
+        begun = self._programs.run_json("rollout", "start", MODEL, version)
         with self.client() as client:
             detail = client.rollout(begun["id"])
 
@@ -238,20 +258,13 @@ class Chain:
                 tell(", ".join(f"{each.device} {each.update or each.state}" for each in detail.deployments))
                 return detail.rollout.state != "RUNNING"
 
-            self._wait(ended, ROLLOUT_S, f"the end of the rollout of {version}")
+            self._programs.wait_until(ended, ROLLOUT_S, f"the end of the rollout of {version}")
         return detail
 
     def _expect_model(self, image: str) -> None:
         with self.client() as client:
-            self._wait(
+            self._programs.wait_until(
                 lambda: all(each.model == image for each in client.devices()),
                 10,
                 "both births with the new model",
             )
-
-    def _wait(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
-        def now() -> bool:
-            self.check()
-            return ready()
-
-        wait_until(now, timeout_s, what)

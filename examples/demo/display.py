@@ -1,4 +1,4 @@
-"""The demo's progress: a live table of steps on a terminal, one line a change elsewhere."""
+"""The demo's progress: a live table of steps on a terminal, one line a change elsewhere; a table at the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -20,6 +21,7 @@ class Mark(Enum):
     RUNNING = ("", "cyan")
     DONE = ("✓", "green")
     FAILED = ("✗", "red")
+    STOPPED = ("-", "yellow")
 
 
 @dataclass
@@ -39,7 +41,13 @@ class Display:
         self._rows = [Row(title) for title in titles]
         self._lock = threading.Lock()
         self._spinner = Spinner("dots", style="cyan")
-        self._live = Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=True)
+        # While it lives, a row is one line: a table that changes its height flickers.
+        self._live = Live(
+            get_renderable=lambda: self._table("ellipsis"),
+            console=console,
+            refresh_per_second=8,
+            transient=True,
+        )
 
     def __enter__(self) -> Display:
         if self._console.is_terminal:
@@ -49,14 +57,16 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
-            self._console.print(self._table())
+        else:
+            self._console.print()
+        self._console.print(self._table("fold"))
 
     def begin(self, index: int) -> Callable[[str], None]:
         """Marks a step running; returns the function that tells its progress."""
         with self._lock:
             row = self._rows[index]
             row.mark, row.started_s = Mark.RUNNING, time.monotonic()
-        self._line(row)
+        self._line(f"{row.title} …")
 
         def tell(detail: str) -> None:
             with self._lock:
@@ -64,31 +74,28 @@ class Display:
 
         return tell
 
-    def end(self, index: int, ok: bool) -> None:
+    def end(self, index: int, mark: Mark) -> None:
         with self._lock:
             row = self._rows[index]
-            row.mark = Mark.DONE if ok else Mark.FAILED
+            row.mark = mark
             row.took_s = time.monotonic() - row.started_s
-        self._line(row)
+        self._line(f"{mark.value[0]} {row.title}: {row.detail} ({row.took_s:.1f} s)")
 
-    def _line(self, row: Row) -> None:
+    def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            state = (
-                "…" if row.mark is Mark.RUNNING else f"{row.mark.value[0]} {row.detail} ({row.took_s:.1f} s)"
-            )
-            self._console.print(f"{row.title}: {state}", highlight=False, soft_wrap=True)
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(width=2)
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(ratio=1)
+    def _table(self, overflow: Literal["ellipsis", "fold"]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+        table.add_column("", width=1)
+        table.add_column("step", no_wrap=True)
+        table.add_column("took", justify="right", no_wrap=True)
+        table.add_column("what happened", ratio=1, overflow=overflow, no_wrap=overflow == "ellipsis")
         with self._lock:
             for row in self._rows:
                 running = row.mark is Mark.RUNNING
                 sign = self._spinner if running else Text(row.mark.value[0], style=row.mark.value[1])
                 took = time.monotonic() - row.started_s if running else row.took_s
                 seconds = "" if took is None else f"{took:.1f} s"
-                table.add_row(sign, row.title, Text(seconds, style="dim"), Text(row.detail))
+                table.add_row(sign, Text(row.title), Text(seconds, style="dim"), Text(row.detail))
         return table
