@@ -52,6 +52,8 @@ static uint32_t pause_ms(session_t *session) {
 
 static void on_closed(void *context, tf_mqtt_end_t why, uint8_t reason) {
     session_t *session = context;
+    /* One that did not last is no success: a broker that takes us on only to drop us gets no storm. */
+    if (session->up && session->link.now_ms() - session->up_ms >= RETRY_MOST_MS) session->failures = 0;
     uint32_t pause = pause_ms(session);
     session->retry_ms = session->link.now_ms() + pause;
     tf_console("mqtt: %s (0x%02x); again in %lu ms", end_text(why), reason, (unsigned long)pause);
@@ -108,8 +110,8 @@ static void on_ack(void *context, tf_mqtt_request_t type, uint16_t id, const uin
         tf_mqtt_close(&session->client, 0);
         return;
     }
-    session->failures = 0;
     session->up = true;
+    session->up_ms = session->link.now_ms();
     session->events.on_link(session->events.context, true);
 }
 

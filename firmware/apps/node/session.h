@@ -28,9 +28,10 @@ typedef struct {
     tf_mqtt_lwip_t link;
     uint32_t boot;
     uint32_t conn;
-    uint32_t failures; /* in a row */
+    uint32_t failures; /* connections in a row that did not last */
     uint32_t retry_ms; /* the next attempt, when idle */
     bool up;
+    uint32_t up_ms;   /* since when */
     uint16_t want_id; /* of the subscription, until it is acknowledged */
     char want_topic[TF_TOPIC_MAX];
     char conn_topic[TF_TOPIC_MAX];
