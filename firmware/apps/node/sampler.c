@@ -94,6 +94,9 @@ tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_tr
     tf_result_t result = load(sampler, &trial->model, image);
     if (result != TF_RESULT_SUCCESS) return result;
     trial->limits = *limits;
+    /* What would end the node by its first inference shall end a trial. */
+    bool untried = trial->model.vector_count == 0 && limits->inferences == 0;
+    if (untried && sampler->settings->has_replay) trial->limits.inferences = 1;
     sampler->trying = true;
     if (!sampler->running) sampler->due_us = sampler->now_us();
     return TF_RESULT_SUCCESS;
@@ -165,8 +168,7 @@ static void run_window(sampler_t *sampler, sampler_outcome_t *outcome) {
     tf_telemetry_add(&sampler->telemetry, outcome->verdict, latency_us);
 }
 
-/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. The next one
- * is in the future, so that between two there is always room for a golden vector. */
+/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. */
 static void advance(sampler_t *sampler) {
     uint64_t late_us = sampler->now_us() - sampler->due_us;
     uint32_t missed = (uint32_t)(late_us / sampler->period_us);
@@ -190,12 +192,15 @@ static bool windows_wanted(const sampler_t *sampler) {
 
 sampler_outcome_t sampler_poll(sampler_t *sampler) {
     sampler_outcome_t outcome = {0};
-    if (windows_wanted(sampler) && sampler->now_us() >= sampler->due_us) {
+    bool window = windows_wanted(sampler) && sampler->now_us() >= sampler->due_us;
+    if (vectors_left(sampler) && (sampler->vector_turn || !window)) {
+        sampler->vector_turn = false;
+        try_vector(sampler, &outcome);
+    } else if (window) {
+        sampler->vector_turn = true;
         if (sampler->running) run_window(sampler, &outcome);
         if (sampler->trying && !vectors_left(sampler)) try_window(sampler, &outcome);
         advance(sampler);
-    } else if (vectors_left(sampler)) {
-        try_vector(sampler, &outcome);
     }
     if (!trial_ready_to_end(sampler)) return outcome;
     if (sampler->trial.live < sampler->trial.limits.inferences) {

@@ -1,5 +1,5 @@
-/* Live inference on the sensor's windows, and the trial of a candidate model. At most one inference a call,
- * so that the network is served in between. The sensor is a replay of recorded windows. */
+/* Live inference on the sensor's windows, and the trial of a candidate model. At most one inference of each
+ * a call, so that the network is served in between. The sensor is a replay of recorded windows. */
 #ifndef TINYFLEET_NODE_SAMPLER_H
 #define TINYFLEET_NODE_SAMPLER_H
 
@@ -33,6 +33,7 @@ typedef struct {
     uint32_t period_us;
     uint64_t due_us; /* the next window */
     uint32_t window;
+    bool vector_turn; /* a window had the last turn: windows that are always late starve no golden vector */
 } sampler_t;
 
 /* What one call has brought. */
@@ -50,7 +51,7 @@ void sampler_init(sampler_t *sampler, const settings_t *settings, uint64_t (*now
  * run. */
 tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image);
 
-/* Begins a trial beside the running model; when it cannot even begin, sampler_poll says so at once. */
+/* Begins a trial beside the running model, whose end sampler_poll tells; or says why it cannot begin. */
 tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_trial_t *limits);
 
 /* Does what is due. */

@@ -1,0 +1,147 @@
+/* The node's sampler: windows and trials, on a clock made here and a model that gives back what it is given.
+ */
+#include "../apps/node/sampler.h"
+#include "check.h"
+#include "tinyfleet/node_port.h"
+
+enum { SAMPLES = 4, WINDOWS = 3, VECTORS = 5, PLAN_BYTES = 512 };
+
+static uint64_t clock_us;
+static uint32_t step_us; /* that pass at each look at the clock */
+static int16_t windows[WINDOWS * SAMPLES];
+static settings_t settings;
+static sampler_t sampler;
+_Alignas(16) static uint8_t plan[PLAN_BYTES];
+
+void tf_console(const char *format, ...) {
+    (void)format;
+}
+
+static uint64_t now_us(void) {
+    return clock_us += step_us;
+}
+
+static void put32(uint32_t at, uint32_t value) {
+    for (uint32_t i = 0; i < 4; i++) plan[at + i] = (uint8_t)(value >> (8 * i));
+}
+
+static void put_section(uint32_t index, uint32_t kind, uint32_t at, uint32_t bytes, uint32_t count) {
+    const uint32_t values[] = {kind, at, bytes, count};
+    for (uint32_t i = 0; i < 4; i++) put32(32 + index * 16 + i * 4, values[i]);
+}
+
+/* One tensor, input and output at once, and no op (wire/ARTIFACT.md). */
+static tf_image_t make_model(uint32_t vectors) {
+    static const uint8_t metadata[] = {0xA9, 0, 0x61, 'm',     1, 0x61, '1', 2, 0x60, 3,   0x60,
+                                       4,    0, 5,    SAMPLES, 6, 1,    7,   0, 8,    0x80};
+    enum { METADATA = 160, TENSORS = 192, INPUTS = 224, OUTPUTS = 240, VECTORS_AT = 256 };
+    memset(plan, 0, sizeof plan);
+    uint32_t size = VECTORS_AT + vectors * 12;
+    const uint32_t header[] = {0x31504654u, TF_RUNTIME_ABI, size, 16, 7};
+    for (uint32_t i = 0; i < 5; i++) put32(i * 4, header[i]);
+    put_section(0, 1, METADATA, sizeof metadata, 1);
+    put_section(1, 2, TENSORS, 32, 1);
+    put_section(2, 3, INPUTS, 0, 0);
+    put_section(3, 4, INPUTS, 16, 1);
+    put_section(4, 5, OUTPUTS, 16, 1);
+    put_section(5, 6, VECTORS_AT, 0, 1);
+    put_section(6, 7, VECTORS_AT, vectors * 12, vectors);
+    memcpy(plan + METADATA, metadata, sizeof metadata);
+    plan[TENSORS + 6] = 1; /* rank */
+    put32(TENSORS + 8, SAMPLES);
+    for (uint32_t i = 1; i < 6; i++) put32(TENSORS + 8 + i * 4, 1);
+    put32(INPUTS + 8, 1u << 30); /* raw multiplier */
+    for (uint32_t i = 0; i < vectors; i++) put32(VECTORS_AT + i * 12, 1);
+    return (tf_image_t){.payload = plan, .payload_bytes = size};
+}
+
+static void begin(uint32_t period_us) {
+    settings = (settings_t){.has_replay = true, .windows = windows};
+    settings.replay = (tf_replay_t){
+        .sensor = {"", 0}, .unit = {"", 0}, .samples = SAMPLES, .channels = 1, .windows = WINDOWS};
+    clock_us = 0;
+    step_us = 10;
+    sampler_init(&sampler, &settings, now_us);
+    sampler.period_us = period_us;
+}
+
+/* Polls as the main loop does, until the trial ends. */
+static sampler_outcome_t run_trial(uint32_t polls) {
+    for (uint32_t i = 0; i < polls; i++) {
+        clock_us += (uint64_t)sampler_wait_ms(&sampler) * 1000u;
+        sampler_outcome_t outcome = sampler_poll(&sampler);
+        if (outcome.trial_ended) return outcome;
+    }
+    return (sampler_outcome_t){0};
+}
+
+static void a_model_without_vectors_is_run_before_it_is_trusted(void) {
+    tf_image_t image = make_model(0);
+    begin(20000);
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    (void)sampler_poll(&sampler); /* the next window is 20 ms away */
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_SUCCESS);
+    CHECK_EQUAL(sampler.trial.live, 1);
+    /* Where no window ever comes, nothing of it ever runs. */
+    begin(20000);
+    settings.has_replay = false;
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_SUCCESS);
+}
+
+static void live_inferences_need_a_sensor(void) {
+    tf_image_t image = make_model(VECTORS);
+    begin(20000);
+    settings.has_replay = false;
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){.inferences = 1}), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_UPDATE_FAILED);
+}
+
+/* Windows that are always late leave the golden vectors their turn, and the other way round. */
+static void a_trial_ends_though_windows_are_late(void) {
+    tf_image_t image = make_model(VECTORS);
+    begin(1000);
+    step_us = 3000; /* an inference takes longer than the time between two windows */
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){.inferences = 4}), TF_RESULT_SUCCESS);
+    sampler_outcome_t outcome = run_trial(200);
+    CHECK(outcome.trial_ended);
+    CHECK_EQUAL(outcome.result, TF_RESULT_SUCCESS);
+    CHECK_EQUAL(sampler.trial.vector, VECTORS);
+    CHECK_EQUAL(sampler.trial.live, 4);
+    CHECK(sampler.telemetry.inferences >= 4 && sampler.telemetry.dropped > 0);
+}
+
+static void a_vector_that_differs_and_a_slow_window_end_it(void) {
+    tf_image_t image = make_model(VECTORS);
+    plan[256 + 3 * 12 + 8] ^= 1u; /* an output byte of the fourth */
+    begin(20000);
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_GOLDEN_FAILED);
+    CHECK_EQUAL(sampler.trial.vector, 3);
+    image = make_model(VECTORS);
+    begin(20000);
+    step_us = 50;
+    const tf_trial_t limits = {.inferences = 4, .has_latency_us = true, .latency_us = 49};
+    CHECK_EQUAL(sampler_try(&sampler, &image, &limits), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_LATENCY_LIMIT);
+}
+
+static void another_window_does_not_fit(void) {
+    tf_image_t image = make_model(0);
+    begin(20000);
+    settings.replay.samples = SAMPLES - 1;
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_INPUT_MISMATCH);
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_INPUT_MISMATCH);
+    CHECK(!sampler.running && !sampler.trying);
+}
+
+int main(void) {
+    RUN(a_model_without_vectors_is_run_before_it_is_trusted);
+    RUN(live_inferences_need_a_sensor);
+    RUN(a_trial_ends_though_windows_are_late);
+    RUN(a_vector_that_differs_and_a_slow_window_end_it);
+    RUN(another_window_does_not_fit);
+    return 0;
+}
