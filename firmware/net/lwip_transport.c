@@ -33,6 +33,9 @@ static void end(void *context) {
     tcp_recv(pcb, NULL);
     tcp_sent(pcb, NULL);
     tcp_err(pcb, NULL);
+    /* A peer that is gone never lets it close: should lwIP run out of them, the next connection takes its
+     * place. */
+    tcp_setprio(pcb, TCP_PRIO_MIN);
     if (tcp_close(pcb) == ERR_OK) return;
     tcp_abort(pcb);
     link->aborted = true;

@@ -196,7 +196,8 @@ void report_poll(node_t *node) {
 }
 
 uint32_t report_wait_ms(const node_t *node) {
-    if (!node->session.up || !node->sampler.running) return UINT32_MAX;
+    /* What cannot be sent now waits for the broker, whose answer wakes the loop. */
+    if (!session_ready(&node->session, REPORT_BYTES) || !node->sampler.running) return UINT32_MAX;
     uint64_t now_ms = node_uptime_ms(node);
     return node->tele_due_ms <= now_ms ? 0 : (uint32_t)(node->tele_due_ms - now_ms);
 }

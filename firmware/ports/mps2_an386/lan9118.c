@@ -43,6 +43,7 @@
 #define TX_OVERHEAD_BYTES 16u
 #define FRAME_WORDS 384u
 #define SPINS 100000u
+#define FRAMES_A_POLL 16u /* then the rest of the loop has its turn, however many still come */
 
 static struct {
     uint32_t ip_rx_bytes, ip_tx_bytes;
@@ -127,7 +128,7 @@ static void discard(uint32_t words) {
 }
 
 void ethernet_poll(struct netif *netif) {
-    while (ethernet_pending()) {
+    for (uint32_t i = 0; i < FRAMES_A_POLL && ethernet_pending(); i++) {
         uint32_t status = reg(RX_STATUS), size = status >> 16 & 0x3FFFu, words = (size + 3) / 4;
         struct pbuf *frame = NULL;
         if ((status & RX_STATUS_ERROR) == 0 && size > CRC_BYTES && words <= FRAME_WORDS) {
@@ -139,7 +140,7 @@ void ethernet_poll(struct netif *netif) {
         }
         /* A pool pbuf holds a whole frame (lwipopts.h), so there is one part, and it is word-aligned. */
         uint32_t *to = frame->payload;
-        for (uint32_t i = 0; i < words; i++) to[i] = reg(RX_DATA);
+        for (uint32_t word = 0; word < words; word++) to[word] = reg(RX_DATA);
         pbuf_realloc(frame, (u16_t)(size - CRC_BYTES));
         counters.ip_rx_bytes += ip_bytes(frame);
         if (netif->input(frame, netif) != ERR_OK) (void)pbuf_free(frame);
