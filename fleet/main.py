@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
@@ -39,6 +40,8 @@ from tinyfleet.fleet.api.schemas import Health
 from tinyfleet.fleet.config import Settings
 from tinyfleet.fleet.core import credentials
 from tinyfleet.fleet.core.errors import FleetError, Unavailable
+from tinyfleet.fleet.core.fit import ModelNeeds, OpUse
+from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.broker_cache import BrokerCache
@@ -48,6 +51,7 @@ from tinyfleet.fleet.services.releases import ModelFacts, Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
+from tinyfleet.wire.image import read_image
 from tinyfleet.wire.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -73,6 +77,19 @@ def read_model(payload: bytes) -> ModelFacts:
     plan = decode_artifact(payload)
     meta = plan.metadata
     return ModelFacts(name=meta.name, version=meta.version, core=plan.core, abi=ABI, labels=meta.labels)
+
+
+def needs_of(blobs: BlobFolder, artifact: Artifact) -> ModelNeeds:
+    """What a stored model asks of a node. Raises NotFound, BadInput: its file is gone or damaged."""
+    image = read_image(blobs.get(artifact.blob))
+    plan = decode_artifact(image.payload)
+    return ModelNeeds(
+        image_bytes=artifact.size_bytes,
+        core=plan.core,
+        abi=ABI,
+        arena_bytes=plan.arena_bytes,
+        ops=tuple(OpUse(op.code, i, op.outputs[0]) for i, op in enumerate(plan.ops)),
+    )
 
 
 def build(settings: Settings, state: State) -> Manager:
@@ -104,6 +121,7 @@ def build(settings: Settings, state: State) -> Manager:
             trial_inferences=settings.trial_inferences,
             blob_budget_bytes=settings.blob_budget_bytes,
         ),
+        functools.partial(needs_of, blobs),
         publisher.wake,
     )
     ingest = Ingest(store, time.time, rollouts, topics, settings.series_max)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from tinyfleet.fleet.core.fit import Misfit
 from tinyfleet.fleet.core.order import Order, newer
 from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Birth, Status
@@ -53,6 +54,8 @@ class Signal(Enum):
     EXPIRED = "EXPIRED"
     CANCEL = "CANCEL"
     GONE = "GONE"
+    UNFIT = "UNFIT"
+    """The device's birth says that the artifact cannot run there: nothing was sent."""
 
 
 class Effect(Enum):
@@ -87,6 +90,7 @@ def _open(state: DeploymentState) -> dict[tuple[DeploymentState, Signal], Row]:
         (state, Signal.EXPIRED): Row(S.TIMED_OUT, (Effect.WITHDRAW,)),
         (state, Signal.CANCEL): Row(S.CANCELED, (Effect.WITHDRAW,)),
         (state, Signal.GONE): Row(S.REMOVED, (Effect.WITHDRAW,)),
+        (state, Signal.UNFIT): Row(S.REJECTED),
     }
 
 
@@ -174,7 +178,14 @@ class DeviceGone:
     pass
 
 
-Event = Reported | Born | Tick | Cancel | DeviceGone
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Found before anything was offered; the `want` of an earlier rollout stays as it is."""
+
+    misfit: Misfit
+
+
+Event = Reported | Born | Tick | Cancel | DeviceGone | Unfit
 
 _BUSY: Final = frozenset(
     {
@@ -238,6 +249,8 @@ def signal_of(deployment: Deployment, event: Event, now_s: float) -> Signal | No
             return Signal.CANCEL
         case DeviceGone():
             return Signal.GONE
+        case Unfit():
+            return Signal.UNFIT
 
 
 def transition_name(before: DeploymentState, signal: Signal, after: DeploymentState) -> str:
@@ -301,4 +314,6 @@ def _with_report(deployment: Deployment, event: Event) -> Deployment:
             )
         case Born(birth):
             return replace(deployment, update=birth.state, result=birth.result)
+        case Unfit(found):
+            return replace(deployment, result=found.result, detail=found.detail)
     return deployment

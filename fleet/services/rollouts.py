@@ -15,6 +15,7 @@ from tinyfleet.fleet.core import rollout as rollouts
 from tinyfleet.fleet.core.deployment import Deployment, Effect, Event, transition_name
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
+from tinyfleet.fleet.core.fit import Misfit, ReadNeeds, misfit
 from tinyfleet.fleet.core.release import Artifact, Release, wanted
 from tinyfleet.fleet.core.rollout import RolloutState, Summary
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
@@ -35,11 +36,21 @@ class RolloutOptions:
 
 
 class Rollouts:
-    def __init__(self, store: Store, clock: Clock, options: RolloutOptions, wake: Callable[[], None]) -> None:
-        """`wake` tells the publisher that there is something to publish."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        options: RolloutOptions,
+        needs: ReadNeeds,
+        wake: Callable[[], None],
+    ) -> None:
+        """`needs` reads what an artifact asks of a node; `wake` tells the publisher that there is something
+        to publish.
+        """
         self._store = store
         self._clock = clock
         self._options = options
+        self._needs = needs
         self._wake = wake
         self._resent_s: dict[bytes, float] = {}
 
@@ -51,8 +62,9 @@ class Rollouts:
         devices: Sequence[str] | None = None,
         site: str | None = None,
     ) -> Summary:
-        """Rolls a release out to the named devices, or to all it fits (of a site): one wave, all at once.
+        """Rolls a release out to the named devices, or to all it is for (of a site): one wave, all at once.
 
+        A device whose birth says that the model cannot run there is REJECTED, and nothing is sent for it.
         Raises NotFound, Conflict (a device is still in another rollout), Refused (nothing fits, over budget).
         """
         now_s = self._clock()
@@ -62,10 +74,13 @@ class Rollouts:
                 named = release if version is None else f"{release} {version}"
                 raise NotFound(f"no release {named}; see `tinyfleet release list`")
             chosen = self._choose(tx, found, devices, site)
-            self._check_budget(tx, found, [artifact for _, artifact in chosen])
+            unfit = self._misfits(chosen)
+            sent = {a.manifest: a for device, a in chosen if device.id not in unfit}
+            self._check_budget(tx, found, list(sent.values()))
             summary = tx.rollouts.add(Summary(id=0, release=found.id, started_s=now_s))
-            for artifact in {artifact.manifest: artifact for _, artifact in chosen}.values():
+            for artifact in sent.values():
                 self._publish_blob(tx, artifact)
+            queued = []
             for device, artifact in chosen:
                 deployment = Deployment(
                     rollout=summary.id,
@@ -76,12 +91,19 @@ class Rollouts:
                     generation=0,
                     changed_s=now_s,
                 )
-                offered = self._offer(tx, deployment, now_s)
-                tx.deployments.put(offered)
-                tx.deployments.record(offered, "NEW:START:QUEUED", now_s)
-                summary, _ = rollouts.step(summary, rollouts.Moved(None, offered), now_s)
+                if device.id not in unfit:
+                    deployment = self._offer(tx, deployment, now_s)
+                tx.deployments.put(deployment)
+                tx.deployments.record(deployment, "NEW:START:QUEUED", now_s)
+                summary, _ = rollouts.step(summary, rollouts.Moved(None, deployment), now_s)
+                queued.append(deployment)
             tx.rollouts.put(summary)
             self._collect(tx)
+            # Only now that all are counted: a rollout ends when the last of its deployments does.
+            for deployment in queued:
+                if (found_unfit := unfit.get(deployment.device)) is not None:
+                    self._apply(tx, deployment, deployments.Unfit(found_unfit), now_s)
+            summary = tx.rollouts.get(summary.id) or summary
         self._wake()
         return summary
 
@@ -182,6 +204,17 @@ class Rollouts:
                 "provision one first"
             )
         return chosen
+
+    def _misfits(self, chosen: Sequence[tuple[Device, Artifact]]) -> dict[str, Misfit]:
+        """By device id, why the model cannot run there."""
+        artifacts = {artifact.manifest: artifact for _, artifact in chosen}
+        needs = {manifest: self._needs(artifact) for manifest, artifact in artifacts.items()}
+        return {
+            device.id: found
+            for device, artifact in chosen
+            if device.birth is not None
+            and (found := misfit(needs[artifact.manifest], device.birth)) is not None
+        }
 
     def _check_budget(self, tx: Tx, release: Release, artifacts: list[Artifact]) -> None:
         live = {row.key: row.size_bytes for row in tx.retained.live_blobs()}

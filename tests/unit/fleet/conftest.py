@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fleet_rig import Rig
+from tests.unit.fleet.fleet_rig import Rig
 
 
 @pytest.fixture

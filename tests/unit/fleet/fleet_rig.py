@@ -10,6 +10,7 @@ from typing import Any
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.fit import ModelNeeds
 from tinyfleet.fleet.core.liveness import Evidence
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
@@ -32,6 +33,8 @@ from tinyfleet.wire.messages import Birth, ImageInfo, Message, Status, Tele, Wan
 from tinyfleet.wire.topics import TopicKind, Topics
 
 TYPE = "mps2-an386"
+EASY = ModelNeeds(image_bytes=0, core=CoreVariant.PORTABLE, abi=1, arena_bytes=0, ops=())
+"""Fits every device: the rig's artifacts are no models."""
 
 
 class Rig:
@@ -50,7 +53,8 @@ class Rig:
         self.blobs = BlobFolder(folder / "blobs")
         self.cache = BrokerCache(self.store, self.blobs, self.topics)
         options = RolloutOptions(timeout_s=600, trial_inferences=3, blob_budget_bytes=blob_budget_bytes)
-        self.rollouts = Rollouts(self.store, self.clock, options, self._wake)
+        self.needs = EASY
+        self.rollouts = Rollouts(self.store, self.clock, options, lambda _: self.needs, self._wake)
         self.ingest = Ingest(self.store, self.clock, self.rollouts, self.topics, series_max)
         self.broker: dict[str, bytes] = {}
 

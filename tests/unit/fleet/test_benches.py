@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fleet_rig import Rig
+from tests.unit.fleet.fleet_rig import Rig
 
 from tinyfleet.fleet.core.errors import BadInput, Conflict
 from tinyfleet.fleet.services.access import Access

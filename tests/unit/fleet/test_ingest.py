@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fleet_rig import Rig, birth, tele
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.fleet.fleet_rig import Rig, birth, tele
 
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.core.liveness import DeviceState, state_of

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from fleet_rig import TYPE, Rig
+from tests.unit.fleet.fleet_rig import TYPE, Rig
 
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der, verify_ecdsa

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fleet_rig import Rig, birth
+from tests.unit.fleet.fleet_rig import Rig, birth
 
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
 from tinyfleet.fleet.core.rollout import RolloutState

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fleet_rig import Rig, birth
+from tests.unit.fleet.fleet_rig import Rig, birth
 
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.core.deployment import Deployment, DeploymentState
