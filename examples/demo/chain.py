@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pyocd_qemu.process import end_stranded
 
-from examples.demo.bench import Bench
-from examples.demo.programs import Background, DemoError, Ending, Programs, end_stragglers
+from examples.demo.bench import BENCH_ELF, Bench
+from examples.demo.programs import Background, DemoError, Ending, Programs, end_commands
 from examples.demo.prometheus import Prometheus
 from tinyfleet.agent.adapters.emulator import EmulatedNode
 from tinyfleet.agent.core.errors import AgentError
@@ -36,13 +36,24 @@ WINDOW_MS = 250
 ROLLOUT_S = 60.0
 # A demo begins with nothing, so it empties its folder: only one that bears this file.
 MARKER = ".demo"
+ELF_MAGIC = b"\x7fELF"
 FREE_BYTES_NEEDED = 100_000_000
+FREE_BYTES_KEPT = 1_000_000
 
 Tell = Callable[[str], None]
 
 
+def end_stragglers(folder: Path) -> None:
+    """Ends, by pid, what somebody killed by force left running in a demo's state folder."""
+    end_commands(folder)
+    for pid_file in (folder / "run").glob("*.json"):
+        end_leftover(pid_file)
+    for board in [*(folder / "nodes").glob("*"), *(folder / "agent" / "boards").glob("*")]:
+        end_stranded(board)
+
+
 def empty_folder(folder: Path) -> None:
-    """Makes the state folder anew, ending what a demo, killed by force, left running in it.
+    """Makes the state folder anew, ending what a killed demo left running in it.
 
     Raises DemoError for a folder that no demo made, and a disk without room.
     """
@@ -50,24 +61,34 @@ def empty_folder(folder: Path) -> None:
     if folder.exists() and not marker.exists():
         raise DemoError(f"{folder} exists and no demo made it; choose another with --folder")
     end_stragglers(folder)
-    for pid_file in (folder / "run").glob("*.json"):
-        end_leftover(pid_file)
-    for board in [*(folder / "nodes").glob("*"), *(folder / "agent" / "boards").glob("*")]:
-        end_stranded(board)
     try:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         marker.touch()
-        free = shutil.disk_usage(folder).free
     except OSError as error:
         raise DemoError(f"cannot make {folder} anew: {error}; choose another with --folder") from error
-    if free < FREE_BYTES_NEEDED:
-        needed = f"{FREE_BYTES_NEEDED // 1_000_000} MB"
+    expect_room(folder, FREE_BYTES_NEEDED)
+
+
+def expect_room(folder: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
         raise DemoError(
-            f"{free // 1_000_000} MB are free on the disk of {folder}, {needed} are needed; "
-            "make room, or choose another with --folder"
+            f"only {free_bytes // 1_000_000} MB are free on the disk of {folder}; "
+            f"make room ({FREE_BYTES_NEEDED // 1_000_000} MB), or choose another with --folder"
         )
+
+
+def expect_elf(path: Path) -> None:
+    """Raises DemoError when there is no firmware: make takes whatever is newer than its sources for built."""
+    try:
+        with path.open("rb") as file:
+            whole = file.read(len(ELF_MAGIC)) == ELF_MAGIC
+    except OSError:
+        whole = False
+    if not whole:
+        raise DemoError(f"{path} is no firmware; `make clean`, then the demo again, builds it anew")
 
 
 class Chain:
@@ -95,10 +116,17 @@ class Chain:
         self._prometheus: Prometheus | None = None
 
     def stop(self) -> None:
-        self._stack.close()
+        """Ends all of it, and what one that was killed left running: an agent its board, for one."""
+        try:
+            self._stack.close()
+        finally:
+            if (self.folder / MARKER).exists():
+                end_stragglers(self.folder)
 
     def check(self) -> None:
-        """Raises DemoError when something that should run does not."""
+        """Raises DemoError when something that should run does not, or the disk is full."""
+        if self.folder.exists():
+            expect_room(self.folder, FREE_BYTES_KEPT)
         if self._fleet is not None:
             self._fleet.check()
         self._bench.check()
@@ -140,6 +168,8 @@ class Chain:
 
     def start_fleet(self, tell: Tell) -> None:
         tell("mosquitto, manager and Prometheus on free loopback ports")
+        for elf in (NODE_ELF, BENCH_ELF):
+            expect_elf(elf)
         empty_folder(self.folder)
         monitoring = ("--scrape-interval", "1") if self._with_prometheus else ("--no-prometheus",)
         self._fleet = Background(

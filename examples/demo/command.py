@@ -68,7 +68,7 @@ def summarise(chain: Chain, console: Console, took_s: float, *, once: bool) -> N
     where, state = chain.endpoints, f"--state {os.path.relpath(chain.folder)}"
     lines = [
         "",
-        f"First inference in Prometheus after {chain.first_inference_s:.1f} s, all steps after {took_s:.1f} s.",
+        f"First inference in Prometheus: {chain.first_inference_s:.1f} s. All of it: {took_s:.1f} s.",
         "",
         "It ends now; its addresses were:" if once else "It is up at:",
         f"  API         {where.api}/api/v1/devices",

@@ -1,4 +1,4 @@
-"""The demo's progress: a live table of steps on a terminal, one line a change elsewhere; a table at the end."""
+"""The demo's progress: a live table of steps on a terminal, a line a change elsewhere; a table at the end."""
 
 from __future__ import annotations
 

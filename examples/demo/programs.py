@@ -58,7 +58,7 @@ def wait_until(ready: Callable[[], bool], timeout_s: float, what: str, ending: E
         time.sleep(POLL_S)
 
 
-def end_stragglers(state: Path) -> None:
+def end_commands(state: Path) -> None:
     """Ends commands that a demo, killed by force, left running: first, as they would start others again."""
     for pid_file in (state / "run").glob(PID_FILES):
         end_leftover(pid_file)
@@ -113,6 +113,9 @@ class Background:
     def check(self) -> None:
         """Raises DemoError with its last words when it has ended."""
         status = self._process.poll()
+        if status is not None and status < 0:
+            cause = signal.Signals(-status).name
+            raise DemoError(f"`{self._name}` was ended by {cause}; run the demo again (log: {self._log})")
         if status is not None:
             lines = self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
             said = lines[-1].removeprefix("tinyfleet: ")
