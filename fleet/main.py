@@ -168,7 +168,6 @@ def build(settings: Settings, state: State) -> Manager:
             rollouts,
             access,
             trusted_keys=lambda: (signer.key_hash(),),
-            forget=publisher.forget,
         ),
         releases=Releases(store, time.time, blobs, signer, verify_ecdsa, read_model),
         rollouts=rollouts,

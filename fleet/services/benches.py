@@ -54,7 +54,10 @@ class Benches:
             if tx.devices.get(name) is not None:
                 raise Conflict(f"{name} is a device of this fleet: choose another name for the agent")
             known = tx.agents.get(name)
-            agent = Agent(id=name, site=site) if known is None else replace(known, site=site)
+            if known is None:
+                agent = Agent(id=name, site=site, credential=tx.identity.next_credential(name))
+            else:
+                agent = replace(known, site=site)
             tx.agents.put(agent)
             tx.agents.set_password(name, self._access.hashed(name, agent.credential))
         self._access.apply()

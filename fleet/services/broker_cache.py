@@ -82,6 +82,8 @@ class BrokerCache:
         row = work.row
         if row.kind is RetainedKind.WANT:
             return [(self._topics.device(row.key, TopicKind.WANT), row.payload)]
+        if row.kind is RetainedKind.PAST:
+            return [(self._topics.device(row.key, kind), b"") for kind in (TopicKind.BIRTH, TopicKind.CONN)]
         chunks = chunk_topics(cut(work.blob), self._topics)
         return [(topic, data if row.live else b"") for topic, data in chunks]
 
@@ -90,7 +92,7 @@ class BrokerCache:
             tx.retained.done([work.row])
 
     def _prepare(self, tx: Tx, row: Retained) -> Work:
-        if row.kind is RetainedKind.WANT:
+        if row.kind is not RetainedKind.BLOB:
             return Work(row)
         artifact = tx.releases.artifact(bytes.fromhex(row.key))
         if artifact is None:
@@ -109,6 +111,8 @@ def _read(journal: bytes | None) -> Journal | None:
 
 
 def _rank(row: Retained) -> tuple[int, int]:
+    if row.kind is RetainedKind.PAST:
+        return -1, row.seq
     if row.kind is RetainedKind.WANT:
         return 1, row.seq
     return (0 if row.live else 2), row.seq

@@ -10,7 +10,7 @@ from tinyfleet.fleet.core.device import Device, check_device_id, check_label, fo
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
 from tinyfleet.fleet.core.liveness import DeviceState, Evidence, state_of
 from tinyfleet.fleet.services.access import Access
-from tinyfleet.fleet.services.ports import Clock, Store
+from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, Trust
@@ -67,15 +67,12 @@ class Registry:
         access: Access,
         *,
         trusted_keys: Callable[[], tuple[bytes, ...]],
-        forget: Callable[[str], None],
     ) -> None:
-        """`forget` clears what a device left at the broker (birth and conn)."""
         self._store = store
         self._clock = clock
         self._rollouts = rollouts
         self._access = access
         self._trusted_keys = trusted_keys
-        self._forget = forget
 
     def provision(
         self, name: str, *, site: str, device_type: str, connection: Connection, fresh: bool = False
@@ -100,17 +97,19 @@ class Registry:
                     device_type=device_type,
                     evidence=evidence,
                     registered_s=self._clock(),
+                    credential=tx.identity.next_credential(name),
                 )
             else:
                 times = replace(known.evidence, period_s=evidence.period_s, keepalive_s=evidence.keepalive_s)
                 device = replace(known, site=site, device_type=device_type, evidence=times)
-                device = forget_past(device) if fresh else device
+                if fresh:
+                    device = forget_past(device)
+                    self._forget(tx, name)
             records = self._records(device, connection)
             tx.devices.put(device)
             tx.devices.set_password(name, self._access.hashed(name, device.credential))
+        self._rollouts.wake()
         self._access.apply()
-        if fresh and known is not None:
-            self._forget(name)
         return records
 
     def remove(self, name: str) -> None:
@@ -120,9 +119,9 @@ class Registry:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
             self._rollouts.device_gone(tx, name, self._clock())
             tx.devices.remove(name)
-        self._access.apply()
-        self._forget(name)
+            self._forget(tx, name)
         self._rollouts.wake()
+        self._access.apply()
 
     def all(self, site: str | None = None, state: DeviceState | None = None) -> list[DeviceView]:
         now_s = self._clock()
@@ -147,6 +146,12 @@ class Registry:
                 tx.deployments.history(name, HISTORY),
                 tx.telemetry.events(name, HISTORY),
             )
+
+    @staticmethod
+    def _forget(tx: Tx, name: str) -> None:
+        """Its counters, and what it left at the broker: both would swallow the messages of a new life."""
+        tx.telemetry.forget(name)
+        tx.retained.put(RetainedKind.PAST, name, live=False, payload=b"", names="", size_bytes=0)
 
     def _records(self, device: Device, connection: Connection) -> Provisioned:
         try:

@@ -18,7 +18,7 @@ import aiomqtt
 
 from tinyfleet.fleet.core.errors import FleetError, Unavailable
 from tinyfleet.fleet.services.broker_cache import BrokerCache, Pass
-from tinyfleet.wire.topics import TopicKind, Topics
+from tinyfleet.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +50,11 @@ class Publisher:
         self._bytes_per_s = bytes_per_s
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._forget: set[str] = set()
         self.connected = False
 
     def wake(self) -> None:
         """There may be something to publish. Callable from any thread."""
         self._loop.call_soon_threadsafe(self._wake.set)
-
-    def forget(self, device: str) -> None:
-        """Clears what a device left at the broker. Callable from any thread; done when connected."""
-        self._loop.call_soon_threadsafe(self._forget.add, device)
-        self.wake()
 
     async def run(self) -> None:
         """Stays connected, publishes what is pending; ends when cancelled."""
@@ -141,11 +135,6 @@ class Publisher:
         return found
 
     async def _publish_pending(self, client: aiomqtt.Client) -> None:
-        while self._forget:
-            device = next(iter(self._forget))
-            for kind in (TopicKind.BIRTH, TopicKind.CONN):
-                await client.publish(self._topics.device(device, kind), b"", qos=1, retain=True)
-            self._forget.discard(device)
         while (todo := await asyncio.to_thread(self._cache.next_pass)) is not None:
             await self._carry_out(client, todo)
 

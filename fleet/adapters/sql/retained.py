@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from tinyfleet.fleet.adapters.sql.codecs import upsert
 from tinyfleet.fleet.adapters.sql.schema import meta, retained
@@ -30,6 +30,14 @@ class IdentityTable:
     def raise_seq(self, above: int) -> None:
         if self.seq() <= above:
             self._set(above)
+
+    def next_credential(self, name: str) -> int:
+        """A credential number for one that is registered now: none that its name had before."""
+        key = f"credential/{name}"
+        last = self._connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one_or_none()
+        number = 1 if last is None else int(last) + 1
+        upsert(self._connection, meta, {"key": key, "value": str(number)})
+        return number
 
     def next_seq(self) -> int:
         seq = self.seq() + 1
@@ -90,6 +98,9 @@ class RetainedTable:
     def done(self, rows: Iterable[Retained]) -> None:
         """Marks as published, unless changed since: then the row stays pending under its newer number."""
         for row in rows:
+            if row.kind is RetainedKind.PAST:
+                self._connection.execute(delete(retained).where(retained.c.seq == row.seq))
+                continue
             self._connection.execute(update(retained).where(retained.c.seq == row.seq).values(done=True))
 
     def again(self, after_seq: int | None) -> int:

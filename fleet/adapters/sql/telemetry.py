@@ -108,6 +108,11 @@ class TelemetryTable:
             delete(snapshots).where(snapshots.c.device == device, snapshots.c.at_s < kept)
         )
 
+    def forget(self, device: str) -> None:
+        """Snapshots and events of a device; what was added to the fleet's totals stays."""
+        for table in (snapshots, events):
+            self._connection.execute(delete(table).where(table.c.device == device))
+
     def latest(self, device: str) -> dict[str, object] | None:
         """The newest snapshot as JSON, with the time it came."""
         row = self._connection.execute(

@@ -1,0 +1,107 @@
+"""Devices that leave, come back or get a new flash: nothing of their past life counts for the new one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.fleet.fleet_rig import BIRTH, TYPE, Rig, tele
+
+from tinyfleet.fleet.services.access import Access
+from tinyfleet.fleet.services.registry import Connection, Registry
+from tinyfleet.wire.codec import encode
+from tinyfleet.wire.enums import ConnState, EventKind
+from tinyfleet.wire.messages import Conn, Event, NodeConfig
+from tinyfleet.wire.records import decode_record
+from tinyfleet.wire.topics import TopicKind
+
+CONNECTION = Connection(host="10.0.2.2", port=1883, prefix="tf/1", keepalive_s=15, period_s=1, window_ms=100)
+
+
+class NoBroker:
+    def apply(self, passwords: dict[str, str]) -> None:
+        self.passwords = passwords
+
+
+@pytest.fixture
+def registry(rig: Rig) -> Registry:
+    access = Access(rig.store, NoBroker(), bytes(32))
+    return Registry(rig.store, rig.clock, rig.rollouts, access, trusted_keys=lambda: (bytes(32),))
+
+
+def provision(registry: Registry, **options: Any) -> NodeConfig:
+    done = registry.provision("d1", site="s", device_type=TYPE, connection=CONNECTION, **options)
+    return decode_record(NodeConfig, done.config)
+
+
+def live(rig: Rig, model: bytes) -> None:
+    """A node's first minute."""
+    rig.say("d1", TopicKind.CONN, Conn(boot=1, conn=1, state=ConnState.ONLINE))
+    rig.say("d1", TopicKind.BIRTH, BIRTH)
+    rig.say("d1", TopicKind.TELE, tele(model, 3, 1))
+    rig.say("d1", TopicKind.EVENT, Event(boot=1, seq=1, kind=EventKind.LOG, uptime_ms=5, text="hi"))
+
+
+def inferences(rig: Rig) -> int:
+    with rig.store.read() as tx:
+        return sum(each.count for each in tx.telemetry.totals()[0])
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_new_life_is_counted_from_its_start(rig: Rig, registry: Registry, removed: bool) -> None:
+    model = rig.release().image
+    provision(registry)
+    live(rig, model)
+    if removed:
+        registry.remove("d1")
+    provision(registry, fresh=True)
+    assert registry.get("d1").tele is None
+    assert registry.get("d1").events == []
+    live(rig, model)
+    assert inferences(rig) == 8
+    assert len(registry.get("d1").events) == 1
+    assert rig.ingest.counts.duplicate == 0
+
+
+def test_a_removed_device_does_not_get_back_in_when_its_name_is_given_again(registry: Registry) -> None:
+    first = provision(registry)
+    assert provision(registry) == first
+    registry.remove("d1")
+    again = provision(registry)
+    assert (again.password, again.seed) != (first.password, first.seed)
+    assert again.password != first.password
+
+
+def test_what_a_device_left_is_cleared_even_if_the_manager_dies_first(rig: Rig, registry: Registry) -> None:
+    """A birth of boot 57 that stays would hide every birth of the new life, which begins at boot 1."""
+    birth_topic = rig.topics.device("d1", TopicKind.BIRTH)
+    conn_topic = rig.topics.device("d1", TopicKind.CONN)
+    provision(registry)
+    rig.broker[birth_topic] = encode(replace(BIRTH, boot=57))
+    rig.broker[conn_topic] = encode(Conn(boot=57, conn=1, state=ConnState.ONLINE))
+    provision(registry, fresh=True)
+    # Nothing but the database survives here.
+    assert rig.publish()[:2] == [birth_topic, conn_topic]
+    assert birth_topic not in rig.broker
+    assert conn_topic not in rig.broker
+
+
+def test_what_was_cleared_is_cleared_once(rig: Rig, registry: Registry) -> None:
+    """A broker that lost everything must not be told to clear the births of the new life."""
+    provision(registry)
+    provision(registry, fresh=True)
+    rig.publish()
+    rig.cache.connected(None)
+    assert rig.topics.device("d1", TopicKind.BIRTH) not in rig.publish()
+
+
+def test_a_removed_device_leaves_nothing_at_the_broker(rig: Rig, registry: Registry) -> None:
+    provision(registry)
+    rig.release()
+    rig.rollouts.start("demo")
+    rig.publish()
+    rig.broker[rig.topics.device("d1", TopicKind.BIRTH)] = encode(BIRTH)
+    registry.remove("d1")
+    rig.publish()
+    assert set(rig.broker) == {rig.topics.journal}
