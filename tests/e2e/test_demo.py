@@ -7,22 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.servers import processes_of
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 150
-
-
-def children_of(folder: Path) -> list[str]:
-    """Command lines of running processes that name the folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in words:
-            found.append(words)
-    return found
 
 
 def demo(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -43,7 +31,7 @@ def test_the_whole_chain(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for told in ("CONFIRMED 1.0.0", "CONFIRMED 2.0.0", "73 SIGNATURE", "byte for byte"):
         assert told in done.stdout
-    assert children_of(folder) == []
+    assert processes_of(folder) == []
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:

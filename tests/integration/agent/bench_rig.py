@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from tests.models import LIVESTOCK
+from tests.servers import LOOPBACK, TIMEOUT_S, Mosquitto, wait_for
 
-from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.codec import decode
 from tinyfleet.wire.messages import Bench
 
 ROOT = Path(__file__).resolve().parents[3]
-LIVESTOCK = ROOT / "examples" / "livestock"
 GOLDEN = LIVESTOCK / "golden.npz"
 BENCH_ELF = ROOT / "build" / "firmware" / "microbit" / "apps" / "bench" / "bench.elf"
 LABELS = ("resting", "grazing", "walking", "running")
-TIMEOUT_S = 30.0
 BENCH_YAML = """\
 agent: agent-1
 boards:
@@ -40,27 +32,6 @@ boards:
     probe: qemu-microbit-0001
     emulate: microbit
 """
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {timeout_s:g} s: {what}")
-        time.sleep(0.01)
-
-
-def build_model(version: str) -> bytes:
-    """The livestock model v1 or v2, with four golden vectors."""
-    windows = np.load(GOLDEN)["windows"]
-    spec = ModelSpec(
-        name="livestock",
-        version=f"{version[1]}.0.0",
-        input=InputSpec("accelerometer", "mg", 25_000, 128, 3, 0.001),
-        labels=LABELS,
-        golden_raw=tuple(windows[:4]),
-    )
-    return compile_model((LIVESTOCK / f"livestock_{version}.tflite").read_bytes(), spec)
 
 
 class Program:
@@ -83,7 +54,7 @@ class Program:
                 pytest.fail(f"it ended with {self._child.returncode}: {self._log.read_text()}")
             return text in self._log.read_text()
 
-        wait_for(said, f"{text!r} in {self._log.name}")
+        wait_for(f"{text!r} in {self._log.name}", said)
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         if self._child.poll() is None:
@@ -113,30 +84,24 @@ class Broker:
     """mosquitto on a free port, open to all; `bench` is what came last on the agent's topic."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        # Below the ports the system gives out by itself.
-        self.port = next(p for p in iter(lambda: 20000 + secrets.randbelow(12000), 0) if _is_free(p))
-        configuration = folder / "mosquitto.conf"
-        configuration.write_text(
-            f"listener {self.port} 127.0.0.1\nuser {getpass.getuser()}\n"
-            "allow_anonymous true\npersistence false\n"
-        )
-        binary = shutil.which("mosquitto", path=os.defpath + ":/usr/sbin") or "mosquitto"
-        with (folder / "mosquitto.log").open("wb") as log:
-            self._child = subprocess.Popen([binary, "-c", str(configuration)], stdout=log, stderr=log)
-        wait_for(lambda: not _is_free(self.port), "mosquitto listens")
+        self._server = Mosquitto(folder)
+        self._server.start()
         self._lock = threading.Lock()
         self._seen: list[Bench] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe("tf/1/+/bench", 1)
         self._client.on_message = self._take
-        self._client.connect("127.0.0.1", self.port)
+        self._client.connect(LOOPBACK, self.port)
         self._client.loop_start()
 
     def _take(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         assert message.topic == "tf/1/agent-1/bench"
         with self._lock:
             self._seen.append(decode(Bench, message.payload))
+
+    @property
+    def port(self) -> int:
+        return self._server.port
 
     @property
     def bench(self) -> Bench | None:
@@ -149,7 +114,7 @@ class Broker:
 
     def credentials(self, path: Path) -> Path:
         """As `tinyfleet agent register --out` writes them."""
-        known = {"id": "agent-1", "host": "127.0.0.1", "port": self.port, "prefix": "tf/1"}
+        known = {"id": "agent-1", "host": LOOPBACK, "port": self.port, "prefix": "tf/1"}
         path.write_text(json.dumps(known | {"user": "agent-1", "password": "x"}))
         path.chmod(0o600)
         return path
@@ -157,10 +122,4 @@ class Broker:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-        self._child.terminate()
-        self._child.wait(10)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+        self._server.end()

@@ -20,10 +20,10 @@ from tests.integration.agent.bench_rig import (
     LABELS,
     Broker,
     Program,
-    build_model,
     tinyfleet,
-    wait_for,
 )
+from tests.models import livestock
+from tests.servers import wait_for
 
 from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.emulated_boards import console_of
@@ -48,7 +48,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     paths = {version: folder / f"{version}.model" for version in ("v1", "v2")}
     for version, path in paths.items():
-        path.write_bytes(build_model(version))
+        path.write_bytes(livestock(version, vectors=4))
     return paths
 
 
@@ -93,7 +93,7 @@ def test_program_and_run_byte_for_byte(agent: Agent, parts: Parts) -> None:
         session.close()
 
     # Left to itself it says what it sees.
-    wait_for(lambda: "window 0: class resting" in console_log(agent), "a live result")
+    wait_for("a live result", lambda: "window 0: class resting" in console_log(agent))
     assert "emulated, instruction-timed" in console_log(agent)
     assert "golden vectors: 4 right" in console_log(agent)
 
@@ -241,7 +241,7 @@ def test_the_commands_and_what_the_manager_hears(
     running = Program(tmp_path / "run.log", environment, "agent", "run")
     try:
         running.wait_for("watching")
-        wait_for(lambda: broker.bench is not None, "the agent tells of its bench")
+        wait_for("the agent tells of its bench", lambda: broker.bench is not None)
         heard = broker.bench
         assert heard is not None
         assert (heard.state, len(heard.boards)) == (ConnState.ONLINE, 1)
@@ -265,7 +265,7 @@ def test_the_commands_and_what_the_manager_hears(
         assert (result["windows"], result["exact"], result["timing"]) == (20, True, "INSTRUCTIONS")
 
         wait_for(
-            lambda: broker.bench is not None and broker.bench.boards[0].run is not None, "the run is told"
+            "the run is told", lambda: broker.bench is not None and broker.bench.boards[0].run is not None
         )
         told = broker.bench
         assert told is not None and told.boards[0].run is not None
@@ -282,7 +282,7 @@ def test_the_commands_and_what_the_manager_hears(
 
         pid = int((registry_folder(tmp_path) / PROBE / "qemu.pid").read_text())
         running.end(signal.SIGKILL)
-        wait_for(lambda: broker.bench is not None and broker.bench.state is ConnState.LOST, "the will")
+        wait_for("the will", lambda: broker.bench is not None and broker.bench.state is ConnState.LOST)
         lost = broker.bench
         assert lost is not None
         assert lost.seq > told.seq
@@ -294,16 +294,16 @@ def test_the_commands_and_what_the_manager_hears(
     running = Program(tmp_path / "run.log", environment, "agent", "run")
     try:
         running.wait_for("watching")
-        wait_for(lambda: not _is_qemu(pid), "the stranded QEMU is ended")
+        wait_for("the stranded QEMU is ended", lambda: not _is_qemu(pid))
         wait_for(
-            lambda: broker.bench is not None and broker.bench.state is ConnState.ONLINE, "it tells again"
+            "it tells again", lambda: broker.bench is not None and broker.bench.state is ConnState.ONLINE
         )
         back = broker.bench
         assert back is not None
         assert back.boards[0].run == run
         pid = int((registry_folder(tmp_path) / PROBE / "qemu.pid").read_text())
         assert running.end() == 0
-        wait_for(lambda: broker.bench is not None and broker.bench.state is ConnState.LOST, "it says goodbye")
+        wait_for("it says goodbye", lambda: broker.bench is not None and broker.bench.state is ConnState.LOST)
         assert not _is_qemu(pid)
     finally:
         running.end(signal.SIGKILL)

@@ -7,8 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from pyocd_qemu import chips, registry
 from pyocd_qemu.board import Board
 from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
 from tests.integration.agent.conftest import assemble
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.qemu
 COUNT = 0x20000000
@@ -45,13 +45,6 @@ def program(opened: Any, address: int, data: bytes) -> None:
     loader = FlashLoader(opened, progress=lambda part: None, chip_erase="sector")
     loader.add_data(address, data)
     loader.commit()
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 def test_list_shows_what_runs_and_nothing_else(microbit: Board) -> None:
@@ -86,11 +79,11 @@ def test_flash_reset_read(microbit: Board, counter_program: bytes) -> None:
         opened.target.reset()
         assert opened.target.get_state() is Target.State.RUNNING
         first = opened.target.read32(COUNT)
-        wait_for(lambda: opened.target.read32(COUNT) > first)
+        wait_for("the program to count", lambda: opened.target.read32(COUNT) > first)
     # It runs on when the probe is gone.
     with session(microbit, connect_mode="attach") as opened:
         first = opened.target.read32(COUNT)
-        wait_for(lambda: opened.target.read32(COUNT) > first)
+        wait_for("the program to count", lambda: opened.target.read32(COUNT) > first)
 
 
 def test_breakpoint_step_and_registers(microbit: Board, counter_program: bytes) -> None:
@@ -102,18 +95,18 @@ def test_breakpoint_step_and_registers(microbit: Board, counter_program: bytes) 
         assert core.read_core_register("sp") == 0x20002000
         assert core.set_breakpoint(STEP)
         core.resume()
-        wait_for(lambda: core.get_state() is Target.State.HALTED)
+        wait_for("the core to halt", lambda: core.get_state() is Target.State.HALTED)
         assert core.read_core_register("pc") == STEP
         count = core.read_core_register("r0")
         core.step()
         assert (core.read_core_register("pc"), core.read_core_register("r0")) == (STEP + 2, count + 1)
         core.write_core_register("r0", 0x1000)
         core.resume()
-        wait_for(lambda: core.get_state() is Target.State.HALTED)
+        wait_for("the core to halt", lambda: core.get_state() is Target.State.HALTED)
         assert core.read_core_register("r0") == 0x1000
         core.remove_breakpoint(STEP)
         core.resume()
-        wait_for(lambda: core.read32(COUNT) > 0x1010)
+        wait_for("the program to count", lambda: core.read32(COUNT) > 0x1010)
         core.halt()
         before = core.read_core_registers_raw(["r0", "r1", "pc", "sp", "lr", "xpsr"])
         core.write_core_registers_raw(["psp", "primask"], [0x20001230, 1])
@@ -133,7 +126,7 @@ def test_watchpoint(microbit: Board, counter_program: bytes) -> None:
         opened.target.reset_and_halt()
         assert opened.target.set_watchpoint(COUNT, 4, Target.WatchpointType.WRITE)
         opened.target.resume()
-        wait_for(lambda: opened.target.get_state() is Target.State.HALTED)
+        wait_for("the core to halt", lambda: opened.target.get_state() is Target.State.HALTED)
         assert 0x80 < opened.target.read_core_register("pc") < 0x90
 
 
@@ -169,7 +162,7 @@ def test_flash_survives_stop_and_a_kill_after_the_probe_closed(
     microbit.start()
     with session(microbit, connect_mode="attach") as opened:
         # It was started, as what is in flash is a program.
-        wait_for(lambda: opened.target.read32(COUNT) > 0)
+        wait_for("the program to count", lambda: opened.target.read32(COUNT) > 0)
         program(opened, 0x8000, b"more")
         opened.target.reset()
     microbit.restart()
@@ -184,7 +177,7 @@ def test_a_program_that_kills_qemu_is_told_and_the_board_comes_back(microbit: Bo
         program(opened, 0, bad)
         with pytest.raises(exceptions.Error):
             opened.target.reset()
-            wait_for(lambda: opened.target.get_state() is Target.State.HALTED)
+            wait_for("the core to halt", lambda: opened.target.get_state() is Target.State.HALTED)
     with pytest.raises(QemuDiedError, match="Lockup"):
         microbit.check()
     # What was programmed was not saved yet; a saved one of that kind is held in reset.
@@ -224,11 +217,11 @@ again:
             program(opened, 0x21000000, image)
             program(opened, 0x21500000, b"\x0f" * 5000)
             opened.target.reset()
-            wait_for(lambda: opened.target.read32(COUNT) > 0)
+            wait_for("the program to count", lambda: opened.target.read32(COUNT) > 0)
         board.kill()
         board.start()
         with session(board, connect_mode="attach") as opened:
-            wait_for(lambda: opened.target.read32(COUNT) > 0)
+            wait_for("the program to count", lambda: opened.target.read32(COUNT) > 0)
             assert bytes(opened.target.read_memory_block8(0x21500000, 5000)) == b"\x0f" * 5000
             opened.target.halt()
             opened.target.write_core_registers_raw(["s0", "s1", "s31"], [1, 2, 3])

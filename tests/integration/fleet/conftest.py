@@ -7,16 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from simulated_node import Flash, SimulatedNode
+from tests.integration.fleet.simulated_node import Flash, SimulatedNode
+from tests.servers import wait_for
 
 from tinyfleet.fleet.adapters.process import read_pid
 from tinyfleet.fleet.api.schemas import ProvisionIn
@@ -35,20 +32,6 @@ from tinyfleet.wire.artifact import (
 from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record
-
-UNTIL_S = 20.0
-
-
-def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = UNTIL_S) -> Any:
-    """The first true value of `condition`; an error naming what was waited for, in vain."""
-    until = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > until:
-            raise AssertionError(f"waited {timeout_s:g} s in vain for {what}; last value {value!r}")
-        time.sleep(0.02)
 
 
 class RunningFleet:
@@ -132,13 +115,17 @@ class RunningFleet:
             node.kill()
         self._nodes.clear()
 
-    def stop(self) -> int:
+    def end(self) -> None:
+        """Tells it to end, which takes it a second; `ended` waits for it."""
         self.power_off()
         self.client.close()
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    def ended(self) -> int:
         process = self.process
         assert process is not None
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
         try:
             return process.wait(15)
         except subprocess.TimeoutExpired:
@@ -146,38 +133,70 @@ class RunningFleet:
             process.wait()
             raise
 
+    def stop(self) -> int:
+        self.end()
+        return self.ended()
+
+
+@pytest.fixture(scope="session")
+def ending() -> Iterator[list[RunningFleet]]:
+    """Fleets whose test is over: they end while the next test runs."""
+    told: list[RunningFleet] = []
+    yield told
+    for running in told:
+        running.ended()
+
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[RunningFleet]:
+def fleet(tmp_path: Path, ending: list[RunningFleet]) -> Iterator[RunningFleet]:
     running = RunningFleet(tmp_path / "state", "--no-prometheus")
-    try:
-        yield running
-    finally:
-        running.stop()
+    ending.append(running)
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def module_fleet(
+    tmp_path_factory: pytest.TempPathFactory, ending: list[RunningFleet]
+) -> Iterator[RunningFleet]:
+    running = RunningFleet(tmp_path_factory.mktemp("shared") / "state", "--no-prometheus")
+    ending.append(running)
+    yield running
+    running.end()
 
 
 @pytest.fixture
-def run_fleet(tmp_path: Path) -> Iterator[Callable[..., RunningFleet]]:
+def shared_fleet(module_fleet: RunningFleet) -> Iterator[RunningFleet]:
+    """The module's own fleet: for tests that neither count what is in it nor leave it broken."""
+    yield module_fleet
+    module_fleet.power_off()
+
+
+@pytest.fixture
+def run_fleet(tmp_path: Path, ending: list[RunningFleet]) -> Iterator[Callable[..., RunningFleet]]:
     """Starts fleets with options of the test's own."""
     started: list[RunningFleet] = []
 
     def start(*options: str, name: str = "state") -> RunningFleet:
         started.append(RunningFleet(tmp_path / name, *options))
+        ending.append(started[-1])
         return started[-1]
 
     yield start
     for running in started:
-        running.stop()
+        running.end()
 
 
-def model(version: str = "1.0.0", constants: int = 60_000, name: str = "demo") -> bytes:
+def model(
+    version: str = "1.0.0", constants: int = 60_000, name: str = "demo", arena_bytes: int = 64
+) -> bytes:
     """A payload that is a model by its structure; the simulated node does not run it."""
     tensor = Tensor(offset=0, place=Place.ARENA, dtype=Dtype.INT8, shape=(1, 4))
     filler = bytes((i * 31 + len(version)) % 251 for i in range(constants))
     return encode_artifact(
         Artifact(
             core=CoreVariant.PORTABLE,
-            arena_bytes=64,
+            arena_bytes=arena_bytes,
             metadata=Metadata(
                 name=name,
                 version=version,
@@ -205,8 +224,3 @@ def model(version: str = "1.0.0", constants: int = 60_000, name: str = "demo") -
 @pytest.fixture
 def make_model() -> Callable[..., bytes]:
     return model
-
-
-@pytest.fixture
-def until() -> Callable[..., Any]:
-    return wait_for

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from tests.servers import wait_for
 
 from tinyfleet.fleet.adapters.mqtt.mosquitto import READER, TAIL
 from tinyfleet.fleet.core import credentials
@@ -60,85 +61,79 @@ def strangers() -> Any:
 
 
 def test_a_device_hears_its_own_want_and_nothing_of_others(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any], strangers: Any
+    fleet: Any, make_model: Callable[..., bytes], strangers: Any
 ) -> None:
     node, other = fleet.node("node1"), fleet.node("node2")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     config = node.config
     node.kill()
     spy = strangers(config.port, config.user, config.password, config.device)
-    until("the spy to be in", lambda: spy.connack == "Success")
+    wait_for("the spy to be in", lambda: spy.connack == "Success")
     prefix = config.prefix
     for topic in (f"{prefix}/node2/want", f"{prefix}/+/want", f"{prefix}/#", f"{prefix}/+/tele", "$SYS/#"):
         spy.client.subscribe(topic, qos=1)
     spy.client.subscribe(f"{prefix}/node1/want", qos=1)
-    until("all answers", lambda: len(spy.subacks) == 6)
+    wait_for("all answers", lambda: len(spy.subacks) == 6)
     other.infer()
     counted = 'class="resting",model="demo",model_version="1.0.0",site="test"} 4.0'
-    until("the other's inferences", lambda: counted in fleet.client.metrics())
-    until("its own want", lambda: f"{prefix}/node1/want" in spy.heard)
+    wait_for("the other's inferences", lambda: counted in fleet.client.metrics())
+    wait_for("its own want", lambda: f"{prefix}/node1/want" in spy.heard)
     assert set(spy.heard) == {f"{prefix}/node1/want"} | {t for t in spy.heard if "/blob/" in t}
 
 
-def test_a_device_cannot_speak_for_another(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
-) -> None:
+def test_a_device_cannot_speak_for_another(fleet: Any, make_model: Callable[..., bytes]) -> None:
     node, other = fleet.node("node1"), fleet.node("node2")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     prefix = node.config.prefix
     for topic in (f"{prefix}/node2/tele", f"{prefix}/node2/want", f"{prefix}/fleet/journal"):
         node.publish_raw(topic, b"\xff garbage")
     other.infer((1, 0, 0, 0))
     node.infer((1, 0, 0, 0))
     counted = 'class="resting",model="demo",model_version="1.0.0",site="test"} 2.0'
-    until("both nodes' inferences", lambda: counted in fleet.client.metrics())
+    wait_for("both nodes' inferences", lambda: counted in fleet.client.metrics())
     assert fleet.client.quarantine() == []
 
 
-def test_a_wrong_password_and_a_removed_device_are_not_let_in(
-    fleet: Any, until: Callable[..., Any], strangers: Any
-) -> None:
-    node = fleet.node("node1")
+def test_a_wrong_password_and_a_removed_device_are_not_let_in(shared_fleet: Any, strangers: Any) -> None:
+    node = shared_fleet.node("node1")
     config = node.config
     node.kill()
     wrong = strangers(config.port, config.user, config.password + b"x", config.device)
-    until("the answer", lambda: wrong.connack is not None)
+    wait_for("the answer", lambda: wrong.connack is not None)
     assert wrong.connack == "Not authorized"
     nobody = strangers(config.port, "node9", config.password, "node9")
-    until("the answer", lambda: nobody.connack is not None)
+    wait_for("the answer", lambda: nobody.connack is not None)
     assert nobody.connack == "Not authorized"
     right = strangers(config.port, config.user, config.password, config.device)
-    until("the answer", lambda: right.connack == "Success")
-    fleet.client.remove_device("node1")
-    until("the removed device to be thrown out", lambda: right.connack == "Not authorized", 30)
+    wait_for("the answer", lambda: right.connack == "Success")
+    shared_fleet.client.remove_device("node1")
+    wait_for("the removed device to be thrown out", lambda: right.connack == "Not authorized", 30)
 
 
-def test_a_device_cannot_take_another_ones_connection_over(
-    fleet: Any, until: Callable[..., Any], strangers: Any
-) -> None:
-    node, other = fleet.node("node1"), fleet.node("node2")
+def test_a_device_cannot_take_another_ones_connection_over(shared_fleet: Any, strangers: Any) -> None:
+    node, other = shared_fleet.node("node1"), shared_fleet.node("node2")
     before = other.connections
     config = node.config
     node.kill()
     thief = strangers(config.port, config.user, config.password, "node2")
-    until("the thief to be in", lambda: thief.connack == "Success")
-    again = fleet.node("node1", node.flash)
-    until("the thief's connection to be node1's", lambda: thief.lost)
+    wait_for("the thief to be in", lambda: thief.connack == "Success")
+    again = shared_fleet.node("node1", node.flash)
+    wait_for("the thief's connection to be node1's", lambda: thief.lost)
     assert other.connections == before
     assert again.connections >= 1
 
 
 def test_nonsense_goes_to_the_quarantine_counted_and_the_rest_goes_on(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     node = fleet.node("node1")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     own = f"{node.config.prefix}/node1/"
     for payload in (b"\xff\xff\xff", b"", b"\xa1\x00\x18", b"{}", bytes(4000)):
         node.publish_raw(own + TopicKind.TELE, payload)
@@ -146,7 +141,7 @@ def test_nonsense_goes_to_the_quarantine_counted_and_the_rest_goes_on(
     node.publish_raw(own + TopicKind.STATUS, bytes([0xA1, 0x00, 0x01]))
     node.infer((7, 0, 0, 0))
     counted = 'class="resting",model="demo",model_version="1.0.0",site="test"} 7.0'
-    until("what came after the nonsense", lambda: counted in fleet.client.metrics())
+    wait_for("what came after the nonsense", lambda: counted in fleet.client.metrics())
     assert "tinyfleet_ingest_rejected_total 7.0" in fleet.client.metrics()
     rows = fleet.client.quarantine()
     assert len(rows) == 7
@@ -154,44 +149,42 @@ def test_nonsense_goes_to_the_quarantine_counted_and_the_rest_goes_on(
     assert rows[-1].payload == "ffffff"
 
 
-def test_counters_that_go_backwards_change_no_total(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
-) -> None:
+def test_counters_that_go_backwards_change_no_total(fleet: Any, make_model: Callable[..., bytes]) -> None:
     node = fleet.node("node1")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     node.infer((9, 0, 0, 0))
     node._inferences = [1, 0, 0, 0]
     node.infer((0, 0, 0, 0))
-    until("the refusal", lambda: "tinyfleet_ingest_rejected_total 1.0" in fleet.client.metrics())
+    wait_for("the refusal", lambda: "tinyfleet_ingest_rejected_total 1.0" in fleet.client.metrics())
     assert 'class="resting",model="demo",model_version="1.0.0",site="test"} 9.0' in fleet.client.metrics()
     assert "went backwards" in fleet.client.quarantine()[0].reason
 
 
-def test_the_managers_own_users_are_kept_apart(fleet: Any, until: Callable[..., Any], strangers: Any) -> None:
+def test_the_managers_own_users_are_kept_apart(fleet: Any, strangers: Any) -> None:
     """The tail reads and cannot write; the reader cannot read what goes down."""
     port, secret = fleet.state.endpoints().admin_port, fleet.state.secret()
     prefix = fleet.state.endpoints().prefix
     tail = strangers(port, TAIL, credentials.password(secret, TAIL), "tail-test")
     reader = strangers(port, READER, credentials.password(secret, READER), "reader-test")
-    until("both to be in", lambda: tail.connack == reader.connack == "Success")
+    wait_for("both to be in", lambda: tail.connack == reader.connack == "Success")
     tail.client.subscribe(f"{prefix}/#", qos=1)
     reader.client.subscribe(f"{prefix}/fleet/journal", qos=1)
-    until("the answers", lambda: tail.subacks and reader.subacks)
+    wait_for("the answers", lambda: tail.subacks and reader.subacks)
     tail.client.publish(f"{prefix}/node1/want", b"x", qos=1, retain=True)
-    until("the answer", lambda: tail.pubacks)
+    wait_for("the answer", lambda: tail.pubacks)
     assert tail.pubacks == [135], "135: not authorised"
     assert tail.heard == reader.heard == []
 
 
-def test_provisioning_again_gives_the_same_records(fleet: Any) -> None:
+def test_provisioning_again_gives_the_same_records(shared_fleet: Any) -> None:
     from tinyfleet.fleet.api.schemas import ProvisionIn
 
     order = ProvisionIn(id="node1", device_type="mps2-an386")
-    first = fleet.client.provision(order)
-    again = fleet.client.provision(order)
+    first = shared_fleet.client.provision(order)
+    again = shared_fleet.client.provision(order)
     assert (first.trust, first.config) == (again.trust, again.config)
-    other = fleet.client.provision(order.model_copy(update={"id": "node2"}))
+    other = shared_fleet.client.provision(order.model_copy(update={"id": "node2"}))
     assert other.trust == first.trust
     assert other.config != first.config

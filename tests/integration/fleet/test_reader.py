@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.broker
 
 CHILD = """
 import sys, threading, time
+from tests.servers import wait_for
 from tinyfleet.fleet.adapters.mqtt.reader import Reader
 port, password, prefix, stores = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], sys.argv[4] == "stores"
 
@@ -74,30 +75,28 @@ def readers(fleet: Any, tmp_path: Path) -> Any:
         child.kill()
 
 
-def test_a_reader_killed_between_receiving_and_storing_loses_nothing(
-    fleet: Any, readers: Any, until: Callable[..., Any]
-) -> None:
+def test_a_reader_killed_between_receiving_and_storing_loses_nothing(fleet: Any, readers: Any) -> None:
     node = fleet.node("node1")
     sent = [bytes([i, 1, 2]) for i in range(5)]
     first = readers("hangs")
-    until("the reader to be connected", lambda: "connected" in first.lines())
+    wait_for("the reader to be connected", lambda: "connected" in first.lines())
     for payload in sent:
         node.publish_raw(f"{node.config.prefix}/node1/event", payload)
-    until("the reader to have a message in hand", lambda: any("got" in line for line in first.lines()))
+    wait_for("the reader to have a message in hand", lambda: any("got" in line for line in first.lines()))
     first.kill()
 
     second = readers("stores")
     expected = {"got " + payload.hex() for payload in sent}
-    until("every message to come again", lambda: expected <= set(second.lines()))
+    wait_for("every message to come again", lambda: expected <= set(second.lines()))
     node.publish_raw(f"{node.config.prefix}/node1/event", b"\x7f")
-    until("a later message to be stored", lambda: "stored" in _after("got 7f", second.lines()))
+    wait_for("a later message to be stored", lambda: "stored" in _after("got 7f", second.lines()))
     _acknowledged(fleet)
     second.kill()
 
     third = readers("stores")
-    until("the third reader to be connected", lambda: "connected" in third.lines())
+    wait_for("the third reader to be connected", lambda: "connected" in third.lines())
     node.publish_raw(f"{node.config.prefix}/node1/event", b"\x01")
-    until("a fresh message", lambda: "got 01" in third.lines())
+    wait_for("a fresh message", lambda: "got 01" in third.lines())
     assert not expected & set(third.lines()), "what was stored was acknowledged, so it does not come again"
 
 

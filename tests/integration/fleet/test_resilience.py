@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.servers import wait_for
 
 from tinyfleet.fleet.adapters.mqtt.mosquitto import PUBLISHER
 from tinyfleet.fleet.core import credentials
@@ -16,37 +17,35 @@ from tinyfleet.wire.enums import Result, UpdateState
 pytestmark = pytest.mark.broker
 
 
-def start_paused(fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]) -> tuple[Any, Any]:
+def start_paused(fleet: Any, make_model: Callable[..., bytes]) -> tuple[Any, Any]:
     """A node held in the middle of a download, and its rollout."""
     node = fleet.node("node1", pause_at=3)
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("two groups at the node", lambda: node.fetched_groups[-1:] == [2])
+    wait_for("two groups at the node", lambda: node.fetched_groups[-1:] == [2])
     return node, rollout
 
 
-def confirmed(fleet: Any, until: Callable[..., Any], node: Any, rollout: Any) -> None:
-    until("the rollout to succeed", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+def confirmed(fleet: Any, node: Any, rollout: Any) -> None:
+    wait_for("the rollout to succeed", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     (blob,) = (path.read_bytes() for path in fleet.state.blobs.iterdir())
     assert node.flash.data == blob, "no byte of the artifact may be wrong"
 
 
-def test_a_killed_manager_goes_on_with_the_rollout(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
-) -> None:
-    node, rollout = start_paused(fleet, make_model, until)
+def test_a_killed_manager_goes_on_with_the_rollout(fleet: Any, make_model: Callable[..., bytes]) -> None:
+    node, rollout = start_paused(fleet, make_model)
     fleet.kill("manager")
     node.resume()
-    until("the node to confirm without a manager", lambda: node.flash.state is UpdateState.CONFIRMED)
+    wait_for("the node to confirm without a manager", lambda: node.flash.state is UpdateState.CONFIRMED)
     fleet.healthy()
-    confirmed(fleet, until, node, rollout)
+    confirmed(fleet, node, rollout)
     transitions = [row["transition"] for row in fleet.client.device("node1").transitions]
     assert transitions[0] == "IN_PROGRESS:DONE:SUCCEEDED"
     assert transitions[-1] == "NEW:START:QUEUED"
 
 
 def test_a_manager_killed_before_it_published_publishes_after_its_restart(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     node = fleet.node("node1")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
@@ -56,7 +55,7 @@ def test_a_manager_killed_before_it_published_publishes_after_its_restart(
     fleet.kill("manager")
     _signal_broker(fleet, signal.SIGCONT)
     fleet.healthy()
-    confirmed(fleet, until, node, rollout)
+    confirmed(fleet, node, rollout)
 
 
 def _signal_broker(fleet: Any, number: signal.Signals) -> None:
@@ -67,38 +66,36 @@ def _signal_broker(fleet: Any, number: signal.Signals) -> None:
     os.kill(pid.number, number)
 
 
-def test_a_killed_broker_gets_everything_again(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
-) -> None:
-    node, rollout = start_paused(fleet, make_model, until)
+def test_a_killed_broker_gets_everything_again(fleet: Any, make_model: Callable[..., bytes]) -> None:
+    node, rollout = start_paused(fleet, make_model)
     fleet.kill("mosquitto")
     # With nothing saved it comes back empty: no want, no chunk, no journal, no session.
     (fleet.state.broker / "data" / "mosquitto.db").unlink(missing_ok=True)
     node.resume()
     fleet.healthy()
-    confirmed(fleet, until, node, rollout)
+    confirmed(fleet, node, rollout)
 
 
 def test_a_broker_that_lost_its_last_minute_gets_what_is_newer_than_its_journal(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     node = fleet.node("node1")
     fleet.client.create_release(make_model("1.0.0"), device_type="mps2-an386")
     first = fleet.client.start_rollout("demo")
-    confirmed(fleet, until, node, first)
-    until("nothing to be pending", lambda: fleet.client.health().pending == 0)
+    confirmed(fleet, node, first)
+    wait_for("nothing to be pending", lambda: fleet.client.health().pending == 0)
     saved = fleet.state.broker / "data" / "mosquitto.db"
     _signal_broker(fleet, signal.SIGUSR1)  # mosquitto saves now
-    until("the broker to have saved", saved.exists)
+    wait_for("the broker to have saved", saved.exists)
     old = saved.read_bytes()
     fleet.client.create_release(make_model("1.1.0"), device_type="mps2-an386")
     second = fleet.client.start_rollout("demo", "1.1.0")
-    until("release 2", lambda: fleet.rollout_state(second.id) == "SUCCEEDED")
+    wait_for("release 2", lambda: fleet.rollout_state(second.id) == "SUCCEEDED")
     node.kill()
     fleet.kill("mosquitto")
     saved.write_bytes(old)
     fleet.healthy()
-    until("nothing to be pending", lambda: fleet.client.health().pending == 0)
+    wait_for("nothing to be pending", lambda: fleet.client.health().pending == 0)
     log = (fleet.state.logs / "manager.log").read_text()
     assert "publisher connected, 3 retained rows to publish again" in log, (
         "the new blob, the new want and the old blob's clearing are newer than the journal"
@@ -110,22 +107,22 @@ def test_a_broker_that_lost_its_last_minute_gets_what_is_newer_than_its_journal(
 
 
 def test_a_node_that_loses_power_in_a_download_starts_over_and_confirms(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
-    node, rollout = start_paused(fleet, make_model, until)
+    node, rollout = start_paused(fleet, make_model)
     node.kill()
-    until("the node to be lost", lambda: fleet.client.device("node1").device.state == "LOST")
+    wait_for("the node to be lost", lambda: fleet.client.device("node1").device.state == "LOST")
     again = fleet.node("node1", node.flash)
-    confirmed(fleet, until, again, rollout)
+    confirmed(fleet, again, rollout)
 
 
 def test_a_flipped_chunk_is_reported_published_again_and_nothing_of_it_kept(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     from paho.mqtt import publish
     from paho.mqtt.enums import MQTTProtocolVersion
 
-    node, rollout = start_paused(fleet, make_model, until)
+    node, rollout = start_paused(fleet, make_model)
     artifact = fleet.client.releases()[0].artifacts[0]
     (blob,) = (path.read_bytes() for path in fleet.state.blobs.iterdir())
     chunk = bytearray(blob[2 * 16384 + 1024 : 2 * 16384 + 2048])
@@ -145,7 +142,7 @@ def test_a_flipped_chunk_is_reported_published_again_and_nothing_of_it_kept(
         protocol=MQTTProtocolVersion.MQTTv5,
     )
     node.resume()
-    confirmed(fleet, until, node, rollout)
+    confirmed(fleet, node, rollout)
     assert any(
         status.result is Result.INTEGRITY and status.state is UpdateState.DOWNLOADING
         for status in node.statuses
@@ -155,31 +152,31 @@ def test_a_flipped_chunk_is_reported_published_again_and_nothing_of_it_kept(
 
 
 def test_a_birth_that_contradicts_a_success_reopens_the_deployment(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     node = fleet.node("node1")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     first = node.flash.generation
     node.kill()
     # The model is gone although it was confirmed; the generation it acted on still stands in flash.
     node.flash.image, node.flash.version, node.flash.state = None, "", UpdateState.IDLE
     again = fleet.node("node1", node.flash)
-    until("the model to be back", lambda: again.flash.image is not None)
-    until("the rollout to succeed again", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the model to be back", lambda: again.flash.image is not None)
+    wait_for("the rollout to succeed again", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     assert again.flash.generation > first
     names = [row["transition"] for row in fleet.client.device("node1").transitions]
     assert "SUCCEEDED:CONTRADICTED:QUEUED" in names
 
 
 def test_what_was_sent_while_the_manager_was_dead_is_taken_in_once(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     node = fleet.node("node1")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     for round_ in range(3):
         for _ in range(20):
             node.infer((1, 0, 0, 0))
@@ -191,4 +188,4 @@ def test_what_was_sent_while_the_manager_was_dead_is_taken_in_once(
             'tinyfleet_inferences_total{class="resting",model="demo",model_version="1.0.0",site="test"} '
             f"{40.0 * (round_ + 1)}"
         )
-        until(f"exactly {40 * (round_ + 1)} inferences", lambda line=line: line in fleet.client.metrics())
+        wait_for(f"exactly {40 * (round_ + 1)} inferences", lambda line=line: line in fleet.client.metrics())

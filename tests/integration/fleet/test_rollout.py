@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.broker
 
 
 def test_a_release_reaches_every_node_and_their_inferences_are_counted(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     nodes = [fleet.node("node1"), fleet.node("node2")]
     payload = make_model("1.0.0")
     release = fleet.client.create_release(payload, device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout to succeed", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout to succeed", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
 
     (signed,) = (path.read_bytes() for path in fleet.state.blobs.iterdir())
     for node in nodes:
@@ -30,7 +31,7 @@ def test_a_release_reaches_every_node_and_their_inferences_are_counted(
     for node in nodes:
         node.infer((4, 3, 2, 1))
     line = 'tinyfleet_inferences_total{class="resting",model="demo",model_version="1.0.0",site="test"} 8.0'
-    until("both nodes' inferences", lambda: line in fleet.client.metrics())
+    wait_for("both nodes' inferences", lambda: line in fleet.client.metrics())
     text = fleet.client.metrics()
     assert (
         'tinyfleet_inference_duration_seconds_count{model="demo",model_version="1.0.0",site="test",'
@@ -43,16 +44,18 @@ def test_a_release_reaches_every_node_and_their_inferences_are_counted(
 
 
 def test_a_second_release_replaces_the_first_and_its_chunks_are_cleared(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
+    fleet: Any, make_model: Callable[..., bytes]
 ) -> None:
     node = fleet.node("node1")
     for version in ("1.0.0", "1.1.0"):
         fleet.client.create_release(make_model(version), device_type="mps2-an386")
         rollout = fleet.client.start_rollout("demo", version)
-        until(f"{version} to succeed", lambda number=rollout.id: fleet.rollout_state(number) == "SUCCEEDED")
+        wait_for(
+            f"{version} to succeed", lambda number=rollout.id: fleet.rollout_state(number) == "SUCCEEDED"
+        )
         assert node.flash.version == version
     first, second = (each.artifacts[0].manifest for each in fleet.client.releases())
-    until("nothing to be pending", lambda: fleet.client.health().pending == 0)
+    wait_for("nothing to be pending", lambda: fleet.client.health().pending == 0)
     seen = fleet.cli("mqtt", "tail", "--chunks", "--seconds", "1").stdout
     from tinyfleet.wire.topics import blob_name
 
@@ -61,12 +64,12 @@ def test_a_second_release_replaces_the_first_and_its_chunks_are_cleared(
 
 
 def test_a_foreign_signature_is_refused_by_the_nodes_and_the_rollout_says_why(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any], tmp_path: Path
+    fleet: Any, make_model: Callable[..., bytes], tmp_path: Path
 ) -> None:
     nodes = [fleet.node("node1"), fleet.node("node2")]
     fleet.client.create_release(make_model("1.0.0"), device_type="mps2-an386")
     good = fleet.client.start_rollout("demo")
-    until("release 1", lambda: fleet.rollout_state(good.id) == "SUCCEEDED")
+    wait_for("release 1", lambda: fleet.rollout_state(good.id) == "SUCCEEDED")
     image = sign_by_stranger(tmp_path, make_model("3.0.0"))
 
     refused = fleet.cli("release", "import", "--image", str(image))
@@ -78,7 +81,7 @@ def test_a_foreign_signature_is_refused_by_the_nodes_and_the_rollout_says_why(
     assert taken.returncode == 0, taken.stderr
     assert "warning" in taken.stderr
     begun = fleet.client.start_rollout("demo", "3.0.0")
-    until("the rollout to fail", lambda: fleet.rollout_state(begun.id) == "FAILED")
+    wait_for("the rollout to fail", lambda: fleet.rollout_state(begun.id) == "FAILED")
     detail = fleet.client.rollout(begun.id)
     assert detail.rollout.why == "2 of 2 devices: result 73 SIGNATURE"
     assert {each.state for each in detail.deployments} == {"REJECTED"}
@@ -112,18 +115,16 @@ def sign_by_stranger(folder: Path, payload: bytes) -> Path:
     return image
 
 
-def test_prometheus_takes_the_exposition(
-    fleet: Any, make_model: Callable[..., bytes], until: Callable[..., Any]
-) -> None:
+def test_prometheus_takes_the_exposition(fleet: Any, make_model: Callable[..., bytes]) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
     node = fleet.node("node1")
     fleet.client.create_release(make_model(), device_type="mps2-an386")
     rollout = fleet.client.start_rollout("demo")
-    until("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
+    wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     node.infer()
-    until("inferences", lambda: "tinyfleet_inferences_total{" in fleet.client.metrics())
+    wait_for("inferences", lambda: "tinyfleet_inferences_total{" in fleet.client.metrics())
     checked = subprocess.run(
         [promtool, "check", "metrics"],
         input=fleet.client.metrics(),

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from tests.servers import processes_of, wait_for
 
 from tinyfleet.wire.memory_map import MPS2_AN386
 from tinyfleet.wire.messages import NodeConfig, Trust
@@ -38,36 +38,24 @@ def command(*arguments: str, path: str | None = None) -> subprocess.CompletedPro
     )
 
 
-def belonging_to(folder: Path) -> list[str]:
-    """Processes that have this state folder on their command line."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if str(folder) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(line)
-    return found
-
-
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 1, done
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
 
 
-def test_it_starts_fast_is_private_and_leaves_nothing_behind(
-    run_fleet: Callable[..., Any], until: Callable[..., Any]
-) -> None:
+def test_it_starts_fast_is_private_and_leaves_nothing_behind(run_fleet: Callable[..., Any]) -> None:
     began = time.monotonic()
     fleet = run_fleet()
     assert time.monotonic() - began < START_S
-    assert len(belonging_to(fleet.folder)) == 4
+    assert len(processes_of(fleet.folder)) == 4
     for secret in (*(fleet.folder / "secrets").iterdir(), *(fleet.folder / "broker").glob("*")):
         if secret.is_file():
             assert secret.stat().st_mode & 0o077 == 0, f"{secret} can be read by others"
     endpoints = fleet.state.endpoints()
     assert endpoints.prometheus is not None
     assert fleet.stop() == 0
-    assert belonging_to(fleet.folder) == []
+    assert processes_of(fleet.folder) == []
     assert not (fleet.folder / "endpoints.json").exists()
 
 
@@ -80,11 +68,13 @@ def test_ports_stay_the_same_because_nodes_know_them(run_fleet: Callable[..., An
     assert (before.api, before.broker_port) == (after.api, after.broker_port)
 
 
-def test_a_second_one_on_the_same_folder_is_refused(fleet: Any) -> None:
-    said = one_line(command("up", "--state", str(fleet.folder), "--no-prometheus"))
+def test_a_second_one_on_the_same_folder_is_refused(shared_fleet: Any) -> None:
+    said = one_line(command("up", "--state", str(shared_fleet.folder), "--no-prometheus"))
     assert "is in use by `tinyfleet up`" in said
-    assert fleet.state.endpoints().pid == fleet.process.pid, "the first one's addresses still stand"
-    fleet.healthy()
+    assert shared_fleet.state.endpoints().pid == shared_fleet.process.pid, (
+        "the first one's addresses still stand"
+    )
+    shared_fleet.healthy()
 
 
 def test_a_port_in_use_is_named_with_its_option(tmp_path: Path) -> None:
@@ -93,7 +83,7 @@ def test_a_port_in_use_is_named_with_its_option(tmp_path: Path) -> None:
         said = one_line(command("up", "--state", str(tmp_path / "s"), "--broker-port", str(port)))
     assert f"port {port} of 127.0.0.1 cannot be used" in said
     assert "--broker-port" in said
-    assert belonging_to(tmp_path / "s") == []
+    assert processes_of(tmp_path / "s") == []
 
 
 def test_a_missing_program_is_named_with_how_to_get_it(
@@ -107,15 +97,13 @@ def test_a_missing_program_is_named_with_how_to_get_it(
         up._tool("mosquitto")
 
 
-def test_what_a_killed_up_leaves_is_cleared_by_the_next(
-    run_fleet: Callable[..., Any], until: Callable[..., Any]
-) -> None:
+def test_what_a_killed_up_leaves_is_cleared_by_the_next(run_fleet: Callable[..., Any]) -> None:
     fleet = run_fleet("--no-prometheus")
     fleet.process.kill()
     fleet.process.wait()
     fleet.start()
     fleet.healthy()
-    until("one of each", lambda: len(belonging_to(fleet.folder)) == 3)
+    wait_for("one of each", lambda: len(processes_of(fleet.folder)) == 3)
 
 
 @pytest.mark.parametrize("name", ["mosquitto", "manager"])
@@ -124,20 +112,22 @@ def test_a_program_that_dies_is_started_again(fleet: Any, name: str) -> None:
     fleet.healthy()
 
 
-def test_an_end_while_starting_leaves_nothing(tmp_path: Path, until: Callable[..., Any]) -> None:
+def test_an_end_while_starting_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     process = subprocess.Popen(
         [sys.executable, "-m", "tinyfleet.fleet", "up", "--state", str(folder)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until("the broker to be there", lambda: (folder / "run" / "mosquitto.json").exists())
+    wait_for("the broker to be there", lambda: (folder / "run" / "mosquitto.json").exists())
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
-    assert belonging_to(folder) == []
+    assert processes_of(folder) == []
 
 
-def test_provisioning_by_command_writes_a_flash_that_a_node_can_use(fleet: Any, tmp_path: Path) -> None:
+def test_provisioning_by_command_writes_a_flash_that_a_node_can_use(
+    shared_fleet: Any, tmp_path: Path
+) -> None:
     import numpy as np
 
     windows = np.arange(2 * 8 * 3, dtype=np.int16).reshape(2, 8, 3)
@@ -148,29 +138,29 @@ def test_provisioning_by_command_writes_a_flash_that_a_node_can_use(fleet: Any, 
         *("device", "provision", "node1", "--flash", str(flash), "--site", "meadow"),
         *("--replay", str(tmp_path / "replay.npz"), "--replay-card", str(tmp_path / "card.json")),
     )
-    done = fleet.cli(*arguments)
+    done = shared_fleet.cli(*arguments)
     assert done.returncode == 0, done.stderr
     data = flash.read_bytes()
     assert len(data) == MPS2_AN386.size_bytes
     assert flash.stat().st_mode & 0o077 == 0
     trust = decode_record(Trust, data)
-    assert trust.keys[0].hex() == _key(fleet)
+    assert trust.keys[0].hex() == _key(shared_fleet)
     config = decode_record(NodeConfig, data[MPS2_AN386["config_a"].offset :])
     assert (config.device, config.host) == ("node1", "10.0.2.2")
-    assert config.port == fleet.state.endpoints().broker_port
+    assert config.port == shared_fleet.state.endpoints().broker_port
     region = MPS2_AN386["replay"]
     record, content = read_replay(data[region.offset : region.end])
     assert (record.windows, record.samples, record.channels) == (2, 8, 3)
     assert content == windows.astype("<i2").tobytes()
 
-    again = fleet.cli(*arguments)
+    again = shared_fleet.cli(*arguments)
     assert "nothing, it was all there" in again.stdout
     assert flash.read_bytes() == data
 
     broken = bytearray(data)
     broken[40] ^= 1
     flash.write_bytes(broken)
-    refused = fleet.cli(*arguments)
+    refused = shared_fleet.cli(*arguments)
     assert "written once" in one_line(refused)
     assert flash.read_bytes() == broken
 
@@ -207,11 +197,11 @@ def test_without_a_fleet_every_command_says_so_in_one_line(tmp_path: Path) -> No
         assert "tinyfleet up" in said
 
 
-def test_mqtt_tail_decodes_what_it_sees(fleet: Any) -> None:
+def test_mqtt_tail_decodes_what_it_sees(shared_fleet: Any) -> None:
     import json
 
-    node = fleet.node("node1")
-    done = fleet.cli("mqtt", "tail", "--count", "2", "--device", "node1")
+    node = shared_fleet.node("node1")
+    done = shared_fleet.cli("mqtt", "tail", "--count", "2", "--device", "node1")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     topics = {line["topic"]: line for line in lines}
     prefix = node.config.prefix
@@ -219,7 +209,7 @@ def test_mqtt_tail_decodes_what_it_sees(fleet: Any) -> None:
     assert topics[f"{prefix}/node1/conn"]["message"]["state"] == "ONLINE"
 
 
-def test_an_agent_registers_and_its_boards_are_listed(fleet: Any, until: Callable[..., Any]) -> None:
+def test_an_agent_registers_and_its_boards_are_listed(shared_fleet: Any) -> None:
     from paho.mqtt import publish
     from paho.mqtt.enums import MQTTProtocolVersion
 
@@ -227,7 +217,7 @@ def test_an_agent_registers_and_its_boards_are_listed(fleet: Any, until: Callabl
     from tinyfleet.wire.enums import BoardState, ConnState
     from tinyfleet.wire.messages import Bench, Board
 
-    given = fleet.client.register_agent("bench1", "lab")
+    given = shared_fleet.client.register_agent("bench1", "lab")
     board = Board(name="b1", device_type="microbit", state=BoardState.READY, emulated=True)
     publish.single(
         f"{given.prefix}/bench1/bench",
@@ -240,8 +230,8 @@ def test_an_agent_registers_and_its_boards_are_listed(fleet: Any, until: Callabl
         auth={"username": given.user, "password": given.password},
         protocol=MQTTProtocolVersion.MQTTv5,
     )
-    until("the board", lambda: fleet.client.agents()[0].boards)
-    (agent,) = fleet.client.agents()
+    wait_for("the board", lambda: shared_fleet.client.agents()[0].boards)
+    (agent,) = shared_fleet.client.agents()
     assert agent.site == "lab"
     assert agent.boards[0]["name"] == "b1"
-    assert "bench1" in fleet.cli("agent", "boards").stdout
+    assert "bench1" in shared_fleet.cli("agent", "boards").stdout

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import json
 import os
-import secrets
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,9 +19,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.enums import CallbackAPIVersion
+from tests.models import LIVESTOCK, livestock
+from tests.servers import Mosquitto
 
 from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
-from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.blobs import Blob, chunk_topics, cut
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.image import read_image
@@ -38,11 +33,16 @@ from tinyfleet.wire.records import build_replay, encode_record
 from tinyfleet.wire.topics import TopicKind, Topics
 
 ROOT = Path(__file__).parents[3]
-LIVESTOCK = ROOT / "examples/livestock"
 DEVICE = "node-1"
 PASSWORD = "correct horse"  # noqa: S105 - of a broker that lives as long as one test
 WINDOW_MS = 40
 TIMEOUT_S = 30.0
+BROKER_LIMITS = (
+    "set_tcp_nodelay true",
+    "max_inflight_messages 32",
+    "max_queued_messages 2000",
+    "max_packet_size 16384",
+)
 
 M = TypeVar("M", Birth, Conn, Status, Tele, Event)
 _UP: dict[type[Any], TopicKind] = {
@@ -53,67 +53,6 @@ _UP: dict[type[Any], TopicKind] = {
     Event: TopicKind.EVENT,
 }
 _CLASSES = {kind: cls for cls, kind in _UP.items()}
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {timeout_s:g} s: {what}")
-        time.sleep(0.005)
-
-
-def free_port() -> int:
-    """Below the range from which the system gives ports to outgoing connections: a broker that is started
-    again finds its port still free."""
-    while True:
-        port = 20000 + secrets.randbelow(12000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-
-
-class Broker:
-    """mosquitto without persistence on a free port: after a kill it knows nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._folder = folder
-        self._child: subprocess.Popen[bytes] | None = None
-        folder.mkdir()
-        passwords = folder / "passwords"
-        passwords.touch(0o600)
-        for user in ("manager", DEVICE):
-            command = ["mosquitto_passwd", "-b", str(passwords), user, PASSWORD]
-            subprocess.run(command, check=True, timeout=10, capture_output=True)
-        (folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\n"
-            f"user {getpass.getuser()}\n"
-            f"allow_anonymous false\npassword_file {passwords}\n"
-            "persistence false\nset_tcp_nodelay true\n"
-            "max_inflight_messages 32\nmax_queued_messages 2000\nmax_packet_size 16384\n"
-        )
-
-    def start(self) -> None:
-        binary = shutil.which("mosquitto", path=os.defpath + ":/usr/sbin") or "mosquitto"
-        with (self._folder / "mosquitto.log").open("ab") as log:
-            self._child = subprocess.Popen(
-                [binary, "-v", "-c", str(self._folder / "mosquitto.conf")], stdout=log, stderr=log
-            )
-        wait_for(self._answers, "mosquitto listens", 10)
-
-    def _answers(self) -> bool:
-        assert self._child is not None
-        if self._child.poll() is not None:
-            pytest.fail(f"mosquitto ended: {(self._folder / 'mosquitto.log').read_text()[-500:]}")
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self._child is not None:
-            self._child.send_signal(how)
-            self._child.wait(10)
-            self._child = None
 
 
 class Manager:
@@ -256,7 +195,7 @@ def replay_region() -> bytes:
 
 
 class Workshop:
-    """Compiles and signs the example's models."""
+    """Signs models."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -280,21 +219,6 @@ class Workshop:
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
         ).digest()
-
-    def payload(self, which: str, *, vectors: int = 8, **changes: Any) -> bytes:
-        """`livestock_{which}` with so many golden vectors (about 400 bytes each)."""
-        about = json.loads((LIVESTOCK / f"livestock_{which}.json").read_text())
-        with np.load(LIVESTOCK / "golden.npz") as stored:
-            windows = stored["windows"][:vectors]
-        keys = ("sensor", "unit", "rate_mhz", "samples", "channels", "raw_scale")
-        spec = ModelSpec(
-            name=about["name"],
-            version=about["version"],
-            input=InputSpec(**{k: about[k] for k in keys} | changes),
-            labels=tuple(about["labels"]),
-            golden_raw=list(windows),
-        )
-        return compile_model((LIVESTOCK / about["tflite"]).read_bytes(), spec)
 
     def sign(self, payload: bytes, version: str, *, key: Path | None = None, counter: int = 1) -> bytes:
         plain, signed = self._folder / "plain.bin", self._folder / "signed.bin"
@@ -337,18 +261,18 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="session")
 def first(workshop: Workshop) -> Release:
-    return release(workshop.sign(workshop.payload("v1"), "1.0.0"), "1.0.0")
+    return release(workshop.sign(livestock("v1", vectors=8), "1.0.0"), "1.0.0")
 
 
 @pytest.fixture(scope="session")
 def second(workshop: Workshop) -> Release:
     """About 100 KB, most of it golden vectors."""
-    return release(workshop.sign(workshop.payload("v2", vectors=214), "2.0.0"), "2.0.0")
+    return release(workshop.sign(livestock("v2", vectors=214), "2.0.0"), "2.0.0")
 
 
 @pytest.fixture(scope="session")
 def foreign(workshop: Workshop) -> Release:
-    return release(workshop.sign(workshop.payload("v2"), "3.0.0", key=workshop.foreign), "3.0.0")
+    return release(workshop.sign(livestock("v2", vectors=8), "3.0.0", key=workshop.foreign), "3.0.0")
 
 
 @pytest.fixture(scope="session")
@@ -368,22 +292,22 @@ def node_elf() -> Path:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    server = Broker(tmp_path / "broker")
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    server = Mosquitto(tmp_path / "broker", {"manager": PASSWORD, DEVICE: PASSWORD}, BROKER_LIMITS)
     server.start()
     yield server
     server.end()
 
 
 @pytest.fixture
-def manager(broker: Broker) -> Iterator[Manager]:
+def manager(broker: Mosquitto) -> Iterator[Manager]:
     client = Manager(broker.port)
     yield client
     client.close()
 
 
 @pytest.fixture
-def bare_node(node_elf: Path, broker: Broker, tmp_path: Path) -> Iterator[Node]:
+def bare_node(node_elf: Path, broker: Mosquitto, tmp_path: Path) -> Iterator[Node]:
     """A node with an erased flash, not started."""
     flash = tmp_path / "flash.bin"
     make_blank_flash(flash)

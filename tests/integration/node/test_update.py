@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.models import livestock
 
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import Result, UpdateState
@@ -119,7 +120,7 @@ def test_a_foreign_key_is_refused_and_the_old_model_goes_on(
 def test_a_golden_vector_that_differs_is_refused(
     node: Any, manager: Any, workshop: Any, make_release: Any
 ) -> None:
-    payload = bytearray(workshop.payload("v1", vectors=5))
+    payload = bytearray(livestock("v1", vectors=5))
     payload[-1] ^= 1  # the last byte of the last golden output
     status = roll_out(manager, make_release(bytes(payload), "1.0.1"), 1)
     assert status.result is Result.GOLDEN_FAILED
@@ -130,7 +131,7 @@ def test_a_golden_vector_that_differs_is_refused(
 def test_another_sensor_rate_is_an_input_mismatch(
     node: Any, manager: Any, workshop: Any, make_release: Any
 ) -> None:
-    status = roll_out(manager, make_release(workshop.payload("v1", rate_mhz=50_000), "1.0.2"), 1)
+    status = roll_out(manager, make_release(livestock("v1", vectors=8, rate_mhz=50_000), "1.0.2"), 1)
     assert status.result is Result.INPUT_MISMATCH
 
 

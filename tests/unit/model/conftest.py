@@ -3,12 +3,9 @@
 The public models come from a folder outside the repository."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL_MODELS = ("mlperf_kws_dscnn", "mlperf_ic_resnet8", "mlperf_ad_toycar")

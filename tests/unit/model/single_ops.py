@@ -1,7 +1,7 @@
 """Random models of one op: shapes, strides, paddings, zero points and scales as real ones, and worse."""
 
 import numpy as np
-from tflite_writer import (
+from tests.unit.model.tflite_writer import (
     INT32,
     NONE,
     RELU,

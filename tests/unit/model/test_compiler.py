@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from single_ops import chain
-from tflite_writer import (
+from tests.unit.model.single_ops import chain
+from tests.unit.model.tflite_writer import (
     FLOAT32,
     INT32,
     NONE,

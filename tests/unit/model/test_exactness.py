@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from single_ops import OPS
-from tflite_writer import (
+from tests.unit.model.single_ops import OPS
+from tests.unit.model.tflite_writer import (
     INT32,
     NONE,
     SAME,
@@ -14,7 +14,7 @@ from tflite_writer import (
     fully_connected_options,
     write_tflite,
 )
-from truth import Truth, wheel
+from tests.unit.model.truth import Truth, wheel
 
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.model.compiler.schema import Builtin

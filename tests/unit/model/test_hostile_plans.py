@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from single_ops import chain
+from tests.unit.model.single_ops import chain
 
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.model.twin import PlanRefused, Twin
