@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import socket
 from dataclasses import asdict, dataclass
@@ -91,11 +92,21 @@ class State:
 
     def secret(self) -> bytes:
         """The fleet's secret, from which passwords are derived; made on first use."""
-        return bytes.fromhex(_own_file(self.secrets / "fleet.key", secrets.token_hex(SECRET_BYTES)))
+        path = self.secrets / "fleet.key"
+        text = _own_file(path, secrets.token_hex(SECRET_BYTES))
+        if not re.fullmatch(f"[0-9a-f]{{{2 * SECRET_BYTES}}}", text):
+            raise Unavailable(
+                f"{path} is damaged: restore it from a backup, every device's password hangs on it"
+            )
+        return bytes.fromhex(text)
 
     def token(self) -> str:
         """What a caller must show to change anything; made on first use."""
-        return _own_file(self.secrets / "api.token", secrets.token_urlsafe(TOKEN_BYTES))
+        path = self.secrets / "api.token"
+        text = _own_file(path, secrets.token_urlsafe(TOKEN_BYTES))
+        if len(text) < TOKEN_BYTES:
+            raise Unavailable(f"{path} holds no token: remove it to have a new one made")
+        return text
 
     def write_endpoints(self, endpoints: Endpoints) -> None:
         replace_text(self.folder / "endpoints.json", json.dumps(asdict(endpoints), indent=2) + "\n")

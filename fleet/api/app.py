@@ -20,6 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from tinyfleet import __version__
 from tinyfleet.fleet.api import agents, devices, releases, rollouts
 from tinyfleet.fleet.api import schemas as out
+from tinyfleet.fleet.api.common import BodyBound
 from tinyfleet.fleet.core.errors import BadInput, Conflict, FleetError, NotFound, Refused, Unavailable
 from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.registry import Connection, Registry
@@ -54,6 +55,7 @@ def build(services: Services, token: str, hosts: Iterable[str] | None = None) ->
     """The application. `hosts` None: any Host header is taken, for a server that is not on loopback."""
     app = FastAPI(title="tinyfleet", version=__version__, docs_url=None, redoc_url=None)
     app.state.services = services
+    app.add_middleware(BodyBound)
     if hosts is not None:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
 
@@ -106,6 +108,10 @@ def _handle_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         return _error(400, "BadInput", f"{where}: {first['msg'].lower()}")
+
+    @app.exception_handler(Exception)
+    def bug(_request: Request, _error_of_ours: Exception) -> JSONResponse:
+        return _error(500, "Internal", "the manager failed on this call; its log says how")
 
 
 def _error(status: int, kind: str, message: str) -> JSONResponse:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.api import show
-from tinyfleet.fleet.api.common import ServicesOf
+from tinyfleet.fleet.api.common import Number, ServicesOf
 
 reading = APIRouter(prefix="/rollouts")
 changing = APIRouter(prefix="/rollouts")
@@ -22,7 +22,7 @@ def rollouts(limit: int = 50, services: Any = ServicesOf) -> list[out.RolloutOut
 
 
 @reading.get("/{number}")
-def rollout(number: int, services: Any = ServicesOf) -> out.RolloutDetailOut:
+def rollout(number: Number, services: Any = ServicesOf) -> out.RolloutDetailOut:
     summary, release, deployments = services.rollouts.get(number)
     return out.RolloutDetailOut(
         rollout=show.rollout(summary, release),
@@ -37,6 +37,6 @@ def start(order: out.RolloutIn, services: Any = ServicesOf) -> out.RolloutOut:
 
 
 @changing.post("/{number}/cancel")
-def cancel(number: int, services: Any = ServicesOf) -> out.RolloutOut:
+def cancel(number: Number, services: Any = ServicesOf) -> out.RolloutOut:
     summary = services.rollouts.cancel(number)
     return show.rollout(*services.rollouts.get(summary.id)[:2])

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
+from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.wire.enums import ArtifactKind
 from tinyfleet.wire.messages import WantedArtifact
+
+VERSION_PATTERN: Final = r"[0-9]{1,3}(\.[0-9]{1,3}(\.[0-9]{1,5}(\+[0-9]{1,10})?)?)?"
+
+
+def check_version(text: str) -> str:
+    """The text itself. Raises BadInput unless it is a version as an image's header holds it."""
+    if not re.fullmatch(VERSION_PATTERN, text):
+        raise BadInput(f"version {text[:60]!r}: expected major.minor.revision, as 1.2.3; choose another")
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

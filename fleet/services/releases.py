@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tinyfleet.fleet.core.device import check_label
 from tinyfleet.fleet.core.errors import BadInput, Conflict, Refused
-from tinyfleet.fleet.core.release import Artifact, Release, next_counter
+from tinyfleet.fleet.core.release import Artifact, Release, check_version, next_counter
 from tinyfleet.fleet.services.ports import Blobs, Clock, Signer, SigningRequest, Store
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
@@ -131,7 +131,11 @@ class Releases:
     def _add(
         self, name: str, version: str, image: Image, labels: tuple[str, ...], *, foreign: bool
     ) -> Release:
-        blob = cut(image.data)
+        check_version(version)
+        try:
+            blob = cut(image.data)
+        except WireError as error:
+            raise BadInput(str(error)) from error
         artifact = Artifact(
             kind=ArtifactKind.MODEL,
             device_type=image.device_type or "",

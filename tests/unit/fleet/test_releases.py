@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.fleet.fleet_rig import TYPE, Rig
 
+from tinyfleet.fleet.adapters import signer
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der, verify_ecdsa
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound, Refused, Unavailable
@@ -116,6 +117,34 @@ def test_a_broken_image_is_never_imported(releases: Releases, tmp_path: Path) ->
             releases.take(bytes(broken), allow_foreign=True)
     with pytest.raises(BadInput, match="kind"):
         releases.take(signed(tmp_path / "foreign.pem", kind=ArtifactKind.FIRMWARE), allow_foreign=True)
+
+
+@pytest.mark.parametrize("version", ["1.0.0\n", "latest", "1.0.0-rc1", "1." + "0" * 40, "..", "٣.0.0"])
+def test_a_version_is_one_a_want_can_name(releases: Releases, tmp_path: Path, version: str) -> None:
+    with pytest.raises(BadInput, match="version"):
+        releases.take(signed(tmp_path / "own.pem"), version=version)
+    with pytest.raises(BadInput, match="version"):
+        releases.create(MODEL, device_type=TYPE, version=version)
+    assert releases.all() == []
+
+
+def test_an_image_too_large_to_transport_is_bad_input(
+    releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signer, "SLOT_BYTES", 0x400000)
+    image = ImgtoolSigner(tmp_path / "own.pem").sign(
+        SigningRequest(
+            payload=MODEL + bytes(0x200000),
+            kind=ArtifactKind.MODEL,
+            device_type=TYPE,
+            version="1.0.0",
+            security_counter=1,
+            core=0,
+            abi=1,
+        )
+    )
+    with pytest.raises(BadInput, match="2097152"):
+        releases.take(image)
 
 
 def test_the_key_is_private_and_made_once(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""The HTTP door against callers who mean harm: bounds, tokens, numbers; every answer is our JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.unit.fleet.fleet_rig import Rig
+
+from tinyfleet.fleet.api import app as api
+from tinyfleet.fleet.api.common import BODY_MAX_BYTES
+from tinyfleet.fleet.core.errors import Unavailable
+from tinyfleet.fleet.services.registry import Connection
+from tinyfleet.fleet.state import State
+
+TOKEN = "t" * 43
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Absent:
+    """A service that these tests never reach."""
+
+
+class Door:
+    """The application without a server."""
+
+    def __init__(self, services: api.Services) -> None:
+        self._app = api.build(services, TOKEN)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(asked())
+
+
+@pytest.fixture
+def door(rig: Rig) -> Door:
+    absent: object = Absent()
+    services = api.Services(
+        registry=absent,  # type: ignore[arg-type]
+        releases=absent,  # type: ignore[arg-type]
+        rollouts=rig.rollouts,
+        benches=absent,  # type: ignore[arg-type]
+        connection=Connection(host="10.0.2.2", port=1, prefix="tf/1", keepalive_s=15, period_s=1),
+        health=lambda: 1 // 0,  # type: ignore[arg-type, return-value]
+        metrics=lambda: b"",
+        metrics_type="text/plain",
+        quarantine=list,
+    )
+    return Door(services)
+
+
+@pytest.mark.parametrize("headers", [{}, BEARER], ids=["nobody", "operator"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/rollouts", "/api/v1/devices", "/api/v1/agents", "/api/v1/releases"]
+)
+@pytest.mark.parametrize("told", [True, False], ids=["length told", "chunked"])
+def test_a_body_is_not_read_beyond_its_bound(
+    door: Door, path: str, headers: dict[str, str], told: bool
+) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(64):
+            taken += 1
+            yield b" " * 1_000_000
+
+    size = {"Content-Length": "64000000"} if told else {}
+    answer = door.ask("POST", path + "?device_type=x", content=endless(), headers={**headers, **size})
+    assert answer.status_code in ((400, 413) if headers else (401, 413))
+    assert taken <= 2 + BODY_MAX_BYTES // 1_000_000
+    assert set(answer.json()) == {"kind", "message"}
+    if answer.status_code == 413:
+        assert str(BODY_MAX_BYTES) in answer.json()["message"]
+
+
+def test_who_shows_no_token_hears_only_that(door: Door) -> None:
+    answer = door.ask("POST", "/api/v1/rollouts", content=b"{ not json")
+    assert (answer.status_code, answer.json()["kind"]) == (401, "Http")
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "-1", "0", "x"])
+def test_a_number_no_rollout_has(door: Door, number: str) -> None:
+    for answer in (
+        door.ask("GET", f"/api/v1/rollouts/{number}"),
+        door.ask("POST", f"/api/v1/rollouts/{number}/cancel", headers=BEARER),
+    ):
+        assert answer.status_code in (400, 404)
+        assert set(answer.json()) == {"kind", "message"}
+
+
+def test_a_bug_of_ours_is_json_and_shows_nothing(door: Door) -> None:
+    answer = door.ask("GET", "/api/v1/health")
+    assert (answer.status_code, answer.json()["kind"]) == (500, "Internal")
+    assert "ZeroDivision" not in answer.text
+
+
+def test_an_empty_token_file_lets_nobody_in(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.make()
+    (state.secrets / "api.token").write_text("\n")
+    with pytest.raises(Unavailable, match=r"api\.token.*remove it"):
+        state.token()
+
+
+@pytest.mark.parametrize("content", ["", "zz", "00"])
+def test_a_damaged_secret_is_one_line(tmp_path: Path, content: str) -> None:
+    state = State(tmp_path)
+    state.make()
+    (state.secrets / "fleet.key").write_text(content)
+    with pytest.raises(Unavailable, match=r"fleet\.key.*restore it"):
+        state.secret()
