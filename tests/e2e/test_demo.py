@@ -39,5 +39,5 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     precious.write_text("do not touch")
     done = demo(tmp_path)
     assert done.returncode == 1
-    assert "choose another folder" in done.stderr
+    assert "no demo made it; choose another with --folder" in done.stderr
     assert precious.read_text() == "do not touch"
