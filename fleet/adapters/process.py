@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -29,6 +30,9 @@ BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 10.0
 STEADY_S: Final = 30.0
 POLL_S: Final = 0.02
+LOG_MAX_BYTES: Final = 16 * 1024 * 1024
+LOG_CHECK_S: Final = 10.0
+LOG_END_BYTES: Final = 4096
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -120,8 +124,8 @@ class Child:
 
     async def start(self) -> None:
         """Starts it and waits until it is ready. Raises Unavailable with its own last words."""
-        await self._spawn()
         try:
+            await self._spawn()
             await self._wait_ready()
         except BaseException:
             await self.stop()
@@ -165,7 +169,10 @@ class Child:
         except OSError as error:
             raise Unavailable(f"cannot start {program.name}: {error}") from error
         self._started_s = time.monotonic()
-        write_pid(program.pid_file, self._process.pid)
+        try:
+            write_pid(program.pid_file, self._process.pid)
+        except OSError as error:
+            raise Unavailable(f"cannot start {program.name}: {error}") from error
 
     async def _wait_ready(self) -> None:
         process = self._process
@@ -185,7 +192,7 @@ class Child:
     async def _keep_running(self) -> None:
         pause_s = BACKOFF_FIRST_S
         while self._process is not None:
-            status = await self._process.wait()
+            status = await self._ended(self._process)
             if time.monotonic() - self._started_s > STEADY_S:
                 pause_s = BACKOFF_FIRST_S
             self._say(f"{self.program.name} ended with status {status}; starting it again in {pause_s:g} s")
@@ -197,11 +204,35 @@ class Child:
                 self._say(str(error))
                 await asyncio.sleep(pause_s)
 
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Waits for the end, keeping the log within its bound meanwhile."""
+        while process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LOG_CHECK_S)
+            bound_log(self.program.log)
+        return process.returncode
+
+
+def bound_log(log: Path) -> None:
+    """Moves what a log holds to its `.1` when it is too long; nothing when that cannot be done.
+
+    Copied and cut off: the writer has it open for appending, so it goes on at the new end. Lines that come
+    between the two are lost.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LOG_MAX_BYTES:
+            try:
+                shutil.copyfile(log, log.with_suffix(f".1{log.suffix}"))
+            finally:
+                os.truncate(log, 0)
+
 
 def last_line(log: Path) -> str:
     """The last line a program wrote, for an error message."""
     try:
-        lines = log.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_END_BYTES))
+            lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return "it wrote no log"
     written = [line.strip() for line in lines if line.strip()]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from tinyfleet.fleet.adapters.sql.codecs import name_of, named, upsert
 from tinyfleet.fleet.adapters.sql.schema import deployments, transitions
 from tinyfleet.fleet.core.deployment import OPEN, Deployment, DeploymentState
 from tinyfleet.wire.enums import Result, UpdateState
 
+TRANSITIONS_KEPT = 500
+"""Of each device, the newest: one that never settles tells of itself for ever."""
 _OPEN = sorted(state.name for state in OPEN)
 
 
@@ -45,7 +47,7 @@ class DeploymentTable:
         return [_deployment(row) for row in rows]
 
     def record(self, deployment: Deployment, transition: str, now_s: float) -> None:
-        """Keeps what happened; `transition` names it: STATE:SIGNAL:STATE."""
+        """Keeps what happened, the newest of each device; `transition` names it: STATE:SIGNAL:STATE."""
         self._connection.execute(
             insert(transitions).values(
                 rollout=deployment.rollout,
@@ -57,6 +59,18 @@ class DeploymentTable:
                 generation=deployment.generation,
                 at_s=now_s,
             )
+        )
+
+        last_kept = (
+            select(transitions.c.id)
+            .where(transitions.c.device == deployment.device)
+            .order_by(transitions.c.id.desc())
+            .limit(1)
+            .offset(TRANSITIONS_KEPT - 1)
+            .scalar_subquery()
+        )
+        self._connection.execute(
+            delete(transitions).where(transitions.c.device == deployment.device, transitions.c.id < last_kept)
         )
 
     def history(self, device: str, limit: int) -> list[dict[str, object]]:

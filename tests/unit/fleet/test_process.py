@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tinyfleet.fleet.adapters import process
 from tinyfleet.fleet.adapters.process import Child, Pid, Program, end_leftover, read_pid, write_pid
 from tinyfleet.fleet.core.errors import Unavailable
 
@@ -135,3 +136,43 @@ def test_a_leftover_is_ended_and_a_stranger_with_its_number_is_not(tmp_path: Pat
         left.wait()
     path.write_text("nonsense")
     assert read_pid(path) is None
+
+
+def test_a_log_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LOG_MAX_BYTES", 1000)
+    monkeypatch.setattr(process, "LOG_CHECK_S", 0.02)
+    chatter = (
+        "import time\nprint('ready', flush=True)\nwhile True: print('x' * 99, flush=True); time.sleep(0.001)"
+    )
+    log, before = tmp_path / "p.log", tmp_path / "p.1.log"
+
+    async def run() -> None:
+        child = Child(program(tmp_path, sys.executable, "-c", chatter), print)
+        await child.start()
+        try:
+            async with asyncio.timeout(20):
+                while not before.exists():
+                    await asyncio.sleep(0.01)
+                first = before.stat().st_mtime_ns
+                while before.stat().st_mtime_ns == first:
+                    await asyncio.sleep(0.01)
+        finally:
+            await child.stop()
+
+    asyncio.run(run())
+    assert log.stat().st_size < 100_000
+    assert b"\0" not in log.read_bytes(), "its writer goes on at the new end"
+
+
+def test_a_pid_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    thing = program(tmp_path, sys.executable, "-c", HELLO)
+    (tmp_path / "thing.json.new").mkdir()
+    child = Child(thing, print)
+
+    async def run() -> None:
+        with pytest.raises(Unavailable, match=r"cannot start thing: .*thing\.json"):
+            await child.start()
+        assert child.pid is not None
+        assert not Path(f"/proc/{child.pid}").exists()
+
+    asyncio.run(run())

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.fleet.fleet_rig import Rig, birth
 
+from tinyfleet.fleet.adapters.sql import deployments as deployment_rows
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
 from tinyfleet.fleet.core.rollout import RolloutState
 from tinyfleet.fleet.services.ports import RetainedKind
@@ -285,3 +286,20 @@ class TestJournal:
         assert todo is not None
         assert [work.row.kind for work in todo.work] == [RetainedKind.WANT]
         assert decode(Journal, todo.journal).seq == 0
+
+
+def test_the_history_of_a_device_has_a_bound(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that never settles tells of itself for ever."""
+    monkeypatch.setattr(deployment_rows, "TRANSITIONS_KEPT", 10)
+    rig.device("d1")
+    rig.device("d2")
+    rig.release()
+    rig.rollouts.start("demo")
+    for seq in range(1, 41):
+        state = UpdateState.DOWNLOADING if seq % 2 else UpdateState.PAUSED
+        rig.status("d1", state, seq=seq)
+    with rig.store.read() as tx:
+        kept, other = tx.deployments.history("d1", 1000), tx.deployments.history("d2", 1000)
+    assert len(kept) == 10
+    assert kept[0]["update"] == "PAUSED", "the newest stay"
+    assert len(other) == 1
