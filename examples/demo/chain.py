@@ -116,12 +116,8 @@ class Chain:
         self._prometheus: Prometheus | None = None
 
     def stop(self) -> None:
-        """Ends all of it, and what one that was killed left running: an agent its board, for one."""
-        try:
-            self._stack.close()
-        finally:
-            if (self.folder / MARKER).exists():
-                end_stragglers(self.folder)
+        """Ends all of it; nothing of another demo, which may have the folder."""
+        self._stack.close()
 
     def check(self) -> None:
         """Raises DemoError when something that should run does not, or the disk is full."""
@@ -171,6 +167,8 @@ class Chain:
         for elf in (NODE_ELF, BENCH_ELF):
             expect_elf(elf)
         empty_folder(self.folder)
+        # Last of all: an agent that was killed leaves its board running.
+        self._stack.callback(end_stragglers, self.folder)
         monitoring = ("--scrape-interval", "1") if self._with_prometheus else ("--no-prometheus",)
         self._fleet = Background(
             "tinyfleet up",

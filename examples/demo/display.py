@@ -90,12 +90,13 @@ class Display:
         table.add_column("", width=1)
         table.add_column("step", no_wrap=True)
         table.add_column("took", justify="right", no_wrap=True)
-        table.add_column("what happened", ratio=1, overflow=overflow, no_wrap=overflow == "ellipsis")
+        table.add_column("what happened", ratio=1)
         with self._lock:
             for row in self._rows:
                 running = row.mark is Mark.RUNNING
                 sign = self._spinner if running else Text(row.mark.value[0], style=row.mark.value[1])
                 took = time.monotonic() - row.started_s if running else row.took_s
                 seconds = "" if took is None else f"{took:.1f} s"
-                table.add_row(sign, Text(row.title), Text(seconds, style="dim"), Text(row.detail))
+                detail = Text(row.detail, overflow=overflow, no_wrap=overflow == "ellipsis")
+                table.add_row(sign, Text(row.title), Text(seconds, style="dim"), detail)
         return table
