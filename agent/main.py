@@ -211,13 +211,21 @@ class Agent:
         """Watches the boards until `stop`: starts dead emulated ones again, and tells the manager what
         changed."""
         told: list[BoardStatus] = []
+        trouble = ""
         while not stop.is_set():
-            for cause in self._emulated.revive():
-                LOG.warning("started again, held in reset: %s", cause)
-            now = self.refresh()
-            if now != told:
-                self._tell()
-                told = now
+            try:
+                for cause in self._emulated.revive():
+                    LOG.warning("started again, held in reset: %s", cause)
+                now = self.refresh()
+                if now != told:
+                    self._tell()
+                    told = now
+                trouble = ""
+            except AgentError as error:
+                # One board, or a moment without USB, must not take the others from the manager.
+                if str(error) != trouble:
+                    LOG.warning("cannot look after the boards, trying again: %s", error)
+                trouble = str(error)
             stop.wait(WATCH_S)
 
     def close(self) -> None:

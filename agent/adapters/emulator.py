@@ -6,6 +6,7 @@ instructions: latencies are repeatable and *not* a cycle model, which every figu
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -29,7 +30,10 @@ def make_blank_flash(path: Path) -> None:
     partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)
+        # Provisioning writes the device's password into it.
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
             for _ in range(FLASH_BYTES // len(_ERASED_BLOCK)):
                 file.write(_ERASED_BLOCK)
         partial.rename(path)

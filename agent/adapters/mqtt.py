@@ -130,6 +130,9 @@ class Publisher:
                     await self._tell(client)
             except (aiomqtt.MqttError, OSError) as error:
                 LOG.warning("no broker at %s:%d: %s", self._broker.host, self._broker.port, error)
+            except Exception:
+                # A bug must not make the agent mute in silence: it is logged at every try.
+                LOG.exception("cannot tell the manager")
             self._connected.clear()
             if not self._stopping:
                 await self._pause(pause_s)

@@ -6,7 +6,15 @@ import re
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tinyfleet.agent.core.errors import BenchFileError
 
@@ -15,6 +23,19 @@ BOARDS_MAX = 8
 _EDIT = "correct the file; `tinyfleet bench scan` proposes one"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,48}$")]
+
+
+def _bytes_at_most(limit: int) -> AfterValidator:
+    """Texts on the wire are bounded in bytes of UTF-8."""
+
+    def check(text: str) -> str:
+        if len(text.encode()) > limit:
+            raise ValueError(f"{len(text.encode())} bytes, expected at most {limit}")
+        return text
+
+    return AfterValidator(check)
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -27,8 +48,8 @@ class BoardSpec(_Model):
     to its emulator. `emulate` names the machine the agent starts for it."""
 
     name: Name
-    device_type: Annotated[str, StringConstraints(min_length=1, max_length=32)]
-    probe: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    device_type: Annotated[str, StringConstraints(min_length=1), _bytes_at_most(32)]
+    probe: Annotated[str, StringConstraints(min_length=1), _bytes_at_most(64)]
     console: Text | None = None
     baud: Annotated[int, Field(ge=300, le=12_000_000)] = 115_200
     emulate: Text | None = None

@@ -7,19 +7,28 @@ ended: two calls on one probe would be worse than a board that is out of service
 from __future__ import annotations
 
 import concurrent.futures
+import queue
+import threading
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from tinyfleet.agent.core.errors import BoardBusyError, StepTimeout
 
 P = ParamSpec("P")
 R = TypeVar("R")
+END_S: Final = 5.0
 
 
 class BoardWorker:
+    """The thread is a daemon: Python waits for the threads of its own pools at the end of the program, and
+    one that hangs would keep the program from ending.
+    """
+
     def __init__(self, board: str) -> None:
         self.board = board
-        self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"board-{board}")
+        # At most one call waits behind one that hangs; None ends the thread.
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._hanging: concurrent.futures.Future[Any] | None = None
 
     def call(
@@ -34,7 +43,7 @@ class BoardWorker:
                     "unplug the probe, or end this program",
                 )
             self._hanging = None
-        future = self._pool.submit(function, *args, **kwargs)
+        future = self._submit(lambda: function(*args, **kwargs))
         try:
             return future.result(timeout_s)
         except concurrent.futures.TimeoutError:
@@ -53,10 +62,37 @@ class BoardWorker:
         """As `call`, for what must happen after a failure, too: behind a call that hangs it runs once that
         has ended, and is not waited for."""
         if self._hanging is not None and not self._hanging.done():
-            self._hanging = self._pool.submit(function)
+            self._hanging = self._submit(function)
         else:
             self.call(step, timeout_s, function)
 
     def close(self) -> None:
-        """Ends the thread, unless a call hangs in it."""
-        self._pool.shutdown(wait=self._hanging is None, cancel_futures=True)
+        """Ends the thread, unless a call hangs in it: then it ends with the program."""
+        if self._thread is not None:
+            self._calls.put(None)
+            if self._hanging is None or self._hanging.done():
+                self._thread.join(END_S)
+
+    def _submit(self, function: Callable[[], R]) -> concurrent.futures.Future[R]:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"board-{self.board}", daemon=True)
+            self._thread.start()
+        future: concurrent.futures.Future[R] = concurrent.futures.Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                answer = function()
+            except BaseException as error:
+                # Whatever it is belongs to the caller, who waits in another thread.
+                future.set_exception(error)
+            else:
+                future.set_result(answer)
+
+        self._calls.put(run)
+        return future
+
+    def _work(self) -> None:
+        while (run := self._calls.get()) is not None:
+            run()

@@ -25,8 +25,9 @@ class FlashFile:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # The file holds the device's password.
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        # The file holds the device's password, whoever made it.
+        os.fchmod(handle, 0o600)
         self._file = os.fdopen(handle, "r+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

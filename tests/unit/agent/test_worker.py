@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -48,3 +50,19 @@ def test_a_call_that_hangs_blocks_its_board_only_until_it_ends(worker: BoardWork
     assert hanging is not None
     hanging.result(5)
     assert worker.call("reset", 5, lambda: 7) == 7
+
+
+def test_a_call_that_hangs_does_not_keep_the_program_from_ending() -> None:
+    program = """
+import time
+from tinyfleet.agent.core.errors import StepTimeout
+from tinyfleet.agent.services.worker import BoardWorker
+worker = BoardWorker("b1")
+try:
+    worker.call("program", 0.05, time.sleep, 600)
+except StepTimeout:
+    worker.finish("disconnect", 5, lambda: None)
+worker.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=20, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")

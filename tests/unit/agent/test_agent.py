@@ -1,0 +1,96 @@
+"""The agent as a program that runs for months: what fails on the way is told, and the rest goes on."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from tests.servers import wait_for
+
+from tinyfleet.agent import main
+from tinyfleet.agent.adapters import mqtt
+from tinyfleet.agent.adapters.emulator import make_blank_flash
+from tinyfleet.agent.config import Folders
+from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.errors import BenchFileError, EmulatorError, StepFailed
+from tinyfleet.agent.main import Agent
+from tinyfleet.wire.enums import ConnState
+from tinyfleet.wire.messages import Bench
+
+BENCH = parse_bench("boards: [{name: one, device_type: microbit, probe: qemu-microbit-0001}]", "b")
+
+
+def test_a_board_that_cannot_be_looked_at_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(main, "WATCH_S", 0.01)
+    monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
+    tries = 0
+
+    def revive() -> list[str]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise EmulatorError("board one: QEMU ended", "see its log")
+        if tries < 6:
+            raise StepFailed("probes", "list", "USB went away", "try again")
+        stop.set()
+        return []
+
+    stop = threading.Event()
+    with Agent(BENCH, Folders(tmp_path)) as agent:
+        monkeypatch.setattr(agent._emulated, "revive", revive)
+        watch = threading.Thread(target=agent.serve, args=(stop,))
+        with caplog.at_level(logging.WARNING):
+            watch.start()
+            watch.join(20)
+        stop.set()
+        watch.join(20)
+    assert tries >= 6
+    told = [record.getMessage() for record in caplog.records if record.name == main.__name__]
+    assert len(told) == 2, "told when it changes, not at every look"
+    assert "QEMU ended" in told[0]
+    assert "USB went away" in told[1]
+
+
+def test_a_failure_nobody_thought_of_does_not_end_the_telling(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(mqtt, "PAUSE_FIRST_S", 0.01)
+    broker = mqtt.Broker("agent-1", "127.0.0.1", 9, "tf/1", "agent-1", "x")
+    publisher = mqtt.Publisher(broker, Bench(seq=0, state=ConnState.ONLINE, boards=()))
+    tries = 0
+
+    def connect() -> None:
+        nonlocal tries
+        tries += 1
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(publisher, "_client", connect)
+    with caplog.at_level(logging.ERROR):
+        publisher.start()
+        try:
+            wait_for("another try", lambda: tries >= 2)
+        finally:
+            publisher.stop()
+    assert "cannot tell the manager" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["device_type: äöüäöüäöüäöüäöüäöü", "probe: qemu-äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöü"]
+)
+def test_what_no_message_could_carry_is_refused_with_the_file(name: str) -> None:
+    """Texts on the wire are bounded in bytes."""
+    board = {"device_type": "microbit", "probe": "qemu-microbit-0001"} | dict([name.split(": ")])
+    text = f"boards:\n  - name: one\n    device_type: {board['device_type']}\n    probe: {board['probe']}\n"
+    with pytest.raises(BenchFileError, match=r"b:[34]: .*bytes"):
+        parse_bench(text, "b")
+
+
+def test_a_flash_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """Provisioning will write the device's password into it."""
+    make_blank_flash(tmp_path / "flash.bin")
+    assert stat.S_IMODE((tmp_path / "flash.bin").stat().st_mode) == 0o600
