@@ -34,14 +34,14 @@ static tf_text_t shortened(tf_text_t text, uint32_t most) {
 
 static void add_model(node_t *node, tf_birth_t *birth, char *version) {
     const tf_image_t *active = tf_update_active(&node->update);
-    if (active == NULL) return;
+    /* One that verifies and yet cannot run here (flashed by hand, say) is in its slot, and runs nowhere. */
+    if (active == NULL || !node->sampler.running) return;
     birth->has_model = true;
     birth->model.has_image = true;
     memcpy(birth->model.image, active->image, sizeof birth->model.image);
     birth->model.version = (tf_text_t){version, tf_image_version_text(&active->version, version)};
     birth->model.security_counter = active->security_counter;
-    if (node->sampler.running)
-        birth->model.name = shortened(node->sampler.model.name, TF_IMAGE_INFO_NAME_MAX);
+    birth->model.name = shortened(node->sampler.model.name, TF_IMAGE_INFO_NAME_MAX);
     birth->model.has_slot = true;
     birth->model.slot = tf_update_record(&node->update)->active;
 }

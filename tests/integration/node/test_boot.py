@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import pytest
+from tests.models import livestock
 
 from tinyfleet.wire.enums import ConnState, PowerSource, Result, Timing, UpdateState
 from tinyfleet.wire.messages import Birth, Conn
@@ -73,3 +74,16 @@ def test_a_wrong_password_is_told_and_tried_again(bare_node: Any) -> None:
     bare_node.start()
     bare_node.console(r"mqtt: broker refused \(0x87\); again in \d+ ms")
     bare_node.emulator.wait_for_line(r"mqtt: broker refused", 20, count=3)
+
+
+def test_a_model_that_cannot_run_is_not_claimed(bare_node: Any, manager: Any, workshop: Any) -> None:
+    """Signed, in its slot, for another sample rate: what a slot holds, not what runs."""
+    image = workshop.sign(livestock("v1", vectors=1, rate_mhz=50_000), "1.0.0")
+    bare_node.key_hashes = (workshop.key_hash(),)
+    bare_node.provision()
+    bare_node.write("model_a", image)
+    bare_node.start()
+    bare_node.console("model: 1.0.0 in slot 0 cannot run: result 66")
+    birth = manager.wait(Birth)
+    assert birth.model is None
+    assert birth.slots[0].image is not None
