@@ -51,11 +51,11 @@ def free_port() -> int:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of running processes that name this folder."""
+    """Command lines of running processes that name this folder or work in it."""
     found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         line = " ".join(process.info["cmdline"] or [])
-        if str(folder) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if str(folder) in f"{line} {process.info['cwd']}" and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(line)
     return found
 
