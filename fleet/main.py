@@ -217,8 +217,16 @@ async def serve(settings: Settings, state: State) -> None:
     """Runs the manager until SIGINT or SIGTERM. Raises Unavailable, Conflict."""
     lock = Lock(state.run / "manager.lock", "a tinyfleet manager")
     lock.take()
-    listening = _listen(settings.host, settings.api_port)
-    manager = build(settings, state)
+    try:
+        listening = _listen(settings.host, settings.api_port)
+        try:
+            manager = build(settings, state)
+        except BaseException:
+            listening.close()
+            raise
+    except BaseException:
+        lock.give_back()
+        raise
     stop = threading.Event()
     loop = asyncio.get_running_loop()
 

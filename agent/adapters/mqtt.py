@@ -79,7 +79,6 @@ class Publisher:
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
         self._stopping = False
-        self._connected = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
@@ -88,9 +87,6 @@ class Publisher:
     def publish(self, bench: Bench) -> None:
         """Replaces what is to be told; `seq` is set here."""
         self._call(self._take, bench)
-
-    def wait_connected(self, timeout_s: float) -> bool:
-        return self._connected.wait(timeout_s)
 
     def stop(self) -> None:
         """Says that the agent is gone, and ends the connection."""
@@ -125,7 +121,6 @@ class Publisher:
                     LOG.info(
                         "connected to the manager's broker at %s:%d", self._broker.host, self._broker.port
                     )
-                    self._connected.set()
                     pause_s = PAUSE_FIRST_S
                     await self._tell(client)
             except (aiomqtt.MqttError, OSError) as error:
@@ -133,7 +128,6 @@ class Publisher:
             except Exception:
                 # A bug must not make the agent mute in silence: it is logged at every try.
                 LOG.exception("cannot tell the manager")
-            self._connected.clear()
             if not self._stopping:
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)

@@ -96,12 +96,6 @@ class PyocdSession:
         with _translated(self._unique_id, "reset"):
             self._session.target.reset()
 
-    def is_locked_up(self) -> bool:
-        from pyocd.core.target import Target
-
-        with _translated(self._unique_id, "state"):
-            return bool(self._session.target.get_state() is Target.State.LOCKUP)
-
     def close(self) -> None:
         with _translated(self._unique_id, "disconnect"):
             self._session.close()

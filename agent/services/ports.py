@@ -34,8 +34,6 @@ class ProbeSession(Protocol):
     def reset(self) -> None:
         """Resets the board and lets it run."""
 
-    def is_locked_up(self) -> bool: ...
-
     def close(self) -> None: ...
 
 

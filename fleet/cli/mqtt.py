@@ -40,9 +40,12 @@ async def _tail(
 
     from tinyfleet.fleet.adapters.mqtt.mosquitto import TAIL
     from tinyfleet.fleet.core import credentials
+    from tinyfleet.fleet.core.device import check_device_id
     from tinyfleet.fleet.state import State
     from tinyfleet.wire.topics import Topics
 
+    if device is not None:
+        check_device_id(device)
     state = State(folder)
     endpoints = state.endpoints()
     topics = Topics(endpoints.prefix)

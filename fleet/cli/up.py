@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tinyfleet.fleet.cli.common import one_line_errors, state_option
+from tinyfleet.fleet.cli.common import fail, one_line_errors, state_option
 
 
 def _port(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -62,14 +62,19 @@ def up(state: Path, **options: Any) -> None:
 @state_option
 @one_line_errors
 def serve(state: Path) -> None:
-    """Run the manager alone, beside a broker that runs already.
+    """Run the manager alone, beside a broker that runs already: what `up` does, for a supervisor of your own.
 
     Options come from fleet.toml in the state folder and from TINYFLEET_… variables.
     """
-    from tinyfleet.fleet.config import load
+    from tinyfleet.fleet.config import ENVIRONMENT, FILE, load
     from tinyfleet.fleet.main import run
     from tinyfleet.fleet.state import State
 
     folder = State(state)
     folder.make()
-    run(load(state), folder)
+    settings = load(state)
+    missing = [name for name in ("api_port", "broker_port", "admin_port") if not getattr(settings, name)]
+    if missing:
+        names = ", ".join(ENVIRONMENT + name.upper() for name in missing)
+        fail(f"`serve` needs to be told its ports: set {names}, or name them in {folder.folder / FILE}")
+    run(settings, folder)

@@ -34,6 +34,8 @@ BATCH_MAX: Final = 500
 SESSION_S: Final = 14 * 24 * 3600
 KEEPALIVE_S: Final = 15
 RETRY_S: Final = 0.5
+STOP_S: Final = 15.0
+"""Longer than the store waits for its lock."""
 RECONNECT_MAX_S: Final = 2
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
 """Mosquitto drops in silence when a queue is full; this is the only place where it tells."""
@@ -107,7 +109,7 @@ class Reader:
     def stop(self) -> None:
         """Ends both threads. What was not stored stays unacknowledged: the broker will give it again."""
         self._stopping.set()
-        self._worker.join()
+        self._worker.join(STOP_S)
         self._client.disconnect()
         self._client.loop_stop()
 

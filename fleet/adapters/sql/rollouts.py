@@ -46,12 +46,6 @@ class RolloutTable:
         rows = self._connection.execute(select(rollouts).order_by(rollouts.c.id.desc()).limit(limit))
         return [_summary(row) for row in rows]
 
-    def running(self) -> list[Summary]:
-        rows = self._connection.execute(
-            select(rollouts).where(rollouts.c.state == RolloutState.RUNNING.name).order_by(rollouts.c.id)
-        )
-        return [_summary(row) for row in rows]
-
 
 def _values(summary: Summary) -> dict[str, Any]:
     return {

@@ -48,9 +48,6 @@ class FlashSession:
     def reset(self) -> None:
         self.resets += 1
 
-    def is_locked_up(self) -> bool:
-        return False
-
     def close(self) -> None:
         self.closed = True
 

@@ -1,0 +1,33 @@
+"""Commands that go wrong say so in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tinyfleet.fleet.cli import commands
+from tinyfleet.fleet.state import Endpoints, State
+
+
+@pytest.mark.parametrize("device", ["a/#b", "#", "+", "a/b", ""])
+def test_the_tail_takes_a_device_and_no_filter(tmp_path: Path, device: str) -> None:
+    state = State(tmp_path)
+    state.make()
+    ports = {"broker_port": 9, "admin_port": 9}
+    state.write_endpoints(
+        Endpoints(api="", broker_host="", prefix="tf/1", prometheus=None, node_host="", pid=1, **ports)
+    )
+    done = CliRunner().invoke(commands, ["mqtt", "tail", "--device", device, "--state", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.output.startswith("tinyfleet: device id")
+    assert done.output.count("\n") == 1
+
+
+def test_serve_alone_says_which_ports_it_needs(tmp_path: Path) -> None:
+    done = CliRunner().invoke(commands, ["serve", "--state", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.output.startswith("tinyfleet: `serve` needs")
+    assert "TINYFLEET_ADMIN_PORT" in done.output
+    assert done.output.count("\n") == 1
