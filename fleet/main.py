@@ -39,7 +39,7 @@ from tinyfleet.fleet.api import app as api
 from tinyfleet.fleet.api.schemas import Health
 from tinyfleet.fleet.config import Settings
 from tinyfleet.fleet.core import credentials
-from tinyfleet.fleet.core.errors import FleetError, Unavailable
+from tinyfleet.fleet.core.errors import BadInput, FleetError, Unavailable
 from tinyfleet.fleet.core.fit import ModelNeeds, OpUse
 from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
@@ -51,6 +51,7 @@ from tinyfleet.fleet.services.releases import ModelFacts, Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
+from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.topics import Topics
 
@@ -80,9 +81,13 @@ def read_model(payload: bytes) -> ModelFacts:
 
 
 def needs_of(blobs: BlobFolder, artifact: Artifact) -> ModelNeeds:
-    """What a stored model asks of a node. Raises NotFound, BadInput: its file is gone or damaged."""
-    image = read_image(blobs.get(artifact.blob))
-    plan = decode_artifact(image.payload)
+    """What a stored model asks of a node. Raises NotFound, BadInput: its file is gone, damaged, or of a
+    format that this manager no longer reads.
+    """
+    try:
+        plan = decode_artifact(read_image(blobs.get(artifact.blob)).payload)
+    except WireError as error:
+        raise BadInput(f"model {artifact.version} as stored: {error}; release it again") from error
     return ModelNeeds(
         image_bytes=artifact.size_bytes,
         core=plan.core,

@@ -8,8 +8,10 @@ import pytest
 from tests.unit.fleet.fleet_rig import Rig, birth
 
 from tinyfleet.fleet.core.deployment import DeploymentState
+from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.fleet.core.fit import ModelNeeds, OpUse, misfit
 from tinyfleet.fleet.core.rollout import RolloutState
+from tinyfleet.fleet.main import needs_of
 from tinyfleet.wire.artifact_ops import OpCode
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant, Result, UpdateState
 from tinyfleet.wire.messages import SlotInfo
@@ -105,3 +107,10 @@ def test_the_others_get_it_and_the_misfit_keeps_what_it_was_told_before(rig: Rig
         rig.status(name, UpdateState.CONFIRMED, Result.SUCCESS, seq=9)
     assert rig.summary(summary.id).state is RolloutState.FAILED
     assert rig.summary(summary.id).why == "1 of 3 devices: result 64 ARENA_TOO_SMALL"
+
+
+def test_a_stored_model_that_this_manager_cannot_read_is_said(rig: Rig) -> None:
+    """As after an update of the manager that changed the runtime ABI."""
+    artifact = rig.release()
+    with pytest.raises(BadInput, match=r"model 1\.0\.0.*release it again"):
+        needs_of(rig.blobs, artifact)
