@@ -130,6 +130,8 @@ def _follow(fleet: FleetClient, number: int, timeout_s: float | None) -> None:
             if console.is_terminal:
                 live.update(_picture(detail), refresh=True)
         live.update(_picture(detail), refresh=True)
+    if not console.is_terminal:
+        console.line()  # rich leaves the last line of a pipe or file open
     end = detail.rollout
     if end.state != "SUCCEEDED":
         fail(f"rollout {number} {end.state}" + (f": {end.why}" if end.why else ""))

@@ -120,8 +120,14 @@ class Registry:
             self._rollouts.device_gone(tx, name, self._clock())
             tx.devices.remove(name)
             self._forget(tx, name)
-        self._rollouts.wake()
-        self._access.apply()
+        try:
+            self._access.apply()
+        finally:
+            # Again: as the broker threw the device out, it published its will.
+            with self._store.write() as tx:
+                if tx.devices.get(name) is None:
+                    self._forget(tx, name)
+            self._rollouts.wake()
 
     def all(self, site: str | None = None, state: DeviceState | None = None) -> list[DeviceView]:
         now_s = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +21,23 @@ CONNECTION = Connection(host="10.0.2.2", port=1883, prefix="tf/1", keepalive_s=1
 
 
 class NoBroker:
+    """`then` is what happens as the broker throws out whoever lost its password."""
+
+    def __init__(self) -> None:
+        self.then: Callable[[], None] = lambda: None
+
     def apply(self, passwords: dict[str, str]) -> None:
-        self.passwords = passwords
+        self.then()
 
 
 @pytest.fixture
-def registry(rig: Rig) -> Registry:
-    access = Access(rig.store, NoBroker(), bytes(32))
+def users() -> NoBroker:
+    return NoBroker()
+
+
+@pytest.fixture
+def registry(rig: Rig, users: NoBroker) -> Registry:
+    access = Access(rig.store, users, bytes(32))
     return Registry(rig.store, rig.clock, rig.rollouts, access, trusted_keys=lambda: (bytes(32),))
 
 
@@ -105,3 +116,18 @@ def test_a_removed_device_leaves_nothing_at_the_broker(rig: Rig, registry: Regis
     registry.remove("d1")
     rig.publish()
     assert set(rig.broker) == {rig.topics.journal}
+
+
+def test_the_will_of_a_removed_device_is_cleared_too(rig: Rig, registry: Registry, users: NoBroker) -> None:
+    """The broker publishes it when it throws the device out, after what was there may be cleared already."""
+    conn = rig.topics.device("d1", TopicKind.CONN)
+    provision(registry)
+
+    def throw_out() -> None:
+        rig.publish()
+        rig.broker[conn] = encode(Conn(boot=1, conn=1, state=ConnState.LOST))
+
+    users.then = throw_out
+    registry.remove("d1")
+    rig.publish()
+    assert conn not in rig.broker
