@@ -52,7 +52,7 @@ def test_a_power_cut_during_the_download(node: Any, manager: Any, second: Any) -
     node.emulator.kill()
     manager.forget()
     node.start()
-    birth = manager.wait(Birth)
+    birth = manager.wait(Birth, lambda b: b.boot == 2)
     assert (birth.boot, birth.generation, birth.state) == (2, 1, UpdateState.DOWNLOADING)
     assert node.read("model_a", 2 * GROUP_BYTES) == second.image[: 2 * GROUP_BYTES]
     manager.blob(second.blob)
@@ -71,7 +71,7 @@ def test_power_cuts_again_and_again(node: Any, manager: Any, second: Any) -> Non
         node.emulator.kill()
         manager.forget()
         node.start()
-        manager.wait(Birth)
+        manager.wait(Birth, lambda b, boot=group + 2: b.boot == boot)
     manager.blob(second.blob)
     assert converged(node, manager, second, 1).boot == second.blob.groups + 1
 
