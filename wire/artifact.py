@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import prod
 from typing import Final
@@ -53,6 +53,7 @@ RECORDS_MAX: Final = 4096
 VECTORS_MAX: Final = 65535
 TENSOR_BYTES_MAX: Final = 2**24
 PAYLOAD_BYTES_MAX: Final = 2**28
+ENDPOINTS_MAX: Final = 8
 
 _HEADER: Final = struct.Struct("<IHHIII12x")
 _SECTION: Final = struct.Struct("<IIII")
@@ -125,7 +126,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """One golden vector of one step from reset."""
+    """One golden vector of one step from reset. Several inputs or outputs stand one behind the other."""
 
     input: bytes
     output: bytes
@@ -142,14 +143,26 @@ class Artifact:
     output: Endpoint
     constants: bytes
     vectors: tuple[Vector, ...] = ()
+    more_inputs: tuple[Endpoint, ...] = ()
+    more_outputs: tuple[Endpoint, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Endpoint, ...]:
+        return (self.input, *self.more_inputs)
+
+    @property
+    def outputs(self) -> tuple[Endpoint, ...]:
+        return (self.output, *self.more_outputs)
 
     @property
     def input_bytes(self) -> int:
-        return self.tensors[self.input.tensor].size_bytes
+        """Of all inputs together."""
+        return sum(self.tensors[end.tensor].size_bytes for end in self.inputs)
 
     @property
     def output_bytes(self) -> int:
-        return self.tensors[self.output.tensor].size_bytes
+        """Of all outputs together."""
+        return sum(self.tensors[end.tensor].size_bytes for end in self.outputs)
 
 
 def encode_artifact(plan: Artifact) -> bytes:
@@ -158,8 +171,8 @@ def encode_artifact(plan: Artifact) -> bytes:
         (Section.METADATA, encode_metadata(plan.metadata), 1),
         (Section.TENSORS, b"".join(_encode_tensor(t) for t in plan.tensors), len(plan.tensors)),
         (Section.OPS, b"".join(_encode_op(op) for op in plan.ops), len(plan.ops)),
-        (Section.INPUTS, _encode_endpoint(plan.input), 1),
-        (Section.OUTPUTS, _encode_endpoint(plan.output), 1),
+        (Section.INPUTS, b"".join(map(_encode_endpoint, plan.inputs)), len(plan.inputs)),
+        (Section.OUTPUTS, b"".join(map(_encode_endpoint, plan.outputs)), len(plan.outputs)),
         (Section.CONSTANTS, plan.constants, 1),
     ]
     if plan.vectors:
@@ -194,19 +207,29 @@ def decode_artifact(payload: bytes) -> Artifact:
     constants = spans[Section.CONSTANTS][0]
     tensors = tuple(_decode_tensors(*spans[Section.TENSORS], arena_bytes, len(constants)))
     ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors)))
-    source = _decode_endpoint("INPUTS", *spans[Section.INPUTS], tensors)
-    sink = _decode_endpoint("OUTPUTS", *spans[Section.OUTPUTS], tensors)
-    plan = Artifact(core, arena_bytes, metadata, tensors, ops, source, sink, constants)
-    if metadata.samples * metadata.channels != plan.input_bytes:
+    source, *more_inputs = _decode_endpoints("INPUTS", *spans[Section.INPUTS], tensors)
+    sink, *more_outputs = _decode_endpoints("OUTPUTS", *spans[Section.OUTPUTS], tensors)
+    plan = Artifact(
+        core,
+        arena_bytes,
+        metadata,
+        tensors,
+        ops,
+        source,
+        sink,
+        constants,
+        more_inputs=tuple(more_inputs),
+        more_outputs=tuple(more_outputs),
+    )
+    window = tensors[source.tensor].size_bytes
+    if metadata.samples * metadata.channels != window:
         raise ArtifactError(
-            "metadata, samples x channels",
-            expected=plan.input_bytes,
-            actual=metadata.samples * metadata.channels,
+            "metadata, samples x channels", expected=window, actual=metadata.samples * metadata.channels
         )
     if Section.VECTORS not in spans:
         return plan
     vectors = tuple(_decode_vectors(*spans[Section.VECTORS], plan.input_bytes, plan.output_bytes))
-    return Artifact(core, arena_bytes, metadata, tensors, ops, source, sink, constants, vectors)
+    return replace(plan, vectors=vectors)
 
 
 def _decode_header(payload: bytes) -> tuple[CoreVariant, int, int]:
@@ -333,10 +356,18 @@ def _encode_endpoint(end: Endpoint) -> bytes:
     return _ENDPOINT.pack(end.tensor, 0, end.zero_point, end.multiplier, end.shift)
 
 
-def _decode_endpoint(name: str, content: bytes, count: int, tensors: tuple[Tensor, ...]) -> Endpoint:
-    if count != 1 or len(content) != _ENDPOINT.size:
-        raise ArtifactError(name, expected=f"1 record of {_ENDPOINT.size}", actual=(count, len(content)))
-    tensor, _, zero_point, multiplier, shift = _ENDPOINT.unpack(content)
+def _decode_endpoints(
+    name: str, content: bytes, count: int, tensors: tuple[Tensor, ...]
+) -> Iterator[Endpoint]:
+    if not 1 <= count <= ENDPOINTS_MAX or len(content) != count * _ENDPOINT.size:
+        expected = f"1 to {ENDPOINTS_MAX} records of {_ENDPOINT.size}"
+        raise ArtifactError(name, expected=expected, actual=(count, len(content)))
+    for record in _ENDPOINT.iter_unpack(content):
+        yield _decode_endpoint(name, record, tensors)
+
+
+def _decode_endpoint(name: str, record: tuple[int, ...], tensors: tuple[Tensor, ...]) -> Endpoint:
+    tensor, _, zero_point, multiplier, shift = record
     if (
         tensor >= len(tensors)
         or tensors[tensor].place is not Place.ARENA

@@ -17,13 +17,15 @@ SHIFT_MIN: Final = -31
 SHIFT_MAX: Final = 30
 PER_TENSOR: Final = 1
 """Flag of conv-like ops: one multiplier and one shift for all output channels."""
+FILL: Final = 1
+"""Flag of COPY: the whole output is set to `fill` first."""
 
 Six = tuple[int, int, int, int, int, int]
 Three = tuple[int, int, int]
 
 
 class OpCode(IntEnum):
-    """TensorFlow Lite's BuiltinOperator numbers; birth's `ops` bitmap uses them too."""
+    """TensorFlow Lite's BuiltinOperator numbers, 220 and above ours; birth's `ops` bitmap uses them too."""
 
     ADD = 0
     AVERAGE_POOL_2D = 1
@@ -31,8 +33,21 @@ class OpCode(IntEnum):
     DEPTHWISE_CONV_2D = 4
     FULLY_CONNECTED = 9
     MAX_POOL_2D = 17
+    MUL = 18
+    RESIZE_BILINEAR = 23
     SOFTMAX = 25
     MEAN = 40
+    SUB = 41
+    PRELU = 54
+    MAXIMUM = 55
+    MINIMUM = 57
+    TRANSPOSE_CONV = 67
+    REDUCE_MAX = 82
+    REDUCE_MIN = 89
+    SQUARED_DIFFERENCE = 99
+    TABLE = 220
+    COPY = 221
+    GATHER = 222
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,7 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class ConvParams(Params):
-    """CONV_2D and DEPTHWISE_CONV_2D. weights, bias, multiplier, shift are offsets into CONSTANTS."""
+    """Convolutions. weights, bias, multiplier, shift are offsets into CONSTANTS."""
 
     LAYOUT = struct.Struct("<4I8H2H4h4x")
 
@@ -117,7 +132,7 @@ class PoolParams(Params):
 
 @dataclass(frozen=True, slots=True)
 class MeanParams(Params):
-    """Sizes and strides in elements, outermost first."""
+    """MEAN, REDUCE_MAX, REDUCE_MIN. Sizes and strides in elements, outermost first."""
 
     LAYOUT = struct.Struct("<12I3ih2x")
 
@@ -143,6 +158,8 @@ class SoftmaxParams(Params):
 
 @dataclass(frozen=True, slots=True)
 class AddParams(Params):
+    """ADD and the other element-wise ops of two operands."""
+
     LAYOUT = struct.Struct("<18I7i5h2x")
 
     size: Six
@@ -160,6 +177,56 @@ class AddParams(Params):
     out_zero: int
     act_min: int
     act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableParams(Params):
+    """Offset of 256 answers, for -128 to 127."""
+
+    LAYOUT = struct.Struct("<I")
+
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyParams(Params):
+    """Sizes and strides in elements, outermost first; an input stride may be negative."""
+
+    LAYOUT = struct.Struct("<6I6i6I2IHh")
+
+    size: Six
+    input_stride: Six
+    output_stride: Six
+    input_first: int
+    output_first: int
+    flags: int
+    fill: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatherParams(Params):
+    """[outer, rows, columns, inner]; rows and columns: offsets of u16 tables that pick in the input."""
+
+    LAYOUT = struct.Struct("<8I")
+
+    rows: int
+    columns: int
+    outer: int
+    input_rows: int
+    output_rows: int
+    input_columns: int
+    output_columns: int
+    inner: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeParams(Params):
+    """Offsets of tables of (low u16, high u16, weight i16, 0), one record an output row or column."""
+
+    LAYOUT = struct.Struct("<2I")
+
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +248,17 @@ OP_FORMS: Final[dict[OpCode, OpForm]] = {
     OpCode.MAX_POOL_2D: OpForm(1, 1, 0, PoolParams),
     OpCode.SOFTMAX: OpForm(1, 1, 0, SoftmaxParams),
     OpCode.MEAN: OpForm(1, 1, 0, MeanParams),
+    OpCode.MUL: OpForm(2, 1, 0, AddParams),
+    OpCode.SUB: OpForm(2, 1, 0, AddParams),
+    OpCode.PRELU: OpForm(2, 1, 0, AddParams),
+    OpCode.MAXIMUM: OpForm(2, 1, 0, AddParams),
+    OpCode.MINIMUM: OpForm(2, 1, 0, AddParams),
+    OpCode.SQUARED_DIFFERENCE: OpForm(2, 1, 0, AddParams),
+    OpCode.TRANSPOSE_CONV: OpForm(1, 1, 0, ConvParams),
+    OpCode.REDUCE_MAX: OpForm(1, 1, 0, MeanParams),
+    OpCode.REDUCE_MIN: OpForm(1, 1, 0, MeanParams),
+    OpCode.RESIZE_BILINEAR: OpForm(1, 1, 0, ResizeParams),
+    OpCode.TABLE: OpForm(1, 1, 0, TableParams),
+    OpCode.COPY: OpForm(1, 1, 0, CopyParams),
+    OpCode.GATHER: OpForm(1, 1, 0, GatherParams),
 }

@@ -67,10 +67,23 @@ bool tf_is_window(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, u
 extern const tf_kernel_t tf_kernel_add;
 extern const tf_kernel_t tf_kernel_average_pool;
 extern const tf_kernel_t tf_kernel_conv;
+extern const tf_kernel_t tf_kernel_copy;
 extern const tf_kernel_t tf_kernel_depthwise_conv;
 extern const tf_kernel_t tf_kernel_fully_connected;
+extern const tf_kernel_t tf_kernel_gather;
 extern const tf_kernel_t tf_kernel_max_pool;
+extern const tf_kernel_t tf_kernel_maximum;
 extern const tf_kernel_t tf_kernel_mean;
+extern const tf_kernel_t tf_kernel_minimum;
+extern const tf_kernel_t tf_kernel_mul;
+extern const tf_kernel_t tf_kernel_prelu;
+extern const tf_kernel_t tf_kernel_reduce_max;
+extern const tf_kernel_t tf_kernel_reduce_min;
+extern const tf_kernel_t tf_kernel_resize_bilinear;
 extern const tf_kernel_t tf_kernel_softmax;
+extern const tf_kernel_t tf_kernel_squared_difference;
+extern const tf_kernel_t tf_kernel_sub;
+extern const tf_kernel_t tf_kernel_table;
+extern const tf_kernel_t tf_kernel_transpose_conv;
 
 #endif

@@ -158,27 +158,37 @@ static tf_model_status_t check_ops(tf_model_t *model, const span_t *span) {
     return at == span->bytes ? TF_MODEL_OK : refuse(model, TF_MODEL_MALFORMED, span->offset + at);
 }
 
-/* The one endpoint of an INPUTS or OUTPUTS section; NULL when it does not add up. */
-static const tf_endpoint_t *check_endpoint(const tf_model_t *model, const span_t *span) {
-    if (span->count != 1 || span->bytes != sizeof(tf_endpoint_t)) return 0;
-    const tf_endpoint_t *const e = (const tf_endpoint_t *)(const void *)(model->payload + span->offset);
-    if (e->tensor >= model->tensor_count || e->zero_point < INT8_MIN || e->zero_point > INT8_MAX) return 0;
-    if (!tf_is_multiplier(e->multiplier, e->shift)) return 0;
-    const tf_tensor_t *const t = tf_tensor(model, e->tensor);
-    return t->place == TF_PLACE_ARENA && t->dtype == TF_INT8 ? e : 0;
+/* The endpoints of an INPUTS or OUTPUTS section and the bytes of all their tensors; NULL when one does not
+ * add up. */
+static const tf_endpoint_t *check_endpoint(const tf_model_t *model, const span_t *span, uint32_t *bytes) {
+    if (span->count == 0 || span->count > TF_ENDPOINTS_MAX) return 0;
+    if (span->bytes != span->count * sizeof(tf_endpoint_t)) return 0;
+    const tf_endpoint_t *const ends = (const tf_endpoint_t *)(const void *)(model->payload + span->offset);
+    for (uint32_t i = 0; i < span->count; i++) {
+        const tf_endpoint_t *const e = &ends[i];
+        if (e->tensor >= model->tensor_count || e->zero_point < INT8_MIN || e->zero_point > INT8_MAX)
+            return 0;
+        if (!tf_is_multiplier(e->multiplier, e->shift)) return 0;
+        const tf_tensor_t *const t = tf_tensor(model, e->tensor);
+        if (t->place != TF_PLACE_ARENA || t->dtype != TF_INT8) return 0;
+        *bytes += tf_tensor_bytes(t);
+    }
+    return ends;
 }
 
 static tf_model_status_t check_endpoints(tf_model_t *model, const span_t *inputs, const span_t *outputs) {
-    const tf_endpoint_t *const in = check_endpoint(model, inputs);
+    const tf_endpoint_t *const in = check_endpoint(model, inputs, &model->all_input_bytes);
     if (in == 0) return refuse(model, TF_MODEL_MALFORMED, inputs->offset);
-    const tf_endpoint_t *const out = check_endpoint(model, outputs);
+    const tf_endpoint_t *const out = check_endpoint(model, outputs, &model->all_output_bytes);
     if (out == 0) return refuse(model, TF_MODEL_MALFORMED, outputs->offset);
-    model->input_tensor = in->tensor;
+    model->inputs_at = inputs->offset;
+    model->outputs_at = outputs->offset;
+    model->input_count = inputs->count;
+    model->output_count = outputs->count;
     model->input.bytes = tf_tensor_bytes(tf_tensor(model, in->tensor));
     model->input.zero_point = in->zero_point;
     model->input.raw_multiplier = in->multiplier;
     model->input.raw_shift = in->shift;
-    model->output_tensor = out->tensor;
     model->output_bytes = tf_tensor_bytes(tf_tensor(model, out->tensor));
     model->output.zero_point = out->zero_point;
     model->output.score_multiplier = out->multiplier;
@@ -191,7 +201,7 @@ static tf_model_status_t check_endpoints(tf_model_t *model, const span_t *inputs
 
 static tf_model_status_t check_vectors(tf_model_t *model, const span_t *span) {
     if (!span->present) return TF_MODEL_OK;
-    const uint32_t step = (model->input.bytes + 3u) / 4u * 4u + (model->output_bytes + 3u) / 4u * 4u;
+    const uint32_t step = (model->all_input_bytes + 3u) / 4u * 4u + (model->all_output_bytes + 3u) / 4u * 4u;
     if (span->count > TF_VECTORS_MAX || span->bytes != (uint64_t)span->count * (4u + step)) {
         return refuse(model, TF_MODEL_MALFORMED, span->offset);
     }

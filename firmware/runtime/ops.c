@@ -11,6 +11,19 @@ static const tf_kernel_t *const kernels[] = {
     &tf_kernel_max_pool,
     &tf_kernel_softmax,
     &tf_kernel_mean,
+    &tf_kernel_copy,
+    &tf_kernel_gather,
+    &tf_kernel_maximum,
+    &tf_kernel_minimum,
+    &tf_kernel_mul,
+    &tf_kernel_prelu,
+    &tf_kernel_reduce_max,
+    &tf_kernel_reduce_min,
+    &tf_kernel_resize_bilinear,
+    &tf_kernel_squared_difference,
+    &tf_kernel_sub,
+    &tf_kernel_table,
+    &tf_kernel_transpose_conv,
 };
 
 enum { KERNELS = sizeof(kernels) / sizeof(kernels[0]) };

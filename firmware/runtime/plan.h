@@ -19,6 +19,7 @@
 #define TF_DIMS_MAX 6u
 #define TF_LABELS_MAX 64u
 #define TF_VECTORS_MAX 65535u
+#define TF_ENDPOINTS_MAX 8u
 #define TF_METADATA_BYTES_MAX 4096u
 #define TF_SOFTMAX_DEPTH_MAX 4095u
 
@@ -42,8 +43,21 @@ typedef enum {
     TF_OP_DEPTHWISE_CONV_2D = 4,
     TF_OP_FULLY_CONNECTED = 9,
     TF_OP_MAX_POOL_2D = 17,
+    TF_OP_MUL = 18,
+    TF_OP_RESIZE_BILINEAR = 23,
     TF_OP_SOFTMAX = 25,
     TF_OP_MEAN = 40,
+    TF_OP_SUB = 41,
+    TF_OP_PRELU = 54,
+    TF_OP_MAXIMUM = 55,
+    TF_OP_MINIMUM = 57,
+    TF_OP_TRANSPOSE_CONV = 67,
+    TF_OP_REDUCE_MAX = 82,
+    TF_OP_REDUCE_MIN = 89,
+    TF_OP_SQUARED_DIFFERENCE = 99,
+    TF_OP_TABLE = 220,
+    TF_OP_COPY = 221,
+    TF_OP_GATHER = 222,
 } tf_op_code_t;
 
 typedef struct {
@@ -136,7 +150,35 @@ typedef struct {
     int32_t left_shift;
     int16_t a_zero, b_zero, out_zero, act_min, act_max;
     uint16_t reserved;
-} tf_add_params_t;
+} tf_add_params_t; /* and the other element-wise ops of two operands */
+
+typedef struct {
+    uint32_t table; /* 256 answers, for -128 to 127 */
+} tf_table_params_t;
+
+#define TF_FLAG_FILL 1u
+
+typedef struct {
+    uint32_t size[TF_DIMS_MAX], input_stride[TF_DIMS_MAX], output_stride[TF_DIMS_MAX];
+    uint32_t input_first, output_first;
+    uint16_t flags;
+    int16_t fill;
+} tf_copy_params_t;
+
+typedef struct {
+    uint32_t rows, columns; /* offsets of u16 tables */
+    uint32_t outer, input_rows, output_rows, input_columns, output_columns, inner;
+} tf_gather_params_t;
+
+typedef struct {
+    uint16_t low, high; /* the two input coordinates */
+    int16_t weight;     /* of `high`, in 1/1024 */
+    uint16_t reserved;
+} tf_tap_t;
+
+typedef struct {
+    uint32_t rows, columns; /* offsets of tables of taps */
+} tf_resize_params_t;
 
 static_assert(sizeof(tf_plan_header_t) == 32, "ARTIFACT.md section 1");
 static_assert(sizeof(tf_plan_section_t) == 16, "ARTIFACT.md section 1");
@@ -149,5 +191,8 @@ static_assert(sizeof(tf_pool_params_t) == 16, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_mean_params_t) == 64, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_softmax_params_t) == 16, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_add_params_t) == 112, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_copy_params_t) == 84, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_gather_params_t) == 32, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_tap_t) == 8, "ARTIFACT.md section 4");
 
 #endif

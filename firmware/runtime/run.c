@@ -1,4 +1,6 @@
 /* Runs a loaded plan. Nothing here checks again what tf_model_load has checked. */
+#include <string.h>
+
 #include "kernel.h"
 #include "quant.h"
 
@@ -36,12 +38,33 @@ tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t
     return TF_MODEL_OK;
 }
 
+static const tf_tensor_t *endpoint(const tf_model_t *model, uint32_t at, uint32_t i) {
+    const tf_endpoint_t *const ends = (const tf_endpoint_t *)(const void *)(model->payload + at);
+    return tf_tensor(model, ends[i].tensor);
+}
+
+int8_t *tf_model_input_at(const tf_model_t *model, uint8_t *arena, uint32_t i, uint32_t *bytes) {
+    if (i >= model->input_count) return 0;
+    const tf_tensor_t *const tensor = endpoint(model, model->inputs_at, i);
+    *bytes = tf_tensor_bytes(tensor);
+    return (int8_t *)(arena + tensor->offset);
+}
+
+const int8_t *tf_model_output_at(const tf_model_t *model, const uint8_t *arena, uint32_t i, uint32_t *bytes) {
+    if (i >= model->output_count) return 0;
+    const tf_tensor_t *const tensor = endpoint(model, model->outputs_at, i);
+    *bytes = tf_tensor_bytes(tensor);
+    return (const int8_t *)(arena + tensor->offset);
+}
+
 int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena) {
-    return (int8_t *)(arena + tf_tensor(model, model->input_tensor)->offset);
+    uint32_t bytes;
+    return tf_model_input_at(model, arena, 0, &bytes);
 }
 
 const int8_t *tf_model_output(const tf_model_t *model, const uint8_t *arena) {
-    return (const int8_t *)(arena + tf_tensor(model, model->output_tensor)->offset);
+    uint32_t bytes;
+    return tf_model_output_at(model, arena, 0, &bytes);
 }
 
 void tf_model_quantize(const tf_model_t *model, const int16_t *raw, int8_t *input) {
@@ -64,9 +87,31 @@ static uint32_t padded(uint32_t bytes) {
 
 bool tf_model_vector(const tf_model_t *model, uint32_t i, const int8_t **input, const int8_t **output) {
     if (i >= model->vector_count) return false;
-    const uint32_t step = padded(model->input.bytes) + padded(model->output_bytes);
+    const uint32_t step = padded(model->all_input_bytes) + padded(model->all_output_bytes);
     const uint8_t *const vector = model->payload + model->vectors_at + i * (4u + step);
     *input = (const int8_t *)(vector + 4);
-    *output = (const int8_t *)(vector + 4 + padded(model->input.bytes));
+    *output = (const int8_t *)(vector + 4 + padded(model->all_input_bytes));
+    return true;
+}
+
+bool tf_model_begin_vector(const tf_model_t *model, uint8_t *arena, uint32_t i) {
+    const int8_t *from, *expected;
+    if (!tf_model_vector(model, i, &from, &expected)) return false;
+    uint32_t bytes;
+    int8_t *input;
+    for (uint32_t k = 0; (input = tf_model_input_at(model, arena, k, &bytes)) != 0; k++, from += bytes) {
+        memcpy(input, from, bytes);
+    }
+    return true;
+}
+
+bool tf_model_vector_passes(const tf_model_t *model, const uint8_t *arena, uint32_t i) {
+    const int8_t *from, *expected;
+    if (!tf_model_vector(model, i, &from, &expected)) return false;
+    uint32_t bytes;
+    const int8_t *output;
+    for (uint32_t k = 0; (output = tf_model_output_at(model, arena, k, &bytes)) != 0; k++, expected += bytes) {
+        if (memcmp(output, expected, bytes) != 0) return false;
+    }
     return true;
 }

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.model.compiler.errors import UnsupportedModel
-from tinyfleet.model.compiler.memory import Layout, Lifetime, lay_out
+from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
 from tinyfleet.model.compiler.schema import TensorType
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
 from tinyfleet.wire.artifact import Dtype, Op, Place, Tensor
@@ -38,8 +38,9 @@ class Builder:
         self._constants = bytearray()
         self._placed: dict[tuple[bytes, int], int] = {}
         self._ops: list[_Emitted] = []
-        # Tensor -> the tensor whose memory it is; a reshape's output is its input under another shape.
-        self._storage: dict[int, int] = {}
+        # Tensor -> the tensor whose memory it is in, and where in it: a reshape's output is its input under
+        # another shape, a part of a split begins behind the parts before it.
+        self._storage: dict[int, tuple[int, int]] = {}
 
     def weights(self, values: npt.NDArray[np.int8]) -> int:
         """Offset of packed weights in CONSTANTS."""
@@ -47,7 +48,11 @@ class Builder:
 
     def table(self, values: Sequence[int], dtype: str) -> int:
         """Offset of a table of integers; equal tables are stored once."""
-        return self._add(np.array(values, dtype).tobytes(), TABLE_ALIGN)
+        return self.blob(np.array(values, dtype).tobytes())
+
+    def blob(self, content: bytes) -> int:
+        """Offset of a table of records."""
+        return self._add(content, TABLE_ALIGN)
 
     def emit(
         self,
@@ -61,7 +66,24 @@ class Builder:
 
     def alias(self, source: int, output: int) -> None:
         """`output` is `source` under another shape: no op, no memory."""
-        self._storage[output] = self._root(source)
+        self._storage[output] = (source, 0)
+
+    def view(self, source: int, output: int, offset: int) -> bool:
+        """`output` is a piece of `source`; False where it would not be aligned."""
+        if (self._offset(source) + offset) % ALIGN:
+            return False
+        self._storage[output] = (source, offset)
+        return True
+
+    def put_inside(self, part: int, whole: int, offset: int) -> bool:
+        """`part` is made inside `whole` from the start. False when its memory is settled already: constants,
+        what is a piece of another tensor, and where it would not be aligned."""
+        if part in self._storage or self.graph.tensors[part].data is not None or offset % ALIGN:
+            return False
+        if self._root(whole) == part:
+            return False
+        self._storage[part] = (whole, offset)
+        return True
 
     def finish(
         self, graph_inputs: tuple[int, ...], graph_outputs: tuple[int, ...]
@@ -95,8 +117,16 @@ class Builder:
 
     def _root(self, index: int) -> int:
         while index in self._storage:
-            index = self._storage[index]
+            index = self._storage[index][0]
         return index
+
+    def _offset(self, index: int) -> int:
+        """Where a tensor begins in its root, in bytes (values are int8)."""
+        offset = 0
+        while index in self._storage:
+            index, step = self._storage[index]
+            offset += step
+        return offset
 
     def _is_constant(self, index: int) -> bool:
         return self.graph.tensors[self._root(index)].data is not None
@@ -105,10 +135,11 @@ class Builder:
         if tensor.dtype is not TensorType.INT8:
             raise UnsupportedModel(f"{tensor} is {tensor.dtype.name}; the plan's tensors are int8")
         root = self.graph.tensors[self._root(tensor.index)]
+        offset = self._offset(tensor.index)
         if root.data is not None:
-            at = self._add(root.data.tobytes(), TABLE_ALIGN)
+            at = self._add(root.data.tobytes(), TABLE_ALIGN) + offset
             return Tensor(at, Place.CONSTANT, Dtype.INT8, tensor.shape)
-        return Tensor(offsets[root.index], Place.ARENA, Dtype.INT8, tensor.shape)
+        return Tensor(offsets[root.index] + offset, Place.ARENA, Dtype.INT8, tensor.shape)
 
     def _lifetimes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> dict[int, Lifetime]:
         lives: dict[int, Lifetime] = {}
@@ -132,6 +163,8 @@ class Builder:
     def _reuse_memory(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         """Lets an output take its input's memory where the op can work in place and the input ends there."""
         for at, op in enumerate(self._ops):
+            if op.output in self._storage:
+                continue
             lives = self._lifetimes(inputs, outputs)
             for operand in op.in_place:
                 root = self._root(op.inputs[operand])

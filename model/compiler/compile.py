@@ -12,7 +12,29 @@ import numpy as np
 
 from tinyfleet.model.compiler.builder import Builder
 from tinyfleet.model.compiler.errors import SpecError, UnsupportedModel
+from tinyfleet.model.compiler.fold import fold
+from tinyfleet.model.compiler.lower_binary import (
+    lower_extreme,
+    lower_mul,
+    lower_prelu,
+    lower_squared_difference,
+    lower_sub,
+)
 from tinyfleet.model.compiler.lower_conv import lower_conv, lower_depthwise_conv, lower_fully_connected
+from tinyfleet.model.compiler.lower_move import (
+    lower_alias,
+    lower_broadcast_to,
+    lower_concatenation,
+    lower_depth_space,
+    lower_pack,
+    lower_pad,
+    lower_reverse,
+    lower_slice,
+    lower_split,
+    lower_strided_slice,
+    lower_transpose,
+    lower_unpack,
+)
 from tinyfleet.model.compiler.lower_other import (
     lower_add,
     lower_mean,
@@ -20,13 +42,31 @@ from tinyfleet.model.compiler.lower_other import (
     lower_reshape,
     lower_softmax,
 )
+from tinyfleet.model.compiler.lower_reduce import lower_reduce
+from tinyfleet.model.compiler.lower_resize import (
+    lower_bilinear,
+    lower_gather,
+    lower_mirror_pad,
+    lower_nearest,
+)
+from tinyfleet.model.compiler.lower_table import lower_table
+from tinyfleet.model.compiler.lower_transpose_conv import lower_transpose_conv
 from tinyfleet.model.compiler.numerics import quantize_multiplier
 from tinyfleet.model.compiler.operands import Operands
 from tinyfleet.model.compiler.schema import Builtin, TensorType, builtin_name
 from tinyfleet.model.compiler.spec import ModelSpec
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor, read_tflite
 from tinyfleet.model.twin import Twin
-from tinyfleet.wire.artifact import Artifact, Endpoint, Metadata, OutputKind, Vector, encode_artifact
+from tinyfleet.wire.artifact import (
+    ENDPOINTS_MAX,
+    Artifact,
+    Endpoint,
+    Metadata,
+    OutputKind,
+    Vector,
+    encode_artifact,
+)
+from tinyfleet.wire.artifact_ops import OpCode
 from tinyfleet.wire.enums import CoreVariant
 
 COMPILER: Final = "tinyfleet 1"
@@ -35,15 +75,55 @@ RAW_SHIFT_MAX: Final = 15
 _REFUSALS_SHOWN: Final = 8
 
 _LOWER: Final[dict[int, Callable[[Builder, Operands], None]]] = {
+    OpCode.TABLE: lower_table,
+    Builtin.ABS: lower_table,
     Builtin.ADD: lower_add,
     Builtin.AVERAGE_POOL_2D: lower_pool,
+    Builtin.BROADCAST_TO: lower_broadcast_to,
+    Builtin.CONCATENATION: lower_concatenation,
     Builtin.CONV_2D: lower_conv,
     Builtin.DEPTHWISE_CONV_2D: lower_depthwise_conv,
+    Builtin.DEPTH_TO_SPACE: lower_depth_space,
+    Builtin.ELU: lower_table,
+    Builtin.EXPAND_DIMS: lower_alias,
     Builtin.FULLY_CONNECTED: lower_fully_connected,
+    Builtin.GATHER: lower_gather,
+    Builtin.HARD_SWISH: lower_table,
+    Builtin.LEAKY_RELU: lower_table,
+    Builtin.LOGISTIC: lower_table,
+    Builtin.MAXIMUM: lower_extreme,
     Builtin.MAX_POOL_2D: lower_pool,
     Builtin.MEAN: lower_mean,
+    Builtin.MINIMUM: lower_extreme,
+    Builtin.MIRROR_PAD: lower_mirror_pad,
+    Builtin.MUL: lower_mul,
+    Builtin.PACK: lower_pack,
+    Builtin.PAD: lower_pad,
+    Builtin.PADV2: lower_pad,
+    Builtin.PRELU: lower_prelu,
+    Builtin.QUANTIZE: lower_table,
+    Builtin.REDUCE_MAX: lower_reduce,
+    Builtin.REDUCE_MIN: lower_reduce,
+    Builtin.RELU: lower_table,
+    Builtin.RELU6: lower_table,
     Builtin.RESHAPE: lower_reshape,
+    Builtin.RESIZE_BILINEAR: lower_bilinear,
+    Builtin.RESIZE_NEAREST_NEIGHBOR: lower_nearest,
+    Builtin.REVERSE_V2: lower_reverse,
+    Builtin.SLICE: lower_slice,
     Builtin.SOFTMAX: lower_softmax,
+    Builtin.SPACE_TO_DEPTH: lower_depth_space,
+    Builtin.SPLIT: lower_split,
+    Builtin.SPLIT_V: lower_split,
+    Builtin.SQUARED_DIFFERENCE: lower_squared_difference,
+    Builtin.SQUEEZE: lower_alias,
+    Builtin.STRIDED_SLICE: lower_strided_slice,
+    Builtin.SUB: lower_sub,
+    Builtin.SUM: lower_reduce,
+    Builtin.TANH: lower_table,
+    Builtin.TRANSPOSE: lower_transpose,
+    Builtin.TRANSPOSE_CONV: lower_transpose_conv,
+    Builtin.UNPACK: lower_unpack,
 }
 
 
@@ -67,7 +147,7 @@ def compile_model(tflite: bytes, spec: ModelSpec) -> bytes:
             raise SpecError(f"golden input {i} has {len(one)} values, the model takes {plan.input_bytes}")
     if not windows:
         return payload
-    vectors = tuple(Vector(one, twin.run(one).tobytes()) for one in windows)
+    vectors = tuple(Vector(one, b"".join(y.tobytes() for y in twin.run_all(one))) for one in windows)
     return encode_artifact(replace(plan, vectors=vectors))
 
 
@@ -75,15 +155,19 @@ def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
     """The plan without golden vectors. Pure: no twin, no C compiler."""
     if spec.core is not CoreVariant.PORTABLE:
         raise SpecError(f"core variant {spec.core.name} is not built yet; use PORTABLE")
-    graph = read_tflite(tflite)
+    graph = fold(read_tflite(tflite))
     _check_supported(graph)
-    source, sink = _endpoints(graph)
+    sources, sinks = _endpoints(graph)
+    source, sink = sources[0], sinks[0]
     builder = Builder(graph)
     for op in graph.ops:
         _LOWER[op.code](builder, Operands(graph, op))
     tensors, ops, layout, constants, numbers = builder.finish(graph.inputs, graph.outputs)
     raw = _raw_scaling(spec, source)
-    score = quantize_multiplier(float(sink.scales[0]) * 256)
+    outputs = [
+        Endpoint(numbers[t.index], int(t.zero_points[0]), *quantize_multiplier(float(t.scales[0]) * 256))
+        for t in sinks
+    ]
     return Artifact(
         core=spec.core,
         arena_bytes=layout.arena_bytes,
@@ -91,8 +175,10 @@ def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
         tensors=tuple(tensors),
         ops=tuple(ops),
         input=Endpoint(numbers[source.index], int(source.zero_points[0]), *raw),
-        output=Endpoint(numbers[sink.index], int(sink.zero_points[0]), *score),
+        output=outputs[0],
         constants=constants,
+        more_inputs=tuple(Endpoint(numbers[t.index], int(t.zero_points[0]), 0, 0) for t in sources[1:]),
+        more_outputs=tuple(outputs[1:]),
     )
 
 
@@ -101,19 +187,23 @@ def _check_supported(graph: TfGraph) -> None:
     missing = [graph.where(op) for op in graph.ops if op.code not in _LOWER]
     if missing:
         more = f" and {len(missing) - _REFUSALS_SHOWN} more" if len(missing) > _REFUSALS_SHOWN else ""
-        known = ", ".join(sorted(builtin_name(code) for code in _LOWER))
+        known = ", ".join(sorted(builtin_name(code) for code in _LOWER if code != OpCode.TABLE))
         raise UnsupportedModel(
             f"no such op in this runtime: {'; '.join(missing[:_REFUSALS_SHOWN])}{more}. It has {known}"
         )
 
 
-def _endpoints(graph: TfGraph) -> tuple[TfTensor, TfTensor]:
+def _endpoints(graph: TfGraph) -> tuple[list[TfTensor], list[TfTensor]]:
+    """Inputs and outputs; the first of each is what metadata and scores are about."""
     for name, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        if len(indices) != 1:
+        if not 1 <= len(indices) <= ENDPOINTS_MAX:
             names = ", ".join(str(graph.tensors[i]) for i in indices)
-            raise UnsupportedModel(f"the model has {len(indices)} {name} ({names}); this runtime takes 1")
-    source, sink = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    for tensor in (source, sink):
+            raise UnsupportedModel(
+                f"the model has {len(indices)} {name} ({names}); this runtime takes 1 to {ENDPOINTS_MAX}"
+            )
+    sources = [graph.tensors[i] for i in graph.inputs]
+    sinks = [graph.tensors[i] for i in graph.outputs]
+    for tensor in (*sources, *sinks):
         one_scale = tensor.scales.size == 1 and -128 <= int(tensor.zero_points[0]) <= 127
         if tensor.dtype is not TensorType.INT8 or not one_scale or tensor.data is not None:
             raise UnsupportedModel(
@@ -121,7 +211,7 @@ def _endpoints(graph: TfGraph) -> tuple[TfTensor, TfTensor]:
                 f"{tensor.scales.size} scales; expected an int8 activation with one: convert with "
                 "inference_input_type and inference_output_type int8"
             )
-    return source, sink
+    return sources, sinks
 
 
 def _raw_scaling(spec: ModelSpec, source: TfTensor) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def lower_fully_connected(builder: Builder, ask: Operands) -> None:
     if ask.option(1, "b") != 0:
         raise ask.refuse("shuffled weights; convert without them")
     act_min, act_max = ask.clamp(0, y)
-    multiplier, shift, flags = _multipliers(builder, ask, x, y, filters, channels_axis=0)
+    multiplier, shift, flags = channel_multipliers(builder, ask, x, y, filters, channels_axis=0)
     bias = _folded_bias(builder, ask, x, filters, channels_axis=0)
     params = FullyConnectedParams(
         weights=builder.weights(_values(filters)),
@@ -97,7 +97,7 @@ def _emit_conv(
             f"output {y.shape}, expected {expected} from input {x.shape} and filters {filters.shape}"
         )
     act_min, act_max = ask.clamp(options[0], y)
-    multiplier, shift, flags = _multipliers(builder, ask, x, y, filters, channels_axis)
+    multiplier, shift, flags = channel_multipliers(builder, ask, x, y, filters, channels_axis)
     params = ConvParams(
         weights=builder.weights(_values(filters)),
         bias=_folded_bias(builder, ask, x, filters, channels_axis),
@@ -125,7 +125,7 @@ def _values(filters: TfTensor) -> npt.NDArray[np.int8]:
     return np.asarray(filters.data, np.int8)
 
 
-def _multipliers(
+def channel_multipliers(
     builder: Builder, ask: Operands, x: Quantized, y: Quantized, filters: TfTensor, channels_axis: int
 ) -> tuple[int, int, int]:
     """(offset of multipliers, offset of shifts, flags).

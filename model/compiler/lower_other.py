@@ -63,7 +63,7 @@ def lower_mean(builder: Builder, ask: Operands) -> None:
     count = prod(x.shape[axis] for axis in axes)
     if prod(y.shape) * count != prod(x.shape):
         raise ask.refuse(f"output {y.shape} from input {x.shape} over axes {sorted(axes)}")
-    kept, reduced = _split_axes(x.shape, axes)
+    kept, reduced = split_axes(x.shape, axes)
     if len(kept) > 3 or len(reduced) > 3:
         raise ask.refuse(f"axes {sorted(axes)} of {x.shape}: more than 3 runs of dims are kept or reduced")
     multiplier, shift = mean_multiplier(float(x.scale) / float(y.scale), count)
@@ -84,9 +84,7 @@ def lower_mean(builder: Builder, ask: Operands) -> None:
     builder.emit(OpCode.MEAN, (x.index,), y.index, params)
 
 
-def _split_axes(
-    shape: tuple[int, ...], axes: set[int]
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def split_axes(shape: tuple[int, ...], axes: set[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """(size, stride) of kept and of reduced dims, outermost first; neighbours of one kind become one."""
     runs: list[tuple[bool, int, int]] = []
     stride = 1
@@ -133,11 +131,11 @@ def lower_add(builder: Builder, ask: Operands) -> None:
     b_multiplier, b_shift = quantize_multiplier(float(b.scale) / twice_largest)
     out_multiplier, out_shift = quantize_multiplier(out_real)
     act_min, act_max = ask.clamp(0, y)
-    size, a_stride, b_stride = _broadcast(expected, a.shape, b.shape)
+    size, a_stride, b_stride = broadcast(expected, a.shape, b.shape)
     params = AddParams(
-        size=_six(size, 1),
-        a_stride=_six(a_stride, 0),
-        b_stride=_six(b_stride, 0),
+        size=six(size, 1),
+        a_stride=six(a_stride, 0),
+        b_stride=six(b_stride, 0),
         a_multiplier=a_multiplier,
         a_shift=a_shift,
         b_multiplier=b_multiplier,
@@ -155,7 +153,7 @@ def lower_add(builder: Builder, ask: Operands) -> None:
     builder.emit(OpCode.ADD, (a.index, b.index), y.index, params, in_place=whole)
 
 
-def _broadcast(
+def broadcast(
     shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
 ) -> tuple[list[int], list[int], list[int]]:
     """Sizes and strides of both operands, outermost first; dims that walk on evenly are merged."""
@@ -179,7 +177,7 @@ def _broadcast(
     return size[::-1], [s[0] for s in strides[::-1]], [s[1] for s in strides[::-1]]
 
 
-def _six(values: list[int], fill: int) -> tuple[int, int, int, int, int, int]:
+def six(values: list[int], fill: int) -> tuple[int, int, int, int, int, int]:
     a, b, c, d, e, f = [fill] * (DIMS_MAX - len(values)) + values
     return a, b, c, d, e, f
 

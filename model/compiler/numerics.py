@@ -95,3 +95,11 @@ def softmax_scaling(beta: float, scale: float, where: str) -> tuple[int, int, in
 def wrapped(value: int) -> int:
     """To int32, modulo 2^32: how the kernels' sums wrap."""
     return (value + 2**31) % 2**32 - 2**31
+
+
+def rescaled(value: int, multiplier: int, shift: int) -> int:
+    """MultiplyByQuantizedMultiplier, as `tf_rescale` in the runtime: multiplier >= 0."""
+    left, right = max(shift, 0), max(-shift, 0)
+    high = (wrapped(value << left) * multiplier + 2**30) >> 31
+    mask = (1 << right) - 1
+    return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))

@@ -58,8 +58,16 @@ class Operands:
     def activation(self, number: int) -> Quantized:
         return self._quantized(self._input(number))
 
-    def output(self) -> Quantized:
-        return self._quantized(self.graph.tensors[self.op.outputs[0]])
+    def output(self, number: int = 0) -> Quantized:
+        if number >= len(self.op.outputs):
+            raise self.refuse(f"output {number} is missing")
+        return self._quantized(self.graph.tensors[self.op.outputs[number]])
+
+    def axis(self, value: int, rank: int) -> int:
+        """An axis that may count from the end."""
+        if not -rank <= value < rank:
+            raise self.refuse(f"axis {value} of {rank} dims")
+        return value + rank if value < 0 else value
 
     def weights(self, number: int) -> TfTensor:
         """A constant int8 tensor with symmetric scales, one or one a channel."""
@@ -86,8 +94,8 @@ class Operands:
 
     def constant_ints(self, number: int) -> list[int]:
         tensor = self._input(number)
-        if tensor.data is None or tensor.dtype is not TensorType.INT32:
-            raise self.refuse(f"{tensor} must be constant int32")
+        if tensor.data is None or tensor.dtype not in (TensorType.INT32, TensorType.INT64):
+            raise self.refuse(f"{tensor} must be constant int32 or int64")
         return [int(v) for v in tensor.data.reshape(-1)]
 
     def option(self, number: int, layout: str, default: int = 0) -> int:

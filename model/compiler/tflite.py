@@ -53,7 +53,7 @@ class TfTensor:
 
 @dataclass(frozen=True, slots=True)
 class TfOp:
-    """`inputs` holds -1 for an optional operand that is absent."""
+    """`inputs` holds -1 for an optional operand that is absent. `table`: what folding made of several ops."""
 
     index: int
     code: int
@@ -61,6 +61,7 @@ class TfOp:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Table | None
+    table: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

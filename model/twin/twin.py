@@ -68,12 +68,16 @@ class Twin:
         return self.plan.tensors[self.plan.output.tensor].shape
 
     def run(self, window: bytes | Int8) -> Int8:
-        """Output tensor for one int8 window (as many values as the input has, any shape)."""
+        """The first output for one int8 window (as many values as all inputs have, any shape)."""
+        return self.run_all(window)[0]
+
+    def run_all(self, window: bytes | Int8) -> list[Int8]:
+        """All outputs. Values of several inputs stand one behind the other."""
         self._write_input(window)
         status = self._lib.tf_model_run(self._model, self._pointer("uint8_t", self._arena), self._arena.size)
         if status != ModelStatus.OK:
             raise PlanRefused(ModelStatus(status), 0)
-        return self._view(self.plan.tensors[self.plan.output.tensor]).copy()
+        return [self._view(self.plan.tensors[end.tensor]).copy() for end in self.plan.outputs]
 
     def run_many(self, windows: Int8) -> Int8:
         """Outputs [n, …] for windows [n, …]."""
@@ -89,7 +93,7 @@ class Twin:
     def quantize(self, raw: Int16) -> Int8:
         """Raw sensor window (i16, unit of the metadata) to input bytes, as the node does it."""
         values = np.ascontiguousarray(raw, np.int16).reshape(-1)
-        self._expect(values.size)
+        self._expect(values.size, self.plan.tensors[self.plan.input.tensor].size_bytes)
         out = np.empty(values.size, np.int8)
         self._lib.tf_model_quantize(
             self._model, self._pointer("int16_t", values), self._pointer("int8_t", out)
@@ -113,7 +117,7 @@ class Twin:
     def failed_vector(self) -> int | None:
         """Index of the first golden vector whose output differs, as in a node's trial; None: all pass."""
         for i, vector in enumerate(self.plan.vectors):
-            if self.run(vector.input).tobytes() != vector.output:
+            if b"".join(y.tobytes() for y in self.run_all(vector.input)) != vector.output:
                 return i
         return None
 
@@ -124,14 +128,16 @@ class Twin:
             values = np.ascontiguousarray(window).reshape(-1)
         else:
             raise ValueError(f"a window is int8, not {window.dtype}; quantize() takes raw int16 values")
-        self._expect(values.size)
-        self._view(self.plan.tensors[self.plan.input.tensor]).reshape(-1)[:] = values
+        self._expect(values.size, self.plan.input_bytes)
+        at = 0
+        for end in self.plan.inputs:
+            room = self._view(self.plan.tensors[end.tensor]).reshape(-1)
+            room[:] = values[at : at + room.size]
+            at += room.size
 
-    def _expect(self, values: int) -> None:
-        if values != self.plan.input_bytes:
-            raise ValueError(
-                f"the window has {values} values, {self.plan.metadata.name} takes {self.plan.input_bytes}"
-            )
+    def _expect(self, values: int, expected: int) -> None:
+        if values != expected:
+            raise ValueError(f"the window has {values} values, {self.plan.metadata.name} takes {expected}")
 
     def _view(self, tensor: Tensor) -> Int8:
         part = self._arena[tensor.offset : tensor.offset + tensor.size_bytes]

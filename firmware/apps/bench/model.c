@@ -32,11 +32,10 @@ static void refuse_plan(bench_t *bench, tf_model_status_t status) {
 }
 
 static bool vectors_pass(const bench_t *bench) {
-    const int8_t *input;
-    const int8_t *expected;
-    for (uint32_t i = 0; tf_model_vector(&bench->model, i, &input, &expected); i++) {
-        (void)bench_infer(bench, (const uint8_t *)input);
-        if (memcmp(bench_output(bench), expected, bench->model.output_bytes) != 0) return false;
+    const tf_bench_port_t *const port = bench->port;
+    for (uint32_t i = 0; tf_model_begin_vector(&bench->model, port->arena, i); i++) {
+        (void)tf_model_run(&bench->model, port->arena, port->arena_bytes);
+        if (!tf_model_vector_passes(&bench->model, port->arena, i)) return false;
     }
     return true;
 }

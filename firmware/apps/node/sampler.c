@@ -50,7 +50,7 @@ static bool same_text(tf_text_t left, tf_text_t right) {
 static bool fits_sensor(const settings_t *settings, const tf_model_t *model) {
     const tf_replay_t *replay = &settings->replay;
     if (!settings->has_replay) return true;
-    bool fits = model->input.raw_multiplier != 0 && model->input.rate_mhz == replay->rate_mhz &&
+    bool fits = model->input_count == 1 && model->input.raw_multiplier != 0 && model->input.rate_mhz == replay->rate_mhz &&
                 model->input.samples == replay->samples && model->input.channels == replay->channels &&
                 model->input.bytes == (uint32_t)replay->samples * replay->channels &&
                 same_text(model->sensor, replay->sensor) && same_text(model->unit, replay->unit);
@@ -113,15 +113,13 @@ static void end_trial(sampler_t *sampler, sampler_outcome_t *outcome, tf_result_
 static void try_vector(sampler_t *sampler, sampler_outcome_t *outcome) {
     sampler_trial_t *trial = &sampler->trial;
     const tf_model_t *model = &trial->model;
-    const int8_t *input, *output;
-    if (!tf_model_vector(model, trial->vector, &input, &output)) {
+    if (!tf_model_begin_vector(model, arena, trial->vector)) {
         end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "a golden vector cannot be read");
         return;
     }
-    memcpy(tf_model_input(model, arena), input, model->input.bytes);
     if (tf_model_run(model, arena, sizeof arena) != TF_MODEL_OK) {
         end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "the model stopped on a golden vector");
-    } else if (memcmp(tf_model_output(model, arena), output, model->output_bytes) != 0) {
+    } else if (!tf_model_vector_passes(model, arena, trial->vector)) {
         tf_console("trial: golden vector %lu differs", (unsigned long)trial->vector);
         end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "a golden vector's output differs");
     } else {

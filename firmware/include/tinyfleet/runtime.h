@@ -57,9 +57,11 @@ typedef struct tf_model {
     uint32_t where;
     uint32_t arena_bytes;
     uint32_t op_count;
-    tf_model_input_t input;
+    tf_model_input_t input; /* the first of each; they are what metadata and scores are about */
     tf_model_output_t output;
     uint32_t output_bytes;
+    uint32_t input_count, output_count;
+    uint32_t all_input_bytes, all_output_bytes;
     uint32_t vector_count; /* golden vectors stored in the plan */
     tf_text_t name, version, sensor, unit;
 
@@ -69,7 +71,7 @@ typedef struct tf_model {
     uint32_t ops_at, ops_bytes;
     uint32_t constants_at, constants_bytes;
     uint32_t vectors_at;
-    uint16_t input_tensor, output_tensor;
+    uint32_t inputs_at, outputs_at;
 } tf_model_t;
 
 /* Checks the whole plan; afterwards running it reads nothing outside payload and arena. The payload is
@@ -83,14 +85,24 @@ tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t
 int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena);
 const int8_t *tf_model_output(const tf_model_t *model, const uint8_t *arena);
 
+/* Input or output i of a model that has several, and its bytes; NULL behind the last. */
+int8_t *tf_model_input_at(const tf_model_t *model, uint8_t *arena, uint32_t i, uint32_t *bytes);
+const int8_t *tf_model_output_at(const tf_model_t *model, const uint8_t *arena, uint32_t i, uint32_t *bytes);
+
 /* Quantises a raw sensor window (i16, as many values as the input has) into the input tensor. */
 void tf_model_quantize(const tf_model_t *model, const int16_t *raw, int8_t *input);
 
 /* Real value of an output byte in 1/256, 0..255: what telemetry calls the score. */
 uint8_t tf_model_score(const tf_model_t *model, int8_t output);
 
-/* Golden vector i: input bytes and the output they must give. */
+/* Golden vector i: input bytes and the output they must give, of all inputs and outputs, one behind the
+ * other. */
 bool tf_model_vector(const tf_model_t *model, uint32_t i, const int8_t **input, const int8_t **output);
+
+/* Writes golden vector i into the inputs; after a run, whether every output is as it must be. False without
+ * such a vector. */
+bool tf_model_begin_vector(const tf_model_t *model, uint8_t *arena, uint32_t i);
+bool tf_model_vector_passes(const tf_model_t *model, const uint8_t *arena, uint32_t i);
 
 /* Human name from the metadata; length out, not NUL-terminated. Label i likewise. */
 bool tf_model_name(const tf_model_t *model, const char **text, uint32_t *length);

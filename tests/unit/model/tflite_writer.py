@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-INT8, INT32, FLOAT32 = 9, 2, 0
+INT8, INT32, FLOAT32, UINT8, INT64 = 9, 2, 0, 3, 4
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = 0, 1, 2, 3, 4
 
@@ -165,7 +165,7 @@ def reducer_options(keep_dims):
 def write_tflite(tensors, ops, inputs, outputs):
     """Bytes of a model with one subgraph."""
     buffers, tensor_tables = [{}], []
-    numpy_types = {INT8: "i1", INT32: "<i4", FLOAT32: "<f4"}
+    numpy_types = {INT8: "i1", INT32: "<i4", FLOAT32: "<f4", UINT8: "u1", INT64: "<i8"}
     for i, t in enumerate(tensors):
         buffer = 0
         if t.data is not None:

@@ -1,0 +1,43 @@
+/* COPY: moves values from strides to strides. Slices, splits, pads, packs, transposes and concatenations are
+ * all one or several of these. */
+#include <string.h>
+
+#include "../../kernel.h"
+#include "../../strides.h"
+
+static bool check(const tf_call_t *call) {
+    const tf_copy_params_t *const p = call->params;
+    return tf_walk_elements(p->size) != 0 && p->flags <= TF_FLAG_FILL && p->fill >= INT8_MIN &&
+           p->fill <= INT8_MAX &&
+           tf_walk_stays_inside(p->size, p->input_stride, p->input_first, tf_elements(tf_operand(call, 0))) &&
+           tf_walk_stays_inside(p->size, p->output_stride, p->output_first, tf_elements(tf_operand(call, 1)));
+}
+
+static void run(const tf_call_t *call, uint8_t *arena) {
+    const tf_copy_params_t *const p = call->params;
+    const int8_t *const input = tf_read(call, 0, arena);
+    int8_t *const output = tf_write(call, 1, arena);
+    const uint32_t count = p->size[TF_LAST_AXIS];
+    const uint32_t from_step = p->input_stride[TF_LAST_AXIS];
+    const uint32_t to_step = p->output_stride[TF_LAST_AXIS];
+    if (p->flags & TF_FLAG_FILL) memset(output, p->fill, tf_elements(tf_operand(call, 1)));
+    tf_walk_t walk = {p->size, p->input_stride, p->output_stride, p->input_first, p->output_first, {0}};
+    do {
+        if (from_step == 1 && to_step == 1) {
+            memcpy(output + walk.y, input + walk.x, count);
+            continue;
+        }
+        uint32_t from = walk.x;
+        uint32_t to = walk.y;
+        for (uint32_t i = 0; i < count; i++, from += from_step, to += to_step) output[to] = input[from];
+    } while (tf_walk_on(&walk));
+}
+
+const tf_kernel_t tf_kernel_copy = {
+    .code = TF_OP_COPY,
+    .inputs = 1,
+    .outputs = 1,
+    .param_bytes = sizeof(tf_copy_params_t),
+    .check = check,
+    .run = run,
+};
