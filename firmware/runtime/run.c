@@ -110,7 +110,8 @@ bool tf_model_vector_passes(const tf_model_t *model, const uint8_t *arena, uint3
     if (!tf_model_vector(model, i, &from, &expected)) return false;
     uint32_t bytes;
     const int8_t *output;
-    for (uint32_t k = 0; (output = tf_model_output_at(model, arena, k, &bytes)) != 0; k++, expected += bytes) {
+    for (uint32_t k = 0; (output = tf_model_output_at(model, arena, k, &bytes)) != 0;
+         k++, expected += bytes) {
         if (memcmp(output, expected, bytes) != 0) return false;
     }
     return true;

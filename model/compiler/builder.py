@@ -75,6 +75,10 @@ class Builder:
         self._storage[output] = (source, offset)
         return True
 
+    def home(self, index: int) -> int:
+        """The tensor whose memory `index` lies in."""
+        return self._root(index)
+
     def put_inside(self, part: int, whole: int, offset: int) -> bool:
         """`part` is made inside `whole` from the start. False when its memory is settled already: constants,
         what is a piece of another tensor, and where it would not be aligned."""

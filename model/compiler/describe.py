@@ -6,8 +6,18 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from tinyfleet.model.compiler.memory import Lifetime, live_bytes
-from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decode_artifact
-from tinyfleet.wire.artifact_ops import PER_TENSOR, ConvParams, FullyConnectedParams, MeanParams, PoolParams
+from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, Tensor, decode_artifact
+from tinyfleet.wire.artifact_ops import (
+    PER_TENSOR,
+    ConvParams,
+    CopyParams,
+    FullyConnectedParams,
+    GatherParams,
+    MeanParams,
+    PoolParams,
+    ResizeParams,
+    TableParams,
+)
 from tinyfleet.wire.enums import CoreVariant
 
 
@@ -42,6 +52,8 @@ class Summary:
     op_codes: frozenset[int]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    inputs: int
+    outputs: int
     vectors: int
 
     def table(self) -> str:
@@ -90,6 +102,8 @@ def describe(payload: bytes) -> Summary:
         op_codes=frozenset(int(op.code) for op in plan.ops),
         input_shape=plan.tensors[plan.input.tensor].shape,
         output_shape=plan.tensors[plan.output.tensor].shape,
+        inputs=len(plan.inputs),
+        outputs=len(plan.outputs),
         vectors=len(plan.vectors),
     )
 
@@ -97,39 +111,64 @@ def describe(payload: bytes) -> Summary:
 def _lifetimes(plan: Artifact) -> list[Lifetime]:
     """How long each piece of the arena holds something, from the ops alone.
 
-    Names are not in a plan: memory read at an offset belongs to whatever was last written there (a reshape is
-    the same memory under another tensor), and an output in place goes on with its input's.
+    Names are not in a plan: a read keeps every piece alive that it touches (a reshape is the same memory
+    under another tensor, a part of a split lies inside it); a write begins a piece, unless it goes on with
+    what is there: in place, or the next part of a tensor that several ops fill.
     """
     lives: list[Lifetime] = []
-    at_offset: dict[int, int] = {}
+    current: dict[int, Tensor] = {}
 
-    def use(tensor: int, at: int, *, writes: bool) -> None:
+    def touched(record: Tensor) -> list[int]:
+        end = record.offset + record.size_bytes
+        return [
+            number
+            for number, piece in current.items()
+            if piece.offset < end and record.offset < piece.offset + piece.size_bytes
+        ]
+
+    def read(tensor: int, at: int) -> None:
         record = plan.tensors[tensor]
-        if record.place is not Place.ARENA:
-            return
-        number = at_offset.get(record.offset)
-        fresh = number is None or (writes and lives[number].last != at)
-        if fresh:
-            at_offset[record.offset] = number = len(lives)
-            lives.append(Lifetime(record.size_bytes, at, at))
-        elif number is not None:
-            lives[number] = replace(lives[number], last=at)
+        if record.place is Place.ARENA:
+            for number in touched(record):
+                lives[number] = replace(lives[number], last=at)
 
-    use(plan.input.tensor, -1, writes=True)
+    def write(tensor: int, at: int, *, goes_on: bool) -> None:
+        record = plan.tensors[tensor]
+        if goes_on:
+            read(tensor, at)
+            return
+        for number in touched(record):
+            del current[number]
+        current[len(lives)] = record
+        lives.append(Lifetime(record.size_bytes, at, at))
+
+    begun: dict[int, int] = {}
+    for end in plan.inputs:
+        write(end.tensor, -1, goes_on=False)
     for at, op in enumerate(plan.ops):
         for tensor in op.inputs:
-            use(tensor, at, writes=False)
+            read(tensor, at)
         for tensor in (*op.outputs, *op.temps):
-            use(tensor, at, writes=True)
-    use(plan.output.tensor, len(plan.ops), writes=False)
+            offsets = [plan.tensors[t].offset for t in op.inputs if plan.tensors[t].place is Place.ARENA]
+            in_place = plan.tensors[tensor].offset in offsets
+            next_part = op.code is OpCode.COPY and begun.get(tensor) is not None
+            write(tensor, at, goes_on=in_place or next_part)
+            begun[tensor] = at
+    for end in plan.outputs:
+        read(end.tensor, len(plan.ops))
     return lives
 
 
 def _macs(plan: Artifact, op: Op) -> int:
     elements = prod(plan.tensors[op.outputs[0]].shape)
     params = op.params
+    if op.code is OpCode.TRANSPOSE_CONV and isinstance(params, ConvParams):
+        sources = prod(plan.tensors[op.inputs[0]].shape)
+        return sources * params.kernel_h * params.kernel_w * plan.tensors[op.outputs[0]].shape[-1]
+    if isinstance(params, CopyParams):
+        return prod(params.size)
     if isinstance(params, ConvParams):
-        depth = params.depth if op.code is OpCode.CONV_2D else 1
+        depth = 1 if op.code is OpCode.DEPTHWISE_CONV_2D else params.depth
         return elements * params.kernel_h * params.kernel_w * depth
     if isinstance(params, FullyConnectedParams):
         return elements * params.depth
@@ -143,13 +182,19 @@ def _macs(plan: Artifact, op: Op) -> int:
 def _constant_bytes(plan: Artifact, op: Op) -> int:
     held = sum(plan.tensors[t].size_bytes for t in op.inputs if plan.tensors[t].place is Place.CONSTANT)
     params = op.params
+    if isinstance(params, TableParams):
+        return held + 256
+    if isinstance(params, GatherParams):
+        return held + 2 * (params.output_rows + params.output_columns)
+    if isinstance(params, ResizeParams):
+        return held + 8 * sum(plan.tensors[op.outputs[0]].shape[1:3])
     if not isinstance(params, ConvParams | FullyConnectedParams):
         return held
     channels = plan.tensors[op.outputs[0]].shape[-1]
     if isinstance(params, FullyConnectedParams):
         weights = channels * params.depth
     else:
-        depth = params.depth if op.code is OpCode.CONV_2D else 1
+        depth = 1 if op.code is OpCode.DEPTHWISE_CONV_2D else params.depth
         weights = channels * params.kernel_h * params.kernel_w * depth
     scales = 1 if params.flags & PER_TENSOR else channels
     return held + weights + 4 * channels + 5 * scales

@@ -99,10 +99,12 @@ def _join(
     """Each part along `axis`; one whose maker can write it where it belongs costs nothing."""
     y = ask.output()
     to_stride = strides_of(whole)
+    homes = [builder.home(part.index) for part, _ in parts]
     at = 0
-    for part, shape in parts:
+    for (part, shape), home in zip(parts, homes, strict=True):
         first = at * to_stride[axis]
-        in_one_piece = prod(whole[:axis]) == 1
+        # Two parts of one tensor are copied: neither may lie where the other is written.
+        in_one_piece = prod(whole[:axis]) == 1 and homes.count(home) == 1
         if not (in_one_piece and builder.put_inside(part.index, y.index, first)):
             move = Move(shape, strides_of(shape), to_stride, 0, first)
             emit_move(builder, ask, part.index, y.index, move, prod(whole))

@@ -50,8 +50,9 @@ static bool same_text(tf_text_t left, tf_text_t right) {
 static bool fits_sensor(const settings_t *settings, const tf_model_t *model) {
     const tf_replay_t *replay = &settings->replay;
     if (!settings->has_replay) return true;
-    bool fits = model->input_count == 1 && model->input.raw_multiplier != 0 && model->input.rate_mhz == replay->rate_mhz &&
-                model->input.samples == replay->samples && model->input.channels == replay->channels &&
+    bool fits = model->input_count == 1 && model->input.raw_multiplier != 0 &&
+                model->input.rate_mhz == replay->rate_mhz && model->input.samples == replay->samples &&
+                model->input.channels == replay->channels &&
                 model->input.bytes == (uint32_t)replay->samples * replay->channels &&
                 same_text(model->sensor, replay->sensor) && same_text(model->unit, replay->unit);
     if (!fits) {

@@ -46,6 +46,10 @@ static void use(const tf_model_t *model) {
         touch(input, model->input.bytes);
         touch(output, model->output_bytes);
     }
+    if (tf_model_begin_vector(model, arena, 0)) sink += tf_model_vector_passes(model, arena, 0);
+    uint32_t bytes;
+    const int8_t *one;
+    for (uint32_t i = 0; (one = tf_model_output_at(model, arena, i, &bytes)) != 0; i++) touch(one, bytes);
     free(raw);
     free(arena);
 }

@@ -1,8 +1,29 @@
 """Random models of one op that moves or combines values, or is a function of one."""
 
 import numpy as np
-from single_ops import ACTIVATIONS, axis, biased, filter_scales, out_scale, scale, spread_of, zero_point
-from tflite_writer import FLOAT32, INT32, NONE, SAME, UINT8, VALID, O, T, options, write_tflite
+from tests.unit.model.single_ops import (
+    ACTIVATIONS,
+    axis,
+    biased,
+    filter_scales,
+    out_scale,
+    scale,
+    spread_of,
+    zero_point,
+)
+from tests.unit.model.tflite_writer import (
+    FLOAT32,
+    INT32,
+    NONE,
+    SAME,
+    UINT8,
+    VALID,
+    O,
+    T,
+    ints,
+    options,
+    write_tflite,
+)
 
 
 def dims(rng, least=1, most=5):
@@ -63,8 +84,11 @@ FUNCTIONS = {
 
 def through_floats(rng):
     """DEQUANTIZE, one or two float functions, QUANTIZE."""
-    codes = [int(code) for code in rng.choice(list(FUNCTIONS.values()), rng.integers(1, 3))]
-    step = float(np.float32(10 ** rng.uniform(-2.5, -1)))
+    codes = [int(rng.choice(list(FUNCTIONS.values())))]
+    if rng.random() < 0.5 and codes[0] not in (FUNCTIONS["EXP"], FUNCTIONS["SQUARE"]):
+        codes.append(int(rng.choice(list(FUNCTIONS.values()))))
+    # Not beyond e^12: TFLM casts any float to an int, and what is too large is another number on each core.
+    step = float(np.float32(10 ** rng.uniform(-2.5, -1.4)))
     tensors = [T((256,), step, zero_point(rng)), *(T((256,), dtype=FLOAT32) for _ in range(len(codes) + 1))]
     tensors.append(T((256,), float(10 ** rng.uniform(-2.5, -1)), zero_point(rng)))
     ops = [O(6, (0,), (1,)), *(O(code, (i + 1,), (i + 2,)) for i, code in enumerate(codes))]
@@ -172,9 +196,9 @@ def pack(rng):
 
 def unpack(rng):
     shape, step, zero = dims(rng, 2, 5), scale(rng), zero_point(rng)
-    if rng.random() < 0.4:
-        shape = (int(rng.integers(1, 5)), 16)
     at = int(rng.integers(0, len(shape)))
+    if rng.random() < 0.4:
+        shape, at = (int(rng.integers(1, 5)), 16), 0
     count = shape[at]
     tensors = [T(shape, step, zero), *(T(shape[:at] + shape[at + 1 :], step, zero) for _ in range(count))]
     made = range(1, count + 1)
@@ -255,7 +279,8 @@ def squeeze_expand(rng):
     at = int(rng.integers(0, len(shape) + 1))
     wide = (*shape[:at], 1, *shape[at:])
     tensors = [T(shape, step, zero), T(wide, step, zero), T(shape, step, zero), constant(at)]
-    return write_tflite(tensors, [O(70, (0, 3), (1,)), O(43, (1,), (2,))], [0], [2])
+    squeezed = (30, {0: ints([at])})
+    return write_tflite(tensors, [O(70, (0, 3), (1,)), O(43, (1,), (2,), squeezed)], [0], [2])
 
 
 def depth_to_space(rng):
@@ -376,3 +401,55 @@ OPS = {
     "resize_bilinear": resized(23, 15, 2),
     "transpose_conv": transpose_conv,
 }
+
+
+def many(rng):
+    """Two inputs, three outputs and every op of this file that the plan format has a code for."""
+    step, zero = 0.05, 3
+
+    def t(*shape, data=None, name="t"):
+        return T(shape, step, zero, data=data, name=name)
+
+    weights = rng.integers(-127, 128, (4, 2, 2, 4))
+    tensors = [
+        t(1, 4, 4, 4, name="left"),
+        t(1, 4, 4, 4, name="right"),
+        *(t(1, 4, 4, 4) for _ in range(6)),  # 2 to 7
+        t(1, 1, 1, 4, data=rng.integers(-128, 128, (1, 1, 1, 4))),
+        t(1, 8, 4, 4),  # 9: joined
+        T((1,), None, dtype=INT32, data=[1]),
+        t(1, 4, 4, 4),  # 11, 12: its halves
+        t(1, 4, 4, 4),
+        constant(3, 5),
+        t(1, 3, 5, 4),  # 14: nearest
+        t(1, 3, 5, 4),  # 15: bilinear
+        constant(1, 8, 8, 4),
+        T(weights.shape, 0.02, 0, data=weights),
+        t(1, 8, 8, 4),  # 18: transposed convolution
+        constant(1, 2),
+        t(1, 4),  # 20: largest
+        t(1, 4),  # 21: smallest
+        T((4, 2), None, dtype=INT32, data=[0, 0, 1, 0, 0, 2, 0, 0]),
+        t(1, 5, 6, 4),  # 23: padded
+        t(1, 4),  # 24
+    ]
+    align = options(74, ("b", 0), ("b", 1))
+    ops = [
+        O(41, (0, 1), (2,), options(28, ("b", NONE))),
+        O(18, (2, 8), (3,), options(21, ("b", NONE))),
+        O(55, (3, 0), (4,)),
+        O(57, (4, 1), (5,)),
+        O(54, (5, 8), (6,)),
+        O(99, (6, 0), (7,)),
+        O(2, (7, 5), (9,), options(10, 1, ("b", NONE))),
+        O(49, (10, 9), (11, 12), options(35, 2)),
+        O(97, (11, 13), (14,), align),
+        O(23, (12, 13), (15,), options(15, 0, 0, ("b", 0), ("b", 1))),
+        O(67, (16, 17, 12), (18,), options(49, ("b", SAME), 2, 2, ("b", NONE))),
+        O(82, (18, 19), (20,), options(27, ("b", 0))),
+        O(89, (18, 19), (21,), options(27, ("b", 0))),
+        O(34, (11, 22), (23,)),
+        O(114, (20,), (24,)),
+    ]
+    tensors[24] = T((1, 4), 0.11, -5)
+    return write_tflite(tensors, ops, [0, 1], [15, 24, 23, 14, 21])

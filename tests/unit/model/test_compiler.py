@@ -51,14 +51,14 @@ def source() -> bytes:
 
 
 def test_unsupported_ops_are_named_with_index_and_tensor() -> None:
-    tensors = [T((1, 4), 0.1, 0), T((1, 4), 0.1, 0, name="soft"), T((1, 8), 0.1, 0, name="joined/")]
-    ops = [O(28, (0,), (1,)), O(2, (0, 1), (2,))]
+    tensors = [T((1, 4), 0.1, 0), T((1, 4), 0.1, 0, name="soft"), T((1, 4), 0.1, 0, name="powered/")]
+    ops = [O(11, (0,), (1,)), O(78, (0, 1), (2,))]
     with pytest.raises(UnsupportedModel) as refusal:
         lower(write_tflite(tensors, ops, [0], [2]), SPEC)
     text = str(refusal.value)
-    assert "op 0 TANH (tensor 1 'soft1')" in text
-    assert "op 1 CONCATENATION (tensor 2 'joined/2')" in text
-    assert "It has ADD, AVERAGE_POOL_2D, CONV_2D" in text
+    assert "op 0 L2_NORMALIZATION (tensor 1 'soft1')" in text
+    assert "op 1 POW (tensor 2 'powered/2')" in text
+    assert "It has ABS, ADD, AVERAGE_POOL_2D" in text
 
 
 def test_custom_op_is_named() -> None:

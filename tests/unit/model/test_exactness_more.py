@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from more_ops import OPS
-from truth import Truth, wheel
+from tests.unit.model.more_ops import OPS
+from tests.unit.model.truth import Truth, wheel
 
 from tinyfleet.model.compiler import ModelSpec, UnsupportedModel, compile_model
 from tinyfleet.model.twin import Twin

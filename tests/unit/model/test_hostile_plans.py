@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.model.more_ops import many
 from tests.unit.model.single_ops import chain
 
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
@@ -65,6 +66,23 @@ def test_no_broken_plan_leaves_its_bounds(plan: bytes, hostile: Path, tmp_path: 
     assert found is not None
     tried, loaded = int(found[1]), int(found[2])
     assert tried > 60000 + 6 * len(plan)
+    assert loaded > 1000, "nearly all were refused: the kernels never ran"
+    assert tried - loaded > 1000
+
+
+def test_no_broken_plan_of_the_other_ops_leaves_its_bounds(hostile: Path, tmp_path: Path) -> None:
+    """Several inputs and outputs, and the ops that `chain` has not."""
+    rng = np.random.default_rng(4)
+    payload = compile_model(many(rng), ModelSpec("many", "1", golden_inputs=[bytes(128), b"\x11" * 128]))
+    path = tmp_path / "plan"
+    path.write_bytes(payload)
+    done = subprocess.run(
+        [str(hostile), str(path), "30000"], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = re.fullmatch(r"tried (\d+) loaded (\d+)", done.stdout.splitlines()[-1])
+    assert found is not None
+    tried, loaded = int(found[1]), int(found[2])
     assert loaded > 1000, "nearly all were refused: the kernels never ran"
     assert tried - loaded > 1000
 

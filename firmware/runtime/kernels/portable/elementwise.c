@@ -108,15 +108,15 @@ static void run_prelu(const tf_call_t *call, uint8_t *arena) {
     combine(call, arena, rectify);
 }
 
-#define TF_ELEMENTWISE(name, number)                                                              \
-    const tf_kernel_t tf_kernel_##name = {                                                        \
-        .code = (number),                                                                         \
-        .inputs = 2,                                                                              \
-        .outputs = 1,                                                                             \
-        .param_bytes = sizeof(tf_add_params_t),                                                   \
-        .check = check,                                                                           \
-        .in_place = in_place,                                                                     \
-        .run = run_##name,                                                                        \
+#define TF_ELEMENTWISE(name, number)            \
+    const tf_kernel_t tf_kernel_##name = {      \
+        .code = (number),                       \
+        .inputs = 2,                            \
+        .outputs = 1,                           \
+        .param_bytes = sizeof(tf_add_params_t), \
+        .check = check,                         \
+        .in_place = in_place,                   \
+        .run = run_##name,                      \
     }
 
 TF_ELEMENTWISE(sub, TF_OP_SUB);

@@ -1,5 +1,6 @@
-/* TRANSPOSE_CONV, NHWC, weights [oc][kh][kw][ic]. Reference: integer_ops/transpose_conv.h, which scatters into
- * an int32 image; here each output gathers its taps instead, which needs no image and gives the same sums. */
+/* TRANSPOSE_CONV, NHWC, weights [oc][kh][kw][ic]. Reference: integer_ops/transpose_conv.h, which scatters
+ * into an int32 image; here each output gathers its taps instead, which needs no image and gives the same
+ * sums. */
 #include "../../kernel.h"
 #include "../../quant.h"
 
@@ -73,8 +74,7 @@ static void run(const tf_call_t *call, uint8_t *arena) {
                         gather(p, x, image, weights + c * filter, oy + p->pad_top, ox + p->pad_left);
                     const int32_t scaled =
                         tf_rescale(tf_wrap_add(sum, bias[c]), multipliers[c * step], shifts[c * step]);
-                    *output++ =
-                        (int8_t)tf_clamp(tf_wrap_add(scaled, p->output_zero), p->act_min, p->act_max);
+                    *output++ = (int8_t)tf_clamp(tf_wrap_add(scaled, p->output_zero), p->act_min, p->act_max);
                 }
             }
         }
