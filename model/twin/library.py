@@ -29,7 +29,8 @@ uint32_t tf_twin_step(const void *model, uint32_t at, uint8_t *arena);
 uint32_t tf_model_run(const void *model, uint8_t *arena, uint32_t arena_bytes);
 void tf_model_quantize(const void *model, const int16_t *raw, int8_t *input);
 uint8_t tf_model_score(const void *model, int8_t output);
-bool tf_model_vector(const void *model, uint32_t i, const int8_t **input, const int8_t **output);
+bool tf_model_begin_vector(const void *model, uint8_t *arena, uint32_t i);
+bool tf_model_vector_passes(const void *model, const uint8_t *arena, uint32_t i);
 void tf_runtime_ops(uint8_t *bitmap);
 """
 

@@ -116,8 +116,11 @@ class Twin:
 
     def failed_vector(self) -> int | None:
         """Index of the first golden vector whose output differs, as in a node's trial; None: all pass."""
-        for i, vector in enumerate(self.plan.vectors):
-            if b"".join(y.tobytes() for y in self.run_all(vector.input)) != vector.output:
+        arena = self._pointer("uint8_t", self._arena)
+        for i in range(len(self.plan.vectors)):
+            self._lib.tf_model_begin_vector(self._model, arena, i)
+            self._lib.tf_model_run(self._model, arena, self._arena.size)
+            if not self._lib.tf_model_vector_passes(self._model, arena, i):
                 return i
         return None
 
