@@ -5,7 +5,7 @@ VENV := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-update clean
+.PHONY: help setup demo test check format bench bench-update bench-runtime clean
 
 help: ## what there is to type
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -25,10 +25,13 @@ check: setup ## style, types, doors, generated files
 format: setup ## put Python and C into the house's style
 	@$(VENV)/python .ci/check.py --format
 
-bench: bench-update ## every benchmark
+bench: bench-update bench-runtime ## every benchmark
 
 bench-update: setup ## an update of 100 KB: time and bytes on the node
 	@$(VENV)/python -m tests.bench.update
+
+bench-runtime: setup ## inference on emulated cores: instructions, arena, code size
+	@$(VENV)/python -m tests.bench.runtime
 
 clean: ## remove what was built (not .venv)
 	@rm -rf build

@@ -22,7 +22,15 @@ from tinyfleet.wire.artifact_metadata import (
     decode_metadata,
     encode_metadata,
 )
-from tinyfleet.wire.artifact_ops import DIMS_MAX, OP_FORMS, SHIFT_MAX, SHIFT_MIN, OpCode, Params
+from tinyfleet.wire.artifact_ops import (
+    DIMS_MAX,
+    PLAIN,
+    SHIFT_MAX,
+    SHIFT_MIN,
+    OpCode,
+    Params,
+    op_form,
+)
 from tinyfleet.wire.enums import CoreVariant
 
 __all__ = [
@@ -206,7 +214,7 @@ def decode_artifact(payload: bytes) -> Artifact:
     metadata = decode_metadata(spans[Section.METADATA][0])
     constants = spans[Section.CONSTANTS][0]
     tensors = tuple(_decode_tensors(*spans[Section.TENSORS], arena_bytes, len(constants)))
-    ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors)))
+    ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors), packed=core is not CoreVariant.PORTABLE))
     source, *more_inputs = _decode_endpoints("INPUTS", *spans[Section.INPUTS], tensors)
     sink, *more_outputs = _decode_endpoints("OUTPUTS", *spans[Section.OUTPUTS], tensors)
     plan = Artifact(
@@ -319,7 +327,7 @@ def _encode_op(op: Op) -> bytes:
     return _OP.pack(op.code, op.variant, _OP.size + len(body), *counts, 0) + body
 
 
-def _decode_ops(content: bytes, count: int, tensors: int) -> Iterator[Op]:
+def _decode_ops(content: bytes, count: int, tensors: int, *, packed: bool) -> Iterator[Op]:
     if count > RECORDS_MAX:
         raise ArtifactError("OPS", expected=f"at most {RECORDS_MAX}", actual=count)
     at = 0
@@ -330,12 +338,14 @@ def _decode_ops(content: bytes, count: int, tensors: int) -> Iterator[Op]:
         code, variant, size, n_in, n_out, n_temp, reserved = _OP.unpack_from(content, at)
         if code not in OpCode.__members__.values():
             raise ArtifactError(f"{where}, code", expected="an op of this version", actual=code)
-        form = OP_FORMS[OpCode(code)]
+        form = op_form(OpCode(code), variant) if variant == PLAIN or packed else None
+        if form is None:
+            raise ArtifactError(f"{where}, variant", expected="one of this op and core", actual=variant)
         total = n_in + n_out + n_temp
         params_at = at + _OP.size + (2 * total + 3) // 4 * 4
         end = params_at + form.params.LAYOUT.size
-        counts = (n_in, n_out, n_temp, variant, reserved)
-        if counts != (form.inputs, form.outputs, form.temps, 0, 0) or at + size != end or end > len(content):
+        counts = (n_in, n_out, n_temp, reserved)
+        if counts != (form.inputs, form.outputs, form.temps, 0) or at + size != end or end > len(content):
             raise ArtifactError(f"{where} ({OpCode(code).name})", expected=form, actual=(counts, size))
         names = struct.unpack_from(f"<{total}H", content, at + _OP.size)
         if max(names) >= tensors:
@@ -346,6 +356,7 @@ def _decode_ops(content: bytes, count: int, tensors: int) -> Iterator[Op]:
             names[n_in : n_in + n_out],
             form.params.decode(content[params_at:end]),
             names[n_in + n_out :],
+            variant,
         )
         at = end
     if at != len(content):

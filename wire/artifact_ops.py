@@ -262,3 +262,20 @@ OP_FORMS: Final[dict[OpCode, OpForm]] = {
     OpCode.COPY: OpForm(1, 1, 0, CopyParams),
     OpCode.GATHER: OpForm(1, 1, 0, GatherParams),
 }
+
+PLAIN: Final = 0
+PACKED: Final = 1
+"""Variant of an op: plain layouts, or those of the plan's core (ARTIFACT.md section 8)."""
+
+PACKED_FORMS: Final[dict[OpCode, OpForm]] = {
+    OpCode.CONV_2D: OpForm(1, 1, 1, ConvParams),
+    OpCode.DEPTHWISE_CONV_2D: OpForm(1, 1, 1, ConvParams),
+    OpCode.FULLY_CONNECTED: OpForm(1, 1, 0, FullyConnectedParams),
+}
+
+
+def op_form(code: OpCode, variant: int) -> OpForm | None:
+    """None: there is no such variant of this op."""
+    if variant == PLAIN:
+        return OP_FORMS[code]
+    return PACKED_FORMS.get(code) if variant == PACKED else None

@@ -58,7 +58,8 @@ class Bench:
         self._programs.wait_until(self._told, 30, "the board in the manager's list of boards")
         tell("programming firmware, model and windows over SWD, reading all of it back")
         plan = state / "bench.plan"
-        self._programs.run("model", "build", LIVESTOCK / "livestock_v2.json", "--out", plan)
+        card = LIVESTOCK / "livestock_v2.json"
+        self._programs.run("model", "build", card, "--device-type", "microbit", "--out", plan)
         files = ("--model", plan, "--golden", LIVESTOCK / "golden.npz", "--bench", bench)
         flashed = run_json("bench", "flash", BOARD, "--firmware", BENCH_ELF, *files)
         size = f"{flashed['size_bytes'] // 1024} KiB programmed and read back"

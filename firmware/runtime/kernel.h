@@ -29,8 +29,15 @@ typedef struct {
     void (*run)(const tf_call_t *call, uint8_t *arena);
 } tf_kernel_t;
 
-/* NULL when this build has no such op. */
-const tf_kernel_t *tf_find_kernel(uint8_t code);
+/* CoreVariant of SPEC section 4. */
+#define TF_RUNTIME_CORE_PORTABLE 0u
+#define TF_RUNTIME_CORE_DSP 1u
+
+/* Kernels of variant 1, the packing of this build's core; NULL ends the list. */
+extern const tf_kernel_t *const tf_packed_kernels[];
+
+/* NULL when this build has no such op in this variant. */
+const tf_kernel_t *tf_find_kernel(uint8_t code, uint8_t variant);
 
 const tf_tensor_t *tf_tensor(const tf_model_t *model, uint32_t index);
 uint32_t tf_elements(const tf_tensor_t *tensor);
@@ -85,5 +92,8 @@ extern const tf_kernel_t tf_kernel_squared_difference;
 extern const tf_kernel_t tf_kernel_sub;
 extern const tf_kernel_t tf_kernel_table;
 extern const tf_kernel_t tf_kernel_transpose_conv;
+extern const tf_kernel_t tf_packed_conv;
+extern const tf_kernel_t tf_packed_depthwise_conv;
+extern const tf_kernel_t tf_packed_fully_connected;
 
 #endif

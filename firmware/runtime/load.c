@@ -29,7 +29,7 @@ static tf_model_status_t check_header(tf_model_t *model) {
     if (header->abi != TF_RUNTIME_ABI) {
         return refuse(model, TF_MODEL_ABI, offsetof(tf_plan_header_t, abi));
     }
-    if (header->core != tf_runtime_core()) {
+    if (header->core >= 8 || ((uint32_t)tf_runtime_cores() >> header->core & 1u) == 0) {
         return refuse(model, TF_MODEL_CORE, offsetof(tf_plan_header_t, core));
     }
     if (header->payload_bytes != model->size) {
@@ -123,8 +123,7 @@ static bool check_writes(const tf_call_t *call, const tf_kernel_t *kernel) {
 static bool check_op(const tf_call_t *call, const tf_kernel_t *kernel) {
     const tf_op_t *const op = call->op;
     const uint32_t count = (uint32_t)op->inputs + op->outputs + op->temps;
-    if (op->variant != 0 || op->inputs != kernel->inputs || op->outputs != kernel->outputs ||
-        op->temps != kernel->temps) {
+    if (op->inputs != kernel->inputs || op->outputs != kernel->outputs || op->temps != kernel->temps) {
         return false;
     }
     const uint32_t params_at = (uint32_t)((const uint8_t *)call->params - (const uint8_t *)op);
@@ -141,6 +140,7 @@ static tf_model_status_t check_ops(tf_model_t *model, const span_t *span) {
     model->ops_at = span->offset;
     model->ops_bytes = span->bytes;
     model->op_count = span->count;
+    const bool packed = ((const tf_plan_header_t *)(const void *)model->payload)->core == tf_runtime_core();
     uint32_t at = 0;
     for (uint32_t i = 0; i < span->count; i++) {
         const uint32_t where = span->offset + at;
@@ -149,8 +149,9 @@ static tf_model_status_t check_ops(tf_model_t *model, const span_t *span) {
         if (op->bytes < sizeof(tf_op_t) || op->bytes % 4 != 0 || op->bytes > span->bytes - at) {
             return refuse(model, TF_MODEL_MALFORMED, where);
         }
-        const tf_kernel_t *const kernel = tf_find_kernel(op->code);
-        if (kernel == 0) return refuse(model, TF_MODEL_OP, i);
+        if (tf_find_kernel(op->code, 0) == 0) return refuse(model, TF_MODEL_OP, i);
+        const tf_kernel_t *const kernel = tf_find_kernel(op->code, op->variant);
+        if (kernel == 0 || (op->variant != 0 && !packed)) return refuse(model, TF_MODEL_MALFORMED, where);
         tf_call_t call;
         (void)tf_next_op(model, &at, &call);
         if (!check_op(&call, kernel)) return refuse(model, TF_MODEL_MALFORMED, where);

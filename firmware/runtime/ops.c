@@ -28,9 +28,15 @@ static const tf_kernel_t *const kernels[] = {
 
 enum { KERNELS = sizeof(kernels) / sizeof(kernels[0]) };
 
-const tf_kernel_t *tf_find_kernel(uint8_t code) {
-    for (uint32_t i = 0; i < KERNELS; i++) {
-        if (kernels[i]->code == code) return kernels[i];
+const tf_kernel_t *tf_find_kernel(uint8_t code, uint8_t variant) {
+    if (variant == 0) {
+        for (uint32_t i = 0; i < KERNELS; i++) {
+            if (kernels[i]->code == code) return kernels[i];
+        }
+    } else if (variant == 1) {
+        for (const tf_kernel_t *const *k = tf_packed_kernels; *k != 0; k++) {
+            if ((*k)->code == code) return *k;
+        }
     }
     return 0;
 }
@@ -43,8 +49,8 @@ void tf_runtime_ops(uint8_t bitmap[32]) {
     }
 }
 
-uint8_t tf_runtime_core(void) {
-    return 0;
+uint8_t tf_runtime_cores(void) {
+    return (uint8_t)(1u << TF_RUNTIME_CORE_PORTABLE | 1u << tf_runtime_core());
 }
 
 const tf_tensor_t *tf_tensor(const tf_model_t *model, uint32_t index) {

@@ -115,6 +115,16 @@ typedef struct {
     uint32_t reserved;
 } tf_conv_params_t;
 
+/* Output channel of a packed op: int8 output = clamp((round + (sum < 0 ? -1 : 0) + ((2 x sum x multiplier +
+ * 2^31) >> 32))
+ * >> shift, -128, 127). */
+typedef struct {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t round;
+    int32_t shift; /* 1..31 */
+} tf_channel_t;
+
 typedef struct {
     uint32_t weights, bias, multiplier, shift;
     uint32_t depth;
@@ -187,6 +197,7 @@ static_assert(sizeof(tf_op_t) == 8, "ARTIFACT.md section 3");
 static_assert(sizeof(tf_endpoint_t) == 16, "ARTIFACT.md section 5");
 static_assert(sizeof(tf_conv_params_t) == 48, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_fully_connected_params_t) == 32, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_channel_t) == 16, "ARTIFACT.md section 8");
 static_assert(sizeof(tf_pool_params_t) == 16, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_mean_params_t) == 64, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_softmax_params_t) == 16, "ARTIFACT.md section 4");

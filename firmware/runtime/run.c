@@ -28,7 +28,7 @@ int8_t *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena) {
 }
 
 void tf_run_op(const tf_call_t *call, uint8_t *arena) {
-    tf_find_kernel(call->op->code)->run(call, arena);
+    tf_find_kernel(call->op->code, call->op->variant)->run(call, arena);
 }
 
 tf_model_status_t tf_model_run(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes) {

@@ -23,24 +23,31 @@ def model() -> None:
 )
 @click.option("--name", help="Name, when SOURCE is a bare .tflite.")
 @click.option("--version", help="major.minor.revision, when SOURCE is a bare .tflite.")
+@click.option(
+    "--device-type",
+    default="mps2-an386",
+    show_default=True,
+    help="What it shall run on; decides how weights are packed.",
+)
 @one_line_errors
-def build(source: Path, out: Path, name: str | None, version: str | None) -> None:
+def build(source: Path, out: Path, name: str | None, version: str | None, device_type: str) -> None:
     """Compile SOURCE: a model card (.json) or a bare .tflite.
 
     An op that nodes do not have is refused here, by name, index and tensor.
     """
-    from tinyfleet.model.compiler import CompileError, ModelSpec, compile_model, describe
+    from tinyfleet.model.compiler import CompileError, ModelSpec, compile_model, core_of, describe
     from tinyfleet.model.twin import TwinBuildError
 
+    core = core_of(device_type)
     try:
         if source.suffix == ".tflite":
             if not name or not version:
                 fail(f"{source} says neither name nor version: give --name and --version, or a model card")
-            payload = compile_model(source.read_bytes(), ModelSpec(name=name, version=version))
+            payload = compile_model(source.read_bytes(), ModelSpec(name=name, version=version, core=core))
         else:
             from tinyfleet.fleet.cli.model_card import build as build_card
 
-            payload = build_card(source)
+            payload = build_card(source, core)
     except (CompileError, TwinBuildError) as error:
         fail(f"{source}: {error}")
     out.parent.mkdir(parents=True, exist_ok=True)

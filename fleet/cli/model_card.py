@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.artifact import OutputKind, decode_artifact
+from tinyfleet.wire.enums import CoreVariant
 
 
 class GoldenCard(BaseModel):
@@ -72,8 +73,8 @@ def read_card(path: Path) -> ModelCard:
         raise BadInput(f"{path}: {where}: {first['msg'].lower()}") from error
 
 
-def build(path: Path) -> bytes:
-    """The payload of the model a card describes. Files in it are relative to the card.
+def build(path: Path, core: CoreVariant = CoreVariant.PORTABLE) -> bytes:
+    """The payload of the model a card describes, packed for `core`. Files in it are relative to the card.
 
     Raises BadInput, CompileError; BadInput too when the compiled model answers a golden window otherwise than
     the card says.
@@ -104,6 +105,7 @@ def build(path: Path) -> bytes:
             golden_raw=[] if golden is None else list(golden.windows),
             threshold=card.threshold,
             output_unit=card.output_unit,
+            core=core,
         ),
     )
     if golden is not None and golden.expected is not None:

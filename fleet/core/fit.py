@@ -59,7 +59,7 @@ def misfit(needs: ModelNeeds, birth: Birth) -> Misfit | None:
         )
     if needs.abi != birth.abi:
         return Misfit(Result.UNSUPPORTED_TYPE, f"built for runtime ABI {needs.abi}, the node has {birth.abi}")
-    if needs.core is not birth.core:
+    if needs.core not in (CoreVariant.PORTABLE, birth.core):
         return Misfit(
             Result.UNSUPPORTED_TYPE, f"packed for core {needs.core.name}, the node has {birth.core.name}"
         )

@@ -7,7 +7,7 @@ print(describe(payload).table())
 from tinyfleet.model.compiler.compile import compile_model, lower
 from tinyfleet.model.compiler.describe import OpSummary, Summary, describe
 from tinyfleet.model.compiler.errors import CompileError, SpecError, TfliteError, UnsupportedModel
-from tinyfleet.model.compiler.spec import InputSpec, ModelSpec
+from tinyfleet.model.compiler.spec import InputSpec, ModelSpec, core_of
 
 __all__ = [
     "CompileError",
@@ -19,6 +19,7 @@ __all__ = [
     "TfliteError",
     "UnsupportedModel",
     "compile_model",
+    "core_of",
     "describe",
     "lower",
 ]

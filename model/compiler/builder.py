@@ -13,7 +13,8 @@ from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
 from tinyfleet.model.compiler.schema import TensorType
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
 from tinyfleet.wire.artifact import Dtype, Op, Place, Tensor
-from tinyfleet.wire.artifact_ops import OpCode, Params
+from tinyfleet.wire.artifact_ops import PACKED, PLAIN, OpCode, Params
+from tinyfleet.wire.enums import CoreVariant
 
 WEIGHTS_ALIGN = 16
 TABLE_ALIGN = 4
@@ -21,20 +22,26 @@ TABLE_ALIGN = 4
 
 @dataclass(frozen=True, slots=True)
 class _Emitted:
-    """An op before tensors have offsets. `in_place`: inputs whose memory the output may take over."""
+    """An op before tensors have offsets. `in_place`: inputs whose memory the output may take over.
+
+    scratch_bytes: of a packed op's one temp; 0 for none.
+    """
 
     code: OpCode
     inputs: tuple[int, ...]
     output: int
     params: Params
     in_place: tuple[int, ...]
+    variant: int = PLAIN
+    scratch_bytes: int = 0
 
 
 class Builder:
     """One plan in the making. Values are named by their index in the source's tensor table."""
 
-    def __init__(self, graph: TfGraph) -> None:
+    def __init__(self, graph: TfGraph, core: CoreVariant = CoreVariant.PORTABLE) -> None:
         self.graph = graph
+        self.core = core
         self._constants = bytearray()
         self._placed: dict[tuple[bytes, int], int] = {}
         self._ops: list[_Emitted] = []
@@ -54,6 +61,12 @@ class Builder:
         """Offset of a table of records."""
         return self._add(content, TABLE_ALIGN)
 
+    def records(self, values: npt.NDArray[np.int64], multiple: int) -> int:
+        """Offset of channel records [channels][4], filled up to a multiple of what a kernel takes at once."""
+        filler = np.zeros((-len(values) % multiple, 4), np.int64)
+        filler[:, 3] = 1
+        return self._add(np.concatenate([values, filler]).astype("<i4").tobytes(), TABLE_ALIGN)
+
     def emit(
         self,
         code: OpCode,
@@ -63,6 +76,12 @@ class Builder:
         in_place: tuple[int, ...] = (),
     ) -> None:
         self._ops.append(_Emitted(code, inputs, output, params, in_place))
+
+    def emit_packed(
+        self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0
+    ) -> None:
+        """An op in the packing of this plan's core."""
+        self._ops.append(_Emitted(code, (source,), output, params, (), PACKED, scratch_bytes))
 
     def alias(self, source: int, output: int) -> None:
         """`output` is `source` under another shape: no op, no memory."""
@@ -100,14 +119,20 @@ class Builder:
         self._reuse_memory(graph_inputs, graph_outputs)
         lives = self._lifetimes(graph_inputs, graph_outputs)
         roots = list(lives)
-        layout = lay_out([lives[root] for root in roots])
-        offsets = dict(zip(roots, layout.offsets, strict=True))
+        busy = {at: Lifetime(op.scratch_bytes, at, at) for at, op in enumerate(self._ops) if op.scratch_bytes}
+        layout = lay_out([*(lives[root] for root in roots), *busy.values()])
+        offsets = dict(zip(roots, layout.offsets[: len(roots)], strict=True))
+        scratch_offsets = dict(zip(busy, layout.offsets[len(roots) :], strict=True))
         numbers = {index: number for number, index in enumerate(used)}
         tensors = [self._place(self.graph.tensors[i], offsets) for i in used]
-        ops = [
-            Op(op.code, tuple(numbers[i] for i in op.inputs), (numbers[op.output],), op.params)
-            for op in self._ops
-        ]
+        ops = []
+        for at, op in enumerate(self._ops):
+            temps: tuple[int, ...] = ()
+            if at in busy:
+                temps = (len(tensors),)
+                tensors.append(Tensor(scratch_offsets[at], Place.ARENA, Dtype.INT8, (busy[at].size_bytes,)))
+            sources = tuple(numbers[i] for i in op.inputs)
+            ops.append(Op(op.code, sources, (numbers[op.output],), op.params, temps, op.variant))
         return tensors, ops, layout, bytes(self._constants), numbers
 
     def _add(self, blob: bytes, align: int) -> int:

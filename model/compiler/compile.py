@@ -153,13 +153,13 @@ def compile_model(tflite: bytes, spec: ModelSpec) -> bytes:
 
 def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
     """The plan without golden vectors. Pure: no twin, no C compiler."""
-    if spec.core is not CoreVariant.PORTABLE:
-        raise SpecError(f"core variant {spec.core.name} is not built yet; use PORTABLE")
+    if spec.core not in (CoreVariant.PORTABLE, CoreVariant.DSP):
+        raise SpecError(f"core variant {spec.core.name} is not built yet; use PORTABLE or DSP")
     graph = fold(read_tflite(tflite))
     _check_supported(graph)
     sources, sinks = _endpoints(graph)
     source, sink = sources[0], sinks[0]
-    builder = Builder(graph)
+    builder = Builder(graph, spec.core)
     for op in graph.ops:
         _LOWER[op.code](builder, Operands(graph, op))
     tensors, ops, layout, constants, numbers = builder.finish(graph.inputs, graph.outputs)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from tinyfleet.model.compiler.memory import Lifetime, live_bytes
+from tinyfleet.model.compiler.packing import packed_bytes
 from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, Tensor, decode_artifact
 from tinyfleet.wire.artifact_ops import (
+    PACKED,
     PER_TENSOR,
     ConvParams,
     CopyParams,
@@ -191,6 +193,8 @@ def _constant_bytes(plan: Artifact, op: Op) -> int:
     if not isinstance(params, ConvParams | FullyConnectedParams):
         return held
     channels = plan.tensors[op.outputs[0]].shape[-1]
+    if op.variant == PACKED:
+        return held + packed_bytes(op.code, params, channels, plan.tensors[op.inputs[0]].shape)
     if isinstance(params, FullyConnectedParams):
         weights = channels * params.depth
     else:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.model.compiler.builder import Builder
-from tinyfleet.model.compiler.numerics import checked_multiplier, window, wrapped
+from tinyfleet.model.compiler.numerics import Multiplier, checked_multiplier, window, wrapped
 from tinyfleet.model.compiler.operands import Operands, Quantized
+from tinyfleet.model.compiler.packing import (
+    Channels,
+    as_row,
+    band_scratch,
+    channel_records,
+    is_column,
+    pack_rows,
+    pack_taps,
+    pack_windows,
+    window_scratch,
+)
 from tinyfleet.model.compiler.schema import Padding
 from tinyfleet.model.compiler.tflite import TfTensor
 from tinyfleet.wire.artifact_ops import PER_TENSOR, ConvParams, FullyConnectedParams, OpCode
+from tinyfleet.wire.enums import CoreVariant
 
 
 def lower_conv(builder: Builder, ask: Operands) -> None:
@@ -54,21 +67,28 @@ def lower_fully_connected(builder: Builder, ask: Operands) -> None:
     if ask.option(1, "b") != 0:
         raise ask.refuse("shuffled weights; convert without them")
     act_min, act_max = ask.clamp(0, y)
-    multiplier, shift, flags = channel_multipliers(builder, ask, x, y, filters, channels_axis=0)
-    bias = _folded_bias(builder, ask, x, filters, channels_axis=0)
+    scales = channel_scales(ask, x, y, filters, channels_axis=0)
+    bias = _folded_bias(ask, x, filters, channels_axis=0)
     params = FullyConnectedParams(
-        weights=builder.weights(_values(filters)),
-        bias=bias,
-        multiplier=multiplier,
-        shift=shift,
+        weights=0,
+        bias=0,
+        multiplier=0,
+        shift=0,
         depth=depth,
-        flags=flags,
+        flags=0,
         input_zero=x.zero,
         output_zero=y.zero,
         act_min=act_min,
         act_max=act_max,
     )
-    builder.emit(OpCode.FULLY_CONNECTED, (x.index,), y.index, params)
+    packed = _pack(builder, filters, 0, bias, scales, y.zero)
+    if packed is not None:
+        weights = pack_rows(_values(filters))
+        tables = {"weights": builder.weights(weights), "bias": builder.records(packed, 4)}
+        builder.emit_packed(OpCode.FULLY_CONNECTED, x.index, y.index, replace(params, **tables))
+        return
+    tables = _plain_tables(builder, filters, bias, scales)
+    builder.emit(OpCode.FULLY_CONNECTED, (x.index,), y.index, replace(params, **tables))
 
 
 def _emit_conv(
@@ -97,12 +117,13 @@ def _emit_conv(
             f"output {y.shape}, expected {expected} from input {x.shape} and filters {filters.shape}"
         )
     act_min, act_max = ask.clamp(options[0], y)
-    multiplier, shift, flags = channel_multipliers(builder, ask, x, y, filters, channels_axis)
+    scales = channel_scales(ask, x, y, filters, channels_axis)
+    bias = _folded_bias(ask, x, filters, channels_axis)
     params = ConvParams(
-        weights=builder.weights(_values(filters)),
-        bias=_folded_bias(builder, ask, x, filters, channels_axis),
-        multiplier=multiplier,
-        shift=shift,
+        weights=0,
+        bias=0,
+        multiplier=0,
+        shift=0,
         kernel_h=ask.positive("kernel_h", kernel_h),
         kernel_w=ask.positive("kernel_w", kernel_w),
         stride_h=stride_h,
@@ -112,23 +133,78 @@ def _emit_conv(
         pad_top=pad_top,
         pad_left=pad_left,
         depth=ask.positive("depth", depth),
-        flags=flags,
+        flags=0,
         input_zero=x.zero,
         output_zero=y.zero,
         act_min=act_min,
         act_max=act_max,
     )
-    builder.emit(code, (x.index,), y.index, params)
+    packed = None
+    if dilation_h == dilation_w == 1 and (code is OpCode.DEPTHWISE_CONV_2D or depth == x.shape[3]):
+        packed = _pack(builder, filters, channels_axis, bias, scales, y.zero)
+    if packed is None:
+        builder.emit(
+            code, (x.index,), y.index, replace(params, **_plain_tables(builder, filters, bias, scales))
+        )
+        return
+    if code is OpCode.CONV_2D:
+        weights, scratch_bytes, multiple = pack_windows(_values(filters)), window_scratch(params), 2
+    else:
+        taps, multiple = _values(filters), 1
+        if is_column(params, x.shape[2], out_w):
+            weights = pack_taps(taps.swapaxes(1, 2))
+            scratch_bytes = band_scratch(as_row(params), 1, out_h)
+        else:
+            weights, scratch_bytes = pack_taps(taps), band_scratch(params, out_h, out_w)
+    tables = {"weights": builder.weights(weights), "bias": builder.records(packed, multiple)}
+    builder.emit_packed(code, x.index, y.index, replace(params, **tables), scratch_bytes)
 
 
 def _values(filters: TfTensor) -> npt.NDArray[np.int8]:
     return np.asarray(filters.data, np.int8)
 
 
+def _pack(
+    builder: Builder,
+    filters: TfTensor,
+    channels_axis: int,
+    bias: Channels,
+    scales: list[Multiplier],
+    output_zero: int,
+) -> Channels | None:
+    """Channel records, where the plan's core has a packing and it holds what these sums can be."""
+    if builder.core is CoreVariant.PORTABLE:
+        return None
+    rows = np.moveaxis(_values(filters), channels_axis, 0).reshape(bias.size, -1)
+    return channel_records(rows, bias, scales, output_zero)
+
+
+def _plain_tables(
+    builder: Builder, filters: TfTensor, bias: Channels, scales: list[Multiplier]
+) -> dict[str, int]:
+    return {
+        "multiplier": builder.table([m for m, _ in scales], "<i4"),
+        "shift": builder.table([s for _, s in scales], "i1"),
+        "weights": builder.weights(_values(filters)),
+        "bias": builder.table([wrapped(int(value)) for value in bias], "<i4"),
+        "flags": PER_TENSOR if filters.scales.size == 1 else 0,
+    }
+
+
 def channel_multipliers(
     builder: Builder, ask: Operands, x: Quantized, y: Quantized, filters: TfTensor, channels_axis: int
 ) -> tuple[int, int, int]:
-    """(offset of multipliers, offset of shifts, flags).
+    """(offset of multipliers, offset of shifts, flags)."""
+    scales = channel_scales(ask, x, y, filters, channels_axis)
+    multiplier = builder.table([m for m, _ in scales], "<i4")
+    shift = builder.table([s for _, s in scales], "i1")
+    return multiplier, shift, PER_TENSOR if filters.scales.size == 1 else 0
+
+
+def channel_scales(
+    ask: Operands, x: Quantized, y: Quantized, filters: TfTensor, channels_axis: int
+) -> list[Multiplier]:
+    """One for all channels, or one each.
 
     Scales are multiplied in double for every op. (TFLM's sources of August 2026 multiply those of a
     FULLY_CONNECTED with one scale in float; the wheel that is our truth does not,
@@ -142,16 +218,13 @@ def channel_multipliers(
             f"expected {channels} along {channels_axis}"
         )
     products = [float(x.scale) * float(scale) for scale in filters.scales]
-    scales = [checked_multiplier(product / float(y.scale), ask.where) for product in products]
-    multiplier = builder.table([m for m, _ in scales], "<i4")
-    shift = builder.table([s for _, s in scales], "i1")
-    return multiplier, shift, PER_TENSOR if per_tensor else 0
+    return [checked_multiplier(product / float(y.scale), ask.where) for product in products]
 
 
-def _folded_bias(builder: Builder, ask: Operands, x: Quantized, filters: TfTensor, channels_axis: int) -> int:
+def _folded_bias(ask: Operands, x: Quantized, filters: TfTensor, channels_axis: int) -> Channels:
     """Bias minus what the input's zero point contributes, so that kernels accumulate raw products."""
     channels = filters.shape[channels_axis]
     axes = tuple(axis for axis in range(len(filters.shape)) if axis != channels_axis)
     sums = _values(filters).sum(axis=axes, dtype=np.int64)
-    bias = ask.bias(2, channels) - x.zero * sums
-    return builder.table([wrapped(int(value)) for value in bias], "<i4")
+    folded: Channels = ask.bias(2, channels) - x.zero * sums
+    return folded

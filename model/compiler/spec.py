@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.wire.artifact import Baseline, OutputKind
 from tinyfleet.wire.enums import CoreVariant
+
+_CORES: Final = {"mps2-an386": CoreVariant.DSP}
+"""Cores of the device types that have more than plain C."""
+
+
+def core_of(device_type: str) -> CoreVariant:
+    """What a model is packed for; PORTABLE, which runs everywhere, for a device type not known here."""
+    return _CORES.get(device_type, CoreVariant.PORTABLE)
 
 
 @dataclass(frozen=True, slots=True)

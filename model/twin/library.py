@@ -47,10 +47,15 @@ def open_library() -> tuple[FFI, Any]:
     return ffi, ffi.dlopen(str(build_library()))
 
 
+def runtime_sources(room: Path) -> list[Path]:
+    """The C files of `firmware/runtime` that make the host's build: it runs every core's plans."""
+    return sorted(path for path in room.rglob("*.c") if path != room / "cores" / "portable.c")
+
+
 def build_library() -> Path:
     root = Path(__file__).resolve().parents[2]
     room = root / "firmware" / "runtime"
-    sources = sorted([*room.rglob("*.c"), Path(__file__).resolve().with_name("shim.c")])
+    sources = sorted([*runtime_sources(room), Path(__file__).resolve().with_name("shim.c")])
     headers = sorted([*room.rglob("*.h"), root / "firmware" / "include" / "tinyfleet" / "runtime.h"])
     if not room.is_dir():
         raise TwinBuildError(f"no runtime sources in {room}; the host twin needs a checkout of the project")

@@ -31,11 +31,15 @@ def publish(name: str, title: str, figures: list[Figure]) -> bool:
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("unit")
+    table.add_column("peer")
+    table.add_column("ratio", justify="right")
     table.add_column("bar")
     table.add_column("")
     for figure in figures:
         verdict = {None: "", True: "ok", False: "MISSED"}[figure.ok]
-        table.add_row(figure.metric, f"{figure.value:,.4g}", figure.unit, figure.bar or "", verdict)
+        value = f"{figure.value:,}" if isinstance(figure.value, int) else f"{figure.value:,.4g}"
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.3f}"
+        table.add_row(figure.metric, value, figure.unit, figure.peer or "", ratio, figure.bar or "", verdict)
     Console().print(table)
     path = ROOT / "build" / "bench" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ void bench_load_model(bench_t *bench) {
     const tf_image_policy_t policy = {
         .kind = TF_ARTIFACT_KIND_MODEL,
         .device_type = tf_text(port->device_type),
-        .cores = (uint8_t)(1u << tf_runtime_core()),
+        .cores = tf_runtime_cores(),
         .abi = TF_RUNTIME_ABI,
         .accept_unsigned = true, /* whoever can write this flash holds the SWD port */
         .firmware = own_version,

@@ -20,7 +20,7 @@ bool updates_start(node_t *node) {
                    .slot_bytes = LAYOUT_MODEL_BYTES},
         .policy = {.kind = TF_ARTIFACT_KIND_MODEL,
                    .device_type = tf_text(node->port->device_type),
-                   .cores = (uint8_t)(1u << tf_runtime_core()),
+                   .cores = tf_runtime_cores(),
                    .abi = TF_RUNTIME_ABI,
                    .trust = &node->settings.trust,
                    .firmware = {TINYFLEET_VERSION_MAJOR, TINYFLEET_VERSION_MINOR, TINYFLEET_VERSION_PATCH,

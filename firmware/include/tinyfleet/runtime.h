@@ -109,9 +109,10 @@ bool tf_model_name(const tf_model_t *model, const char **text, uint32_t *length)
 bool tf_model_label(const tf_model_t *model, uint32_t i, const char **text, uint32_t *length);
 uint32_t tf_model_label_count(const tf_model_t *model);
 
-/* Bitmap of the op codes this build runs (32 bytes), as birth reports it, and its CoreVariant (SPEC section
- * 4). */
+/* Bitmap of the op codes this build runs (32 bytes), as birth reports it, its CoreVariant (SPEC section 4),
+ * and bit n for each CoreVariant n whose plans it runs. */
 void tf_runtime_ops(uint8_t bitmap[32]);
 uint8_t tf_runtime_core(void);
+uint8_t tf_runtime_cores(void);
 
 #endif

@@ -40,6 +40,16 @@ def test_a_model_that_just_fits_fits() -> None:
     assert misfit(NEEDS, replace(BIRTH, slots=())) is None
 
 
+def test_a_portable_model_fits_every_core_and_a_packed_one_its_own() -> None:
+    packed = replace(NEEDS, core=CoreVariant.DSP)
+    assert misfit(NEEDS, replace(BIRTH, core=CoreVariant.DSP)) is None
+    assert misfit(packed, replace(BIRTH, core=CoreVariant.DSP)) is None
+    found = misfit(packed, BIRTH)
+    assert found is not None
+    assert found.result is Result.UNSUPPORTED_TYPE
+    assert "core DSP, the node has PORTABLE" in found.detail
+
+
 @pytest.mark.parametrize(
     ("change", "result", "named"),
     [
@@ -47,7 +57,6 @@ def test_a_model_that_just_fits_fits() -> None:
         ({"ops": OPS[:5]}, Result.OP_MISSING, "MEAN: op 1, tensor 5"),
         ({"ops": bytes(32)}, Result.OP_MISSING, "CONV_2D: op 0, tensor 3"),
         ({"abi": 2}, Result.UNSUPPORTED_TYPE, "ABI 1, the node has 2"),
-        ({"core": CoreVariant.MVE}, Result.UNSUPPORTED_TYPE, "PORTABLE, the node has MVE"),
         (
             {"slots": (SlotInfo(kind=ArtifactKind.MODEL, index=0, size_bytes=19_999),)},
             Result.NO_FLASH,

@@ -20,9 +20,13 @@ from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.model.compiler.schema import Builtin
 from tinyfleet.model.compiler.tflite import read_tflite
 from tinyfleet.model.twin import Twin
+from tinyfleet.wire.enums import CoreVariant
 
 CASES = 300
 SPEC = ModelSpec(name="case", version="1")
+PACKED_SPEC = ModelSpec(name="case", version="1", core=CoreVariant.DSP)
+SPECS = (SPEC, PACKED_SPEC)
+PACKED_OPS = {"conv", "depthwise", "fully_connected"}
 
 
 def windows(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> list[np.ndarray]:
@@ -37,19 +41,25 @@ def windows(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> lis
 def test_single_op(name: str) -> None:
     wheel()
     informative = 0
+    packed = 0
     for seed in range(CASES):
         rng = np.random.default_rng([seed, sum(name.encode())])
         tflite = OPS[name](rng)
-        truth, twin = Truth(tflite), Twin(compile_model(tflite, SPEC))
-        for window in windows(rng, twin.input_shape, 4):
-            expected = truth.run(window).reshape(twin.output_shape)
-            np.testing.assert_array_equal(twin.run(window), expected, f"{name}, seed {seed}")
+        truth, twins = Truth(tflite), [Twin(compile_model(tflite, spec)) for spec in SPECS]
+        packed += sum(op.variant for op in twins[1].plan.ops)
+        for window in windows(rng, twins[0].input_shape, 4):
+            expected = truth.run(window).reshape(twins[0].output_shape)
+            for twin in twins:
+                where = f"{name}, seed {seed}, {twin.plan.core.name}"
+                np.testing.assert_array_equal(twin.run(window), expected, where)
             informative += np.unique(expected).size > 2
     assert informative > CASES / 4, "most answers were saturated: this compared nothing"
+    assert packed > CASES / 6 or name not in PACKED_OPS, "most cases fell back to plain kernels"
 
 
-def test_every_tensor_of_a_real_model(real_model: bytes) -> None:
-    truth, twin = Truth(real_model), Twin(compile_model(real_model, SPEC))
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.core.name)
+def test_every_tensor_of_a_real_model(real_model: bytes, spec: ModelSpec) -> None:
+    truth, twin = Truth(real_model), Twin(compile_model(real_model, spec))
     graph = read_tflite(real_model)
     made = [op.outputs[0] for op in graph.ops if op.code != Builtin.RESHAPE]
     rng = np.random.default_rng(7)
@@ -86,5 +96,7 @@ def test_sums_at_rounding_edges(name: str) -> None:
         ]
         tflite = write_tflite(tensors, [O(code, (0, 2, 3), (1,), options)], [0], [1])
         window = np.zeros(shape, np.int8)
-        ours = Twin(compile_model(tflite, SPEC)).run(window)
-        np.testing.assert_array_equal(ours, Truth(tflite).run(window), f"seed {seed}")
+        expected = Truth(tflite).run(window)
+        for spec in SPECS:
+            ours = Twin(compile_model(tflite, spec)).run(window)
+            np.testing.assert_array_equal(ours, expected, f"seed {seed}, {spec.core.name}")

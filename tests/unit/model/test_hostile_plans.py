@@ -12,15 +12,17 @@ from tests.unit.model.single_ops import chain
 
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.model.twin import PlanRefused, Twin
+from tinyfleet.model.twin.library import runtime_sources
 from tinyfleet.wire.artifact import ArtifactError, decode_artifact
+from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.errors import WireError
 
 ROOT = Path(__file__).resolve().parents[3]
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-@pytest.fixture(scope="module")
-def plan() -> bytes:
+@pytest.fixture(scope="module", params=[CoreVariant.PORTABLE, CoreVariant.DSP], ids=lambda core: core.name)
+def plan(request: pytest.FixtureRequest) -> bytes:
     rng = np.random.default_rng(3)
     golden = [rng.integers(-128, 128, 96).astype(np.int8) for _ in range(2)]
     spec = ModelSpec(
@@ -29,6 +31,7 @@ def plan() -> bytes:
         input=InputSpec("imu", "mg", 25_000, 48, 2, raw_scale=0.001),
         labels=("rest", "graze", "walk"),
         golden_inputs=golden,
+        core=request.param,
     )
     return compile_model(chain(rng), spec)
 
@@ -41,7 +44,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no gcc: broken plans were not tried under sanitizers")
     program = tmp_path_factory.mktemp("hostile") / "hostile"
     runtime = ROOT / "firmware" / "runtime"
-    sources = [str(p) for p in sorted(runtime.rglob("*.c"))]
+    sources = [str(p) for p in runtime_sources(runtime)]
     include = f"-I{ROOT / 'firmware' / 'include'}"
     driver = str(Path(__file__).with_name("hostile.c"))
     options = ["-std=gnu11", "-O1", "-g", *SANITIZE, include, "-o", str(program)]
@@ -56,11 +59,12 @@ def test_no_broken_plan_leaves_its_bounds(plan: bytes, hostile: Path, tmp_path: 
         [str(hostile), str(path), "60000"], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    arena_bytes = decode_artifact(plan).arena_bytes
     *doors, counts = done.stdout.splitlines()
     assert doors == [
         *("name=chain", "version=1.2.3", "sensor=imu", "unit=mg"),
         *("label=rest", "label=graze", "label=walk"),
-        *("window=25000 48 2", "bytes=96 3 384", "ops=8 vectors=2 kind=0"),
+        *("window=25000 48 2", f"bytes=96 3 {arena_bytes}", "ops=8 vectors=2 kind=0"),
     ]
     found = re.fullmatch(r"tried (\d+) loaded (\d+)", counts)
     assert found is not None

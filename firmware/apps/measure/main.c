@@ -1,0 +1,128 @@
+/* Runs the model that was put where the board's flash starts, and says on the console what each step took.
+ * The emulator executes one instruction in a nanosecond (-icount shift=0): its clock counts instructions, in
+ * steps of 40. Nothing here says cycles. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "board.h"
+#include "kernel.h"
+#include "tinyfleet/runtime.h"
+
+#define ARENA_BYTES (160u * 1024u)
+#define INSTRUCTIONS_A_TICK 40u
+#define SEMIHOSTING_EXIT 0x18u
+#define SEMIHOSTING_SUCCESS 0x20026u
+
+static uint8_t arena[ARENA_BYTES] __attribute__((aligned(16)));
+
+static uint32_t ticks(void) {
+    return REG32(FPGAIO + FPGAIO_COUNTER);
+}
+
+static void say_text(const char *text) {
+    uart_write(text, (uint32_t)strlen(text));
+}
+
+static void say(const char *what, uint32_t number) {
+    char digits[11];
+    uint32_t at = sizeof(digits);
+    digits[--at] = '\0';
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    say_text(what);
+    say_text(" ");
+    say_text(digits + at);
+    say_text("\n");
+}
+
+static void say_span(const char *what, uint32_t from) {
+    say(what, (ticks() - from) * INSTRUCTIONS_A_TICK);
+}
+
+static void leave(void) {
+    register uint32_t operation __asm("r0") = SEMIHOSTING_EXIT;
+    register uint32_t reason __asm("r1") = SEMIHOSTING_SUCCESS;
+    __asm volatile("bkpt 0xAB" : : "r"(operation), "r"(reason) : "memory");
+}
+
+/* Each op alone; its line is its number, its code and its instructions. */
+static void profile(const tf_model_t *model) {
+    tf_call_t call;
+    for (uint32_t at = 0; tf_next_op(model, &at, &call);) {
+        const uint32_t from = ticks();
+        tf_run_op(&call, arena);
+        const uint32_t to = ticks();
+        say("op", call.op->code);
+        say("variant", call.op->variant);
+        say("instructions", (to - from) * INSTRUCTIONS_A_TICK);
+    }
+}
+
+static bool run_vector(const tf_model_t *model, uint32_t i) {
+    const int8_t *input, *output;
+    if (!tf_model_vector(model, i, &input, &output)) return false;
+    memcpy(tf_model_input(model, arena), input, model->input.bytes);
+    if (i == 0) {
+        profile(model);
+        memcpy(tf_model_input(model, arena), input, model->input.bytes);
+    }
+    const uint32_t from = ticks();
+    const tf_model_status_t status = tf_model_run(model, arena, sizeof(arena));
+    if (i == 0) say_span("run", from);
+    return status == TF_MODEL_OK && memcmp(tf_model_output(model, arena), output, model->output_bytes) == 0;
+}
+
+int main(void) {
+    uart_start();
+    REG32(FPGAIO + FPGAIO_PRESCALE) = 0; /* a tick is a cycle of the board's 25 MHz clock */
+    const uint8_t *const payload = (const uint8_t *)FLASH_BASE;
+    const uint32_t size = ((const tf_plan_header_t *)(const void *)payload)->payload_bytes;
+    tf_model_t model;
+    const uint32_t from = ticks();
+    const tf_model_status_t status = tf_model_load(&model, payload, size);
+    say_span("load", from);
+    say("core", tf_runtime_core());
+    say("status", status);
+    say("where", model.where);
+    if (status == TF_MODEL_OK) {
+        uint32_t equal = 0;
+        for (uint32_t i = 0; i < model.vector_count; i++) equal += run_vector(&model, i) ? 1u : 0u;
+        say("arena", model.arena_bytes);
+        say("vectors", model.vector_count);
+        say("equal", equal);
+    }
+    say_text("end\n");
+    leave();
+    return 0;
+}
+
+/* Nothing is expected to interrupt this program. */
+void fault_handler(void);
+void watchdog_handler(void);
+void timer0_handler(void);
+void ethernet_handler(void);
+
+void fault_handler(void) {
+    say_text("fault\n");
+    leave();
+}
+
+void watchdog_handler(void) {
+    fault_handler();
+}
+
+void timer0_handler(void) {
+    fault_handler();
+}
+
+void ethernet_handler(void) {
+    fault_handler();
+}
+
+void system_reset(void) {
+    leave();
+    for (;;) {
+    }
+}

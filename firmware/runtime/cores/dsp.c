@@ -1,0 +1,14 @@
+/* Arm's DSP extension (Cortex-M4, M7, M33): packed layouts beside the plain ones, which take what no packed
+ * kernel does (dilation, groups, scales of 1/2 and more). */
+#include "../kernel.h"
+
+const tf_kernel_t *const tf_packed_kernels[] = {
+    &tf_packed_conv,
+    &tf_packed_depthwise_conv,
+    &tf_packed_fully_connected,
+    0,
+};
+
+uint8_t tf_runtime_core(void) {
+    return TF_RUNTIME_CORE_DSP;
+}

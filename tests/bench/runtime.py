@@ -1,0 +1,227 @@
+"""The inference runtime on emulated cores: instructions, arena and code size. `make bench-runtime`.
+
+Instruction-timed, not cycles: QEMU counts what a core executes, not how long it takes. Figures of others are
+quoted, not measured here: QUOTED says where they come from.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.report import ROOT, Figure, publish
+from tests.measured import Measured, build, folder, measure
+from tinyfleet.model.compiler import ModelSpec, compile_model, describe
+from tinyfleet.wire.artifact import decode_artifact
+from tinyfleet.wire.artifact_ops import OpCode
+from tinyfleet.wire.enums import CoreVariant
+
+QUOTED = (
+    "TensorFlow Lite Micro 90b983c2, kernels -O2, on QEMU mps2-an386 with -icount shift=0; not measured here"
+)
+PUBLIC = {"KWS": "mlperf_kws_dscnn", "IC": "mlperf_ic_resnet8", "AD": "mlperf_ad_toycar"}
+LOAD_BAR = 50_000
+CODE_BAR_BYTES = 20 * 1024
+ARENA_BAR = 1.1
+
+
+@dataclass(frozen=True)
+class Core:
+    """Instructions an inference by model: bars for ours; TFLM's reference kernels and CMSIS-NN as quoted."""
+
+    label: str
+    preset: str
+    variant: CoreVariant
+    bars: dict[str, float]
+    reference: dict[str, float]
+    cmsis_nn: dict[str, float]
+
+
+_M4_REFERENCE = {"KWS": 43.04e6, "IC": 107.40e6, "AD": 1.952e6}
+_M4_CMSIS_NN = {"KWS": 7.697e6, "IC": 29.86e6, "AD": 0.583e6}
+_M0_CMSIS_NN = {"KWS": 28.99e6, "IC": 97.56e6, "AD": 1.763e6}
+# QEMU has no M0+ with enough RAM: an M4 runs code that was compiled for the M0+.
+CORES = (
+    Core(
+        "M4, DSP kernels",
+        "measure-dsp",
+        CoreVariant.DSP,
+        {"KWS": 5.8e6, "IC": 23e6, "AD": 0.45e6},
+        _M4_REFERENCE,
+        _M4_CMSIS_NN,
+    ),
+    Core("M4, portable kernels", "measure-portable", CoreVariant.PORTABLE, {}, _M4_REFERENCE, _M4_CMSIS_NN),
+    Core(
+        "M0+ code on an M4",
+        "measure-m0plus",
+        CoreVariant.PORTABLE,
+        {name: 0.8 * value for name, value in _M0_CMSIS_NN.items()},
+        {},
+        _M0_CMSIS_NN,
+    ),
+)
+_KERNEL_PREFIXES = ("tf_kernel_", "tf_packed_")
+
+
+def models() -> dict[str, bytes]:
+    """`.tflite` by short name: the public ones where they are, and the example's."""
+    shared = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
+    found = {}
+    for name, stem in PUBLIC.items():
+        path = shared / f"{stem}.tflite"
+        if path.is_file():
+            found[name] = path.read_bytes()
+        else:
+            print(
+                f"skipped {name}: {path} is absent; TINYFLEET_MODELS names the folder with the public models"
+            )
+    for path in sorted((ROOT / "examples").glob("*/*.tflite")):
+        found[path.stem] = path.read_bytes()
+    return found
+
+
+def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
+    """With three golden vectors, so that the board's answers are compared with the twin's."""
+    bare = decode_artifact(compile_model(tflite, ModelSpec("bench", "1", core=core)))
+    rng = np.random.default_rng(1)
+    windows = [rng.integers(-128, 128, bare.input_bytes).astype(np.int8) for _ in range(3)]
+    return compile_model(tflite, ModelSpec("bench", "1", core=core, golden_inputs=windows))
+
+
+def profile(label: str, name: str, payload: bytes, got: Measured) -> None:
+    table = Table(title=f"{name} on {label}", title_justify="left", box=None, pad_edge=False)
+    for column in ("op", "packed", "instructions", "MACs", "instructions/MAC"):
+        table.add_column(column, justify="left" if column in ("op", "packed") else "right")
+    for op, time in zip(describe(payload).ops, got.ops, strict=True):
+        per_mac = f"{time.instructions / op.macs:.2f}" if op.macs else ""
+        packed = "yes" if time.variant else ""
+        table.add_row(op.name, packed, f"{time.instructions:,}", f"{op.macs:,}", per_mac)
+    Console().print(table)
+
+
+def speed(core: Core, name: str, alive: int, got: Measured) -> list[Figure]:
+    """`alive`: most bytes of activations at once; the arena holds a packed op's scratch too."""
+    if got.equal != got.vectors or got.vectors == 0:
+        raise SystemExit(
+            f"{name} on {core.label}: {got.vectors - got.equal} of {got.vectors} answers are not the twin's"
+        )
+    where = f"{name}, {core.label}"
+    run, bar = got.run_instructions, core.bars.get(name)
+    verdict = None if bar is None else run <= bar
+    in_words = None if bar is None else f"≤ {bar / 1e6:.3g}M"
+    unit = "instructions an inference"
+    peers = [("TFLM + CMSIS-NN (quoted)", core.cmsis_nn), ("TFLM reference (quoted)", core.reference)]
+    known = [(peer, run / values[name]) for peer, values in peers if name in values]
+    figures = [Figure(where, run, unit, *(known[0] if known else (None, None)), in_words, verdict)]
+    figures += [Figure(where, run, unit, peer, ratio) for peer, ratio in known[1:]]
+    load = got.load_instructions
+    figures.append(
+        Figure(f"{where}: load", load, "instructions", bar=f"≤ {LOAD_BAR / 1e6:.2f}M", ok=load <= LOAD_BAR)
+    )
+    figures.append(
+        Figure(
+            f"{where}: arena",
+            got.arena_bytes,
+            "bytes",
+            "activations alive at once",
+            got.arena_bytes / alive,
+            f"≤ {ARENA_BAR} x",
+            got.arena_bytes <= ARENA_BAR * alive if name in PUBLIC else None,
+        )
+    )
+    return figures
+
+
+def code_bytes(preset: str, used: frozenset[int]) -> dict[str, int]:
+    """`.text` and `.rodata` of the runtime's objects, without kernels of ops that no public model has."""
+    library = folder(preset) / "runtime" / "libtf_runtime.a"
+    names = {
+        f"{prefix}{OpCode(code).name.lower().removesuffix('_2d')}"
+        for code in used
+        for prefix in _KERNEL_PREFIXES
+    }
+    total = {".text": 0, ".rodata": 0}
+    for kernels, sections in zip(_kernels(library), _sections(library), strict=True):
+        if kernels and not kernels & names:
+            continue
+        for section, size in sections.items():
+            for kind in total:
+                if section == kind or section.startswith(f"{kind}."):
+                    total[kind] += size
+    return total
+
+
+def _tool(*command: str) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout.splitlines()
+
+
+def _sections(library: Path) -> list[dict[str, int]]:
+    """Bytes by section of each object, in the archive's order; names of objects are not unique."""
+    found: list[dict[str, int]] = []
+    for line in _tool("arm-none-eabi-size", "-A", str(library)):
+        words = line.split()
+        if "(ex " in line:
+            found.append({})
+        elif len(words) == 3 and words[0].startswith(".") and words[1].isdigit():
+            found[-1][words[0]] = int(words[1])
+    return found
+
+
+def _kernels(library: Path) -> list[set[str]]:
+    """Kernels that each object defines, in the archive's order."""
+    found: list[set[str]] = []
+    for line in _tool("arm-none-eabi-nm", "--defined-only", str(library)):
+        words = line.split()
+        if line.endswith(":"):
+            found.append(set())
+        elif len(words) == 3 and words[2].startswith(_KERNEL_PREFIXES) and words[2] != "tf_packed_kernels":
+            found[-1].add(words[2])
+    return found
+
+
+def main() -> int:
+    sources = models()
+    alive = {
+        name: describe(plan_of(tflite, CoreVariant.PORTABLE)).peak_bytes for name, tflite in sources.items()
+    }
+    figures: list[Figure] = []
+    for core in CORES:
+        app = build(core.preset)
+        used: set[int] = set()
+        for name, tflite in sources.items():
+            payload = plan_of(tflite, core.variant)
+            if name in PUBLIC:
+                used |= {int(code) for code in describe(payload).op_codes}
+            got = measure(app, payload)
+            if name in PUBLIC:
+                profile(core.label, name, payload, got)
+            figures += speed(core, name, alive[name], got)
+        if used:
+            sizes = code_bytes(core.preset, frozenset(used))
+            total = sum(sizes.values())
+            parts = " + ".join(f"{size} {section}" for section, size in sizes.items())
+            figures.append(
+                Figure(
+                    f"code, {core.label}: {parts}",
+                    total,
+                    "bytes",
+                    "TFLM + CMSIS-NN (quoted, 82-87 KB)",
+                    total / (82 * 1024),
+                    "≤ 20 KB",
+                    total <= CODE_BAR_BYTES,
+                )
+            )
+    print(f"Instruction-timed, not cycles. Quoted: {QUOTED}.")
+    return 0 if publish("runtime", "Inference runtime (emulated mps2-an386)", figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The board computes what the host's twin computes, byte for byte, with the kernels of its own core."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.measured import build, measure
+from tests.unit.model.single_ops import OPS
+
+from tinyfleet.model.compiler import ModelSpec, compile_model
+from tinyfleet.model.twin import ModelStatus, Twin
+from tinyfleet.wire.enums import CoreVariant
+
+ROOT = Path(__file__).resolve().parents[3]
+MODELS = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
+SOURCES = sorted([*ROOT.glob("examples/*/*.tflite"), *MODELS.glob("*.tflite")])
+PACKED = ("conv", "depthwise", "fully_connected")
+
+
+@pytest.fixture(scope="module")
+def dsp() -> Path:
+    return build("measure-dsp")
+
+
+def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
+    """With golden vectors: random windows and the extremes, answered by the twin."""
+    shape = Twin(compile_model(tflite, ModelSpec("case", "1", core=core))).input_shape
+    rng = np.random.default_rng(5)
+    windows = [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(4)]
+    windows += [np.full(shape, edge, np.int8) for edge in (-128, 127)]
+    return compile_model(tflite, ModelSpec("case", "1", core=core, golden_inputs=windows))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("core", [CoreVariant.DSP, CoreVariant.PORTABLE], ids=lambda core: core.name)
+def test_whole_models(dsp: Path, source: Path, core: CoreVariant) -> None:
+    got = measure(dsp, plan_of(source.read_bytes(), core))
+    assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6)
+    assert any(op.variant for op in got.ops) == (core is CoreVariant.DSP)
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_ops(dsp: Path, name: str) -> None:
+    packed = 0
+    for seed in range(400):
+        if packed == 12:
+            break
+        tflite = OPS[name](np.random.default_rng([seed, 11]))
+        payload = plan_of(tflite, CoreVariant.DSP)
+        if not any(op.variant for op in Twin(payload).plan.ops):
+            continue
+        packed += 1
+        got = measure(dsp, payload)
+        assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), f"{name}, seed {seed}"
+    assert packed == 12
+
+
+def test_a_portable_board_refuses_a_packed_plan() -> None:
+    payload = plan_of(SOURCES[0].read_bytes(), CoreVariant.DSP)
+    assert measure(build("measure-portable"), payload).status == ModelStatus.CORE
