@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tests.measured import build, measure
 from tests.unit.model.single_ops import OPS
+from tests.unit.model.test_exactness import EDGE_OPS
+from tests.unit.model.tflite_writer import INT32, O, T, write_tflite
 
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.model.twin import ModelStatus, Twin
@@ -56,6 +58,27 @@ def test_packed_ops(dsp: Path, name: str) -> None:
         got = measure(dsp, payload)
         assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), f"{name}, seed {seed}"
     assert packed == 12
+
+
+@pytest.mark.parametrize("name", EDGE_OPS)
+def test_rounding(dsp: Path, name: str) -> None:
+    """Sums of few steps an output value: each rounding shows in the answer."""
+    code, shape, filter_shape, axis, options = EDGE_OPS[name]
+    bias = np.arange(-200, 200)
+    weights = np.zeros(filter_shape(bias.size), np.int8)
+    for scale in (0.11, 0.23, 0.31, 0.47):
+        tensors = [
+            T(shape, 1.0, 0),
+            T((*shape[:-1], bias.size), 1 / scale, 0),
+            T(weights.shape, 1.0, 0, data=weights, axis=axis),
+            T(bias.shape, 1.0, 0, INT32, bias),
+        ]
+        payload = plan_of(
+            write_tflite(tensors, [O(code, (0, 2, 3), (1,), options)], [0], [1]), CoreVariant.DSP
+        )
+        got = measure(dsp, payload)
+        assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), scale
+        assert [op.variant for op in got.ops] == [1]
 
 
 def test_a_portable_board_refuses_a_packed_plan() -> None:
