@@ -1,29 +1,12 @@
 /* MEAN. Reference: QuantizedMeanOrSum in tensorflow/lite/kernels/internal/reference/reduce.h. */
 #include "../../kernel.h"
 #include "../../quant.h"
-
-enum { AXES = 3 };
-
-/* Three nested axes and how far their last element lies from the first. */
-static bool check_axes(const uint32_t *size, const uint32_t *stride, uint64_t *elements, uint64_t *reach) {
-    for (uint32_t i = 0; i < AXES; i++) {
-        if (size[i] == 0 || size[i] > TF_TENSOR_BYTES_MAX || stride[i] > TF_TENSOR_BYTES_MAX) return false;
-        *elements *= size[i];
-        *reach += (uint64_t)(size[i] - 1) * stride[i];
-        if (*elements > TF_TENSOR_BYTES_MAX) return false;
-    }
-    return true;
-}
+#include "reduction.h"
 
 static bool check(const tf_call_t *call) {
     const tf_mean_params_t *const p = call->params;
-    uint64_t kept = 1;
-    uint64_t reduced = 1;
-    uint64_t reach = 0;
-    return check_axes(p->kept_size, p->kept_stride, &kept, &reach) &&
-           check_axes(p->reduced_size, p->reduced_stride, &reduced, &reach) &&
-           reach < tf_elements(tf_operand(call, 0)) && kept == tf_elements(tf_operand(call, 1)) &&
-           tf_is_multiplier(p->multiplier, p->shift) && tf_is_activation(p->output_zero, INT8_MIN, INT8_MAX);
+    return tf_check_reduction(call) && tf_is_multiplier(p->multiplier, p->shift) &&
+           tf_is_activation(p->output_zero, INT8_MIN, INT8_MAX);
 }
 
 static int32_t reduce(const tf_mean_params_t *p, const int8_t *input) {

@@ -1,28 +1,7 @@
 /* REDUCE_MAX and REDUCE_MIN. Reference: ReduceGeneric in tensorflow/lite/kernels/internal/reference/reduce.h.
  */
 #include "../../kernel.h"
-
-enum { AXES = 3 };
-
-static bool check_axes(const uint32_t *size, const uint32_t *stride, uint64_t *elements, uint64_t *reach) {
-    for (uint32_t i = 0; i < AXES; i++) {
-        if (size[i] == 0 || size[i] > TF_TENSOR_BYTES_MAX || stride[i] > TF_TENSOR_BYTES_MAX) return false;
-        *elements *= size[i];
-        *reach += (uint64_t)(size[i] - 1) * stride[i];
-        if (*elements > TF_TENSOR_BYTES_MAX) return false;
-    }
-    return true;
-}
-
-static bool check(const tf_call_t *call) {
-    const tf_mean_params_t *const p = call->params;
-    uint64_t kept = 1;
-    uint64_t reduced = 1;
-    uint64_t reach = 0;
-    return check_axes(p->kept_size, p->kept_stride, &kept, &reach) &&
-           check_axes(p->reduced_size, p->reduced_stride, &reduced, &reach) &&
-           reach < tf_elements(tf_operand(call, 0)) && kept == tf_elements(tf_operand(call, 1));
-}
+#include "reduction.h"
 
 /* The largest of the values, each with its bits flipped by `mirror`: 0, or -1 to find the smallest. */
 static int8_t extreme(const tf_mean_params_t *p, const int8_t *input, int32_t mirror) {
@@ -68,7 +47,7 @@ const tf_kernel_t tf_kernel_reduce_max = {
     .inputs = 1,
     .outputs = 1,
     .param_bytes = sizeof(tf_mean_params_t),
-    .check = check,
+    .check = tf_check_reduction,
     .run = run_max,
 };
 
@@ -77,6 +56,6 @@ const tf_kernel_t tf_kernel_reduce_min = {
     .inputs = 1,
     .outputs = 1,
     .param_bytes = sizeof(tf_mean_params_t),
-    .check = check,
+    .check = tf_check_reduction,
     .run = run_min,
 };
