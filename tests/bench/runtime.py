@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.report import ROOT, Figure, publish
-from tests.measured import Measured, build, folder, measure
 from tinyfleet.model.compiler import ModelSpec, compile_model, describe
+from tinyfleet.model.measure import CORES, MeasureCore, Measured, build, folder, measure
 from tinyfleet.wire.artifact import decode_artifact
 from tinyfleet.wire.artifact_ops import OpCode
 from tinyfleet.wire.enums import CoreVariant
@@ -33,12 +33,9 @@ ARENA_BAR = 1.1
 
 
 @dataclass(frozen=True)
-class Core:
+class Bars:
     """Instructions an inference by model: bars for ours; TFLM's reference kernels and CMSIS-NN as quoted."""
 
-    label: str
-    preset: str
-    variant: CoreVariant
     bars: dict[str, float]
     reference: dict[str, float]
     cmsis_nn: dict[str, float]
@@ -47,26 +44,11 @@ class Core:
 _M4_REFERENCE = {"KWS": 43.04e6, "IC": 107.40e6, "AD": 1.952e6}
 _M4_CMSIS_NN = {"KWS": 7.697e6, "IC": 29.86e6, "AD": 0.583e6}
 _M0_CMSIS_NN = {"KWS": 28.99e6, "IC": 97.56e6, "AD": 1.763e6}
-# QEMU has no M0+ with enough RAM: an M4 runs code that was compiled for the M0+.
-CORES = (
-    Core(
-        "M4, DSP kernels",
-        "measure-dsp",
-        CoreVariant.DSP,
-        {"KWS": 5.8e6, "IC": 23e6, "AD": 0.45e6},
-        _M4_REFERENCE,
-        _M4_CMSIS_NN,
-    ),
-    Core("M4, portable kernels", "measure-portable", CoreVariant.PORTABLE, {}, _M4_REFERENCE, _M4_CMSIS_NN),
-    Core(
-        "M0+ code on an M4",
-        "measure-m0plus",
-        CoreVariant.PORTABLE,
-        {name: 0.8 * value for name, value in _M0_CMSIS_NN.items()},
-        {},
-        _M0_CMSIS_NN,
-    ),
-)
+BARS = {
+    "measure-dsp": Bars({"KWS": 5.8e6, "IC": 23e6, "AD": 0.45e6}, _M4_REFERENCE, _M4_CMSIS_NN),
+    "measure-portable": Bars({}, _M4_REFERENCE, _M4_CMSIS_NN),
+    "measure-m0plus": Bars({name: 0.8 * value for name, value in _M0_CMSIS_NN.items()}, {}, _M0_CMSIS_NN),
+}
 _KERNEL_PREFIXES = ("tf_kernel_", "tf_packed_")
 
 
@@ -106,21 +88,22 @@ def profile(label: str, name: str, payload: bytes, got: Measured) -> None:
     Console().print(table)
 
 
-def speed(core: Core, name: str, alive: int, got: Measured) -> list[Figure]:
+def speed(core: MeasureCore, name: str, alive: int, got: Measured) -> list[Figure]:
     """`alive`: most bytes of activations at once; the arena holds a packed op's scratch too."""
     if got.equal != got.vectors or got.vectors == 0:
         raise SystemExit(
             f"{name} on {core.label}: {got.vectors - got.equal} of {got.vectors} answers are not the twin's"
         )
     where = f"{name}, {core.label}"
-    run, bar = got.run_instructions, core.bars.get(name)
+    known = BARS[core.preset]
+    run, bar = got.run_instructions, known.bars.get(name)
     verdict = None if bar is None else run <= bar
     in_words = None if bar is None else f"≤ {bar / 1e6:.3g}M"
     unit = "instructions an inference"
-    peers = [("TFLM + CMSIS-NN (quoted)", core.cmsis_nn), ("TFLM reference (quoted)", core.reference)]
-    known = [(peer, run / values[name]) for peer, values in peers if name in values]
-    figures = [Figure(where, run, unit, *(known[0] if known else (None, None)), in_words, verdict)]
-    figures += [Figure(where, run, unit, peer, ratio) for peer, ratio in known[1:]]
+    peers = [("TFLM + CMSIS-NN (quoted)", known.cmsis_nn), ("TFLM reference (quoted)", known.reference)]
+    ratios = [(peer, run / values[name]) for peer, values in peers if name in values]
+    figures = [Figure(where, run, unit, *(ratios[0] if ratios else (None, None)), in_words, verdict)]
+    figures += [Figure(where, run, unit, peer, ratio) for peer, ratio in ratios[1:]]
     load = got.load_instructions
     figures.append(
         Figure(f"{where}: load", load, "instructions", bar=f"≤ {LOAD_BAR / 1e6:.2f}M", ok=load <= LOAD_BAR)
@@ -200,7 +183,7 @@ def main() -> int:
             payload = plan_of(tflite, core.variant)
             if name in PUBLIC:
                 used |= {int(code) for code in describe(payload).op_codes}
-            got = measure(app, payload)
+            got = measure(core, app, payload)
             if name in PUBLIC:
                 profile(core.label, name, payload, got)
             figures += speed(core, name, alive[name], got)

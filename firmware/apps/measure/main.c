@@ -1,4 +1,4 @@
-/* Runs the model that was put where the board's flash starts, and says on the console what each step took.
+/* Runs the plan that was put where the board's flash starts, and says on the console what each step took.
  * The emulator executes one instruction in a nanosecond (-icount shift=0): its clock counts instructions, in
  * steps of 40. Nothing here says cycles. */
 #include <stdbool.h>
@@ -8,12 +8,13 @@
 #include "kernel.h"
 #include "tinyfleet/runtime.h"
 
-#define ARENA_BYTES (160u * 1024u)
 #define INSTRUCTIONS_A_TICK 40u
 #define SEMIHOSTING_EXIT 0x18u
 #define SEMIHOSTING_SUCCESS 0x20026u
 
-static uint8_t arena[ARENA_BYTES] __attribute__((aligned(16)));
+/* Behind the plan in the board's large memory, so that any model that fits there can be measured. */
+static uint8_t *arena;
+static uint32_t arena_bytes;
 
 static uint32_t ticks(void) {
     return REG32(FPGAIO + FPGAIO_COUNTER);
@@ -61,17 +62,15 @@ static void profile(const tf_model_t *model) {
 }
 
 static bool run_vector(const tf_model_t *model, uint32_t i) {
-    const int8_t *input, *output;
-    if (!tf_model_vector(model, i, &input, &output)) return false;
-    memcpy(tf_model_input(model, arena), input, model->input.bytes);
     if (i == 0) {
+        (void)tf_model_begin_vector(model, arena, i);
         profile(model);
-        memcpy(tf_model_input(model, arena), input, model->input.bytes);
     }
+    if (!tf_model_begin_vector(model, arena, i)) return false;
     const uint32_t from = ticks();
-    const tf_model_status_t status = tf_model_run(model, arena, sizeof(arena));
+    const tf_model_status_t status = tf_model_run(model, arena, arena_bytes);
     if (i == 0) say_span("run", from);
-    return status == TF_MODEL_OK && memcmp(tf_model_output(model, arena), output, model->output_bytes) == 0;
+    return status == TF_MODEL_OK && tf_model_vector_passes(model, arena, i);
 }
 
 int main(void) {
@@ -79,6 +78,9 @@ int main(void) {
     REG32(FPGAIO + FPGAIO_PRESCALE) = 0; /* a tick is a cycle of the board's 25 MHz clock */
     const uint8_t *const payload = (const uint8_t *)FLASH_BASE;
     const uint32_t size = ((const tf_plan_header_t *)(const void *)payload)->payload_bytes;
+    const uint32_t used = (size + TF_PLAN_ALIGN - 1u) / TF_PLAN_ALIGN * TF_PLAN_ALIGN;
+    arena = (uint8_t *)FLASH_BASE + used;
+    arena_bytes = FLASH_SIZE - used;
     tf_model_t model;
     const uint32_t from = ticks();
     const tf_model_status_t status = tf_model_load(&model, payload, size);
@@ -86,7 +88,7 @@ int main(void) {
     say("core", tf_runtime_core());
     say("status", status);
     say("where", model.where);
-    if (status == TF_MODEL_OK) {
+    if (status == TF_MODEL_OK && model.arena_bytes <= arena_bytes) {
         uint32_t equal = 0;
         for (uint32_t i = 0; i < model.vector_count; i++) equal += run_vector(&model, i) ? 1u : 0u;
         say("arena", model.arena_bytes);

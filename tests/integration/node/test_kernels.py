@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.measured import build, measure
 from tests.unit.model.single_ops import OPS
 from tests.unit.model.test_exactness import EDGE_OPS
 from tests.unit.model.tflite_writer import INT32, O, T, write_tflite
 
 from tinyfleet.model.compiler import ModelSpec, compile_model
+from tinyfleet.model.measure import Measured, build, measure
+from tinyfleet.model.measure.cores import DSP, PORTABLE
 from tinyfleet.model.twin import ModelStatus, Twin
 from tinyfleet.wire.enums import CoreVariant
 
@@ -24,7 +25,11 @@ PACKED = ("conv", "depthwise", "fully_connected")
 
 @pytest.fixture(scope="module")
 def dsp() -> Path:
-    return build("measure-dsp")
+    return build(DSP.preset)
+
+
+def on_board(app: Path, payload: bytes) -> Measured:
+    return measure(DSP, app, payload)
 
 
 def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
@@ -39,7 +44,7 @@ def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("core", [CoreVariant.DSP, CoreVariant.PORTABLE], ids=lambda core: core.name)
 def test_whole_models(dsp: Path, source: Path, core: CoreVariant) -> None:
-    got = measure(dsp, plan_of(source.read_bytes(), core))
+    got = on_board(dsp, plan_of(source.read_bytes(), core))
     assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6)
     assert any(op.variant for op in got.ops) == (core is CoreVariant.DSP)
 
@@ -55,7 +60,7 @@ def test_packed_ops(dsp: Path, name: str) -> None:
         if not any(op.variant for op in Twin(payload).plan.ops):
             continue
         packed += 1
-        got = measure(dsp, payload)
+        got = on_board(dsp, payload)
         assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), f"{name}, seed {seed}"
     assert packed == 12
 
@@ -76,11 +81,11 @@ def test_rounding(dsp: Path, name: str) -> None:
         payload = plan_of(
             write_tflite(tensors, [O(code, (0, 2, 3), (1,), options)], [0], [1]), CoreVariant.DSP
         )
-        got = measure(dsp, payload)
+        got = on_board(dsp, payload)
         assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), scale
         assert [op.variant for op in got.ops] == [1]
 
 
 def test_a_portable_board_refuses_a_packed_plan() -> None:
     payload = plan_of(SOURCES[0].read_bytes(), CoreVariant.DSP)
-    assert measure(build("measure-portable"), payload).status == ModelStatus.CORE
+    assert measure(PORTABLE, build(PORTABLE.preset), payload).status == ModelStatus.CORE

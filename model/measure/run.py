@@ -1,35 +1,40 @@
-"""A model alone on the emulated board: `firmware/apps/measure`, built for a core, in QEMU.
+"""One run of the measuring firmware in QEMU.
 
-QEMU executes one instruction in a nanosecond (`-icount shift=0`) and the app reads the board's clock, in
-steps of 40 instructions.
+QEMU executes one instruction in a nanosecond (`-icount shift=0`) and the app reads the machine's clock. This
+counts instructions; it says nothing about cycles.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-FIRMWARE: Final = ROOT / "firmware"
-FLASH_ADDRESS: Final = 0x21000000
-BUILD_TIMEOUT_S: Final = 180
-RUN_TIMEOUT_S: Final = 60
+from tinyfleet.model.measure.cores import MeasureCore
+from tinyfleet.model.measure.errors import MeasureError
+
+EMULATOR: Final = "qemu-system-arm"
+RUN_TIMEOUT_S: Final = 300
+_SHOWN: Final = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OpTime:
     code: int
     variant: int
     instructions: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """`equal` of `vectors` golden vectors gave the twin's bytes; instructions are of the first."""
+    """`equal` of `vectors` golden vectors gave the twin's bytes; instructions are of the first.
+
+    status: tf_model_status_t of loading. ops: of the first vector, empty without one.
+    """
 
     status: int
     load_instructions: int
@@ -40,33 +45,23 @@ class Measured:
     ops: tuple[OpTime, ...]
 
 
-def folder(preset: str) -> Path:
-    return ROOT / "build" / "firmware" / preset
-
-
-def build(preset: str) -> Path:
-    """The app of a CMake preset `measure-…`, built anew where sources changed."""
-    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
-        done = subprocess.run(
-            command, cwd=FIRMWARE, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+def measure(core: MeasureCore, app: Path, payload: bytes) -> Measured:
+    """Runs `payload` and its golden vectors. MeasureError when there is no QEMU or the app does not end."""
+    if shutil.which(EMULATOR) is None:
+        raise MeasureError(
+            f"{EMULATOR} is not on PATH: run `make setup`, or install it (Debian: apt-get install "
+            "qemu-system-arm)"
         )
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
-    return folder(preset) / "apps" / "measure" / "measure.elf"
-
-
-def measure(app: Path, payload: bytes) -> Measured:
-    """Runs `payload` and its golden vectors. RuntimeError when the app does not come to its end."""
     handle, name = tempfile.mkstemp(suffix=".plan")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(payload)
         done = subprocess.run(
             [
-                *("qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-monitor", "none"),
+                *(EMULATOR, "-M", core.machine, "-display", "none", "-monitor", "none"),
                 *("-serial", "stdio", "-icount", "shift=0"),
                 *("-semihosting-config", "enable=on,target=native", "-kernel", str(app)),
-                *("-device", f"loader,file={name},addr={FLASH_ADDRESS:#x},force-raw=on"),
+                *("-device", f"loader,file={name},addr={core.plan_address:#x},force-raw=on"),
             ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -74,6 +69,10 @@ def measure(app: Path, payload: bytes) -> Measured:
             timeout=RUN_TIMEOUT_S,
             check=False,
         )
+    except subprocess.TimeoutExpired as error:
+        raise MeasureError(
+            f"the model did not come to its end on the emulated core within {RUN_TIMEOUT_S} s"
+        ) from error
     finally:
         Path(name).unlink()
     return _read(done.stdout + done.stderr)
@@ -82,7 +81,7 @@ def measure(app: Path, payload: bytes) -> Measured:
 def _read(output: str) -> Measured:
     lines = [line.split() for line in output.splitlines() if line]
     if ["end"] not in lines:
-        raise RuntimeError(f"the app did not come to its end; it said:\n{output[-2000:]}")
+        raise MeasureError(f"the measuring firmware did not come to its end; it said:\n{output[-_SHOWN:]}")
     said = {line[0]: int(line[1]) for line in lines if len(line) == 2}
     columns = {
         what: [int(line[1]) for line in lines if line[0] == what]
