@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from tinyfleet.model.compiler.memory import Lifetime, live_bytes
+from tinyfleet.model.compiler.memory import Lifetime, live_bytes, lower_bound
 from tinyfleet.model.compiler.packing import packed_bytes
 from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, Tensor, decode_artifact
 from tinyfleet.wire.artifact_ops import (
@@ -41,13 +41,15 @@ class OpSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """arena_bytes: what a node must have; peak_bytes: the lower bound of any memory plan."""
+    """arena_bytes: what a node must have; peak_bytes: most that is alive at once; bound_bytes: no memory plan
+    of these ops needs less, as far as proven; equal to arena_bytes where none can be smaller."""
 
     metadata: Metadata
     core: CoreVariant
     payload_bytes: int
     arena_bytes: int
     peak_bytes: int
+    bound_bytes: int
     constant_bytes: int
     macs: int
     ops: tuple[OpSummary, ...]
@@ -64,7 +66,8 @@ class Summary:
         lines = [
             f"{meta.name} {meta.version}: {self.payload_bytes} bytes ({self.constant_bytes} constants, "
             f"{self.vectors} golden vectors), core {self.core.name}",
-            f"arena {self.arena_bytes} bytes, at least {self.peak_bytes} alive at once; {self.macs} MACs",
+            f"arena {self.arena_bytes} bytes ({self._proof()}), {self.peak_bytes} alive at once; "
+            f"{self.macs} MACs",
             f"{'op':>3} {'name':<18} {'output':<18} {'MACs':>10} {'constants':>10} {'live':>8}",
         ]
         for op in self.ops:
@@ -74,6 +77,11 @@ class Summary:
                 f"{op.live_bytes:>8}"
             )
         return "\n".join(lines)
+
+    def _proof(self) -> str:
+        if self.arena_bytes <= self.bound_bytes:
+            return "none is smaller"
+        return f"at most {1 - self.bound_bytes / self.arena_bytes:.1%} above the smallest"
 
 
 def describe(payload: bytes) -> Summary:
@@ -98,6 +106,7 @@ def describe(payload: bytes) -> Summary:
         payload_bytes=len(payload),
         arena_bytes=plan.arena_bytes,
         peak_bytes=max((live_bytes(lives, at) for at in range(-1, len(plan.ops) + 1)), default=0),
+        bound_bytes=lower_bound(lives, plan.arena_bytes),
         constant_bytes=len(plan.constants),
         macs=sum(op.macs for op in ops),
         ops=ops,

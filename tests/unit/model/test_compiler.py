@@ -244,6 +244,7 @@ def test_describe(source: bytes) -> None:
     assert summary.ops[1].live_bytes == 192 + 192
     assert summary.ops[2].live_bytes == 192 + 192, "the sum is made in place"
     assert summary.peak_bytes == 384
+    assert summary.bound_bytes == summary.arena_bytes
     assert summary.arena_bytes == 384
     assert summary.op_codes <= runtime_ops()
     assert "CONV_2D" in summary.table()
