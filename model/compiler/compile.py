@@ -53,6 +53,7 @@ from tinyfleet.model.compiler.lower_table import lower_table
 from tinyfleet.model.compiler.lower_transpose_conv import lower_transpose_conv
 from tinyfleet.model.compiler.numerics import quantize_multiplier
 from tinyfleet.model.compiler.operands import Operands
+from tinyfleet.model.compiler.refuse import by_name, refuse_other_files
 from tinyfleet.model.compiler.schema import Builtin, TensorType, builtin_name
 from tinyfleet.model.compiler.spec import ModelSpec
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor, read_tflite
@@ -153,6 +154,22 @@ def compile_model(tflite: bytes, spec: ModelSpec) -> bytes:
 
 def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
     """The plan without golden vectors. Pure: no twin, no C compiler."""
+    return lower_named(tflite, spec)[0]
+
+
+def lower_named(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
+    """The plan, and for each of the model's tensors that it uses the number that tensor has in the plan."""
+    refuse_other_files(tflite)
+    try:
+        return _lower(tflite, spec)
+    except UnsupportedModel as error:
+        named = by_name(read_tflite(tflite), error)
+        if named is error:
+            raise
+        raise named from error
+
+
+def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
     if spec.core not in (CoreVariant.PORTABLE, CoreVariant.DSP):
         raise SpecError(f"core variant {spec.core.name} is not built yet; use PORTABLE or DSP")
     graph = fold(read_tflite(tflite))
@@ -168,7 +185,7 @@ def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
         Endpoint(numbers[t.index], int(t.zero_points[0]), *quantize_multiplier(float(t.scales[0]) * 256))
         for t in sinks
     ]
-    return Artifact(
+    plan = Artifact(
         core=spec.core,
         arena_bytes=layout.arena_bytes,
         metadata=_metadata(tflite, spec, source, sink),
@@ -180,6 +197,7 @@ def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
         more_inputs=tuple(Endpoint(numbers[t.index], int(t.zero_points[0]), 0, 0) for t in sources[1:]),
         more_outputs=tuple(outputs[1:]),
     )
+    return plan, numbers
 
 
 def _check_supported(graph: TfGraph) -> None:

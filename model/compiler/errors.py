@@ -2,6 +2,7 @@
 
 CompileError
 ├── TfliteError         the file is not a readable `.tflite` (truncated, offsets outside, wrong identifier)
+│   └── OtherFile       it is something else that is known by name: ONNX, HDF5, a zip…
 ├── UnsupportedModel    a sound file that this runtime cannot run; names op, index and tensor
 └── SpecError           the file is fine, but the caller's ModelSpec does not fit it
 """
@@ -20,6 +21,12 @@ class TfliteError(CompileError):
             f"{where}: expected {expected}, got {actual}; the file is damaged or not a .tflite: "
             "export it again"
         )
+
+
+class OtherFile(TfliteError):
+    def __init__(self, what: str, way: str) -> None:
+        self.where = "file"
+        CompileError.__init__(self, f"this is {what}, not a .tflite: {way}")
 
 
 class UnsupportedModel(CompileError):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet.model.compiler.errors import TfliteError
+from tinyfleet.model.compiler.errors import TfliteError, UnsupportedModel
 from tinyfleet.model.compiler.flatbuffer import FlatBuffer, Table
 from tinyfleet.model.compiler.schema import IDENTIFIER, VERSION, Builtin, TensorType, builtin_name
 
@@ -42,6 +42,8 @@ class TfTensor:
     zero_points: npt.NDArray[np.int64]
     quantized_dimension: int
     is_variable: bool
+    is_dynamic: bool = False
+    """Whether the model leaves a dim open; `shape` has 1 there, as TensorFlow Lite Micro takes it."""
 
     @property
     def elements(self) -> int:
@@ -116,6 +118,10 @@ def _read_tensor(table: Table, index: int, buffers: list[Table]) -> TfTensor:
     where = f"tensor {index} '{name}'"
     dims = table.numbers(0, "<i4", RANK_MAX)
     shape = () if dims is None else tuple(int(d) for d in dims)
+    if any(d < 0 for d in shape):
+        raise UnsupportedModel(
+            f"{where} has no fixed shape, {shape}: convert the model with a fixed one, batch 1"
+        )
     if any(d < 1 for d in shape) or prod(shape) > ELEMENTS_MAX:
         raise TfliteError(
             f"{where}, shape", expected=f"dims of 1 and more, {ELEMENTS_MAX} in all", actual=shape
@@ -137,7 +143,14 @@ def _read_tensor(table: Table, index: int, buffers: list[Table]) -> TfTensor:
         zero_points=zero_points,
         quantized_dimension=dimension,
         is_variable=bool(table.integer(5, "b")),
+        is_dynamic=_is_dynamic(table),
     )
+
+
+def _is_dynamic(table: Table) -> bool:
+    """By shape_signature, which has -1 for a dim that is known only at run time."""
+    signature = table.numbers(7, "<i4", RANK_MAX)
+    return signature is not None and bool(np.any(signature < 0))
 
 
 def _read_data(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 INT8, INT32, FLOAT32, UINT8, INT64 = 9, 2, 0, 3, 4
+FLOAT16, INT16, INT4 = 1, 7, 17
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = 0, 1, 2, 3, 4
 
@@ -45,6 +46,7 @@ class T:
     data: object = None
     name: str = "t"
     axis: int = 0
+    signature: object = None
 
 
 @dataclass
@@ -165,7 +167,8 @@ def reducer_options(keep_dims):
 def write_tflite(tensors, ops, inputs, outputs):
     """Bytes of a model with one subgraph."""
     buffers, tensor_tables = [{}], []
-    numpy_types = {INT8: "i1", INT32: "<i4", FLOAT32: "<f4", UINT8: "u1", INT64: "<i8"}
+    numpy_types = {INT8: "i1", INT32: "<i4", FLOAT32: "<f4", UINT8: "u1", INT64: "<i8", FLOAT16: "<f2"}
+    numpy_types[INT4] = "i1"
     for i, t in enumerate(tensors):
         buffer = 0
         if t.data is not None:
@@ -188,6 +191,7 @@ def write_tflite(tensors, ops, inputs, outputs):
                 2: Scalar("I", buffer),
                 3: f"{t.name}{i}",
                 4: quantization,
+                7: None if t.signature is None else ints(t.signature),
             }
         )
     codes = sorted({(op.code, op.custom) for op in ops})
