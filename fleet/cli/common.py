@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -47,6 +48,10 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except (FleetError, WireError) as error:
             fail(str(error))
+        except BrokenPipeError:
+            # Who reads has enough (`| head`); what is still buffered shall not be tried again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
         except OSError as error:
             fail(f"{error.filename or 'the system'}: {error.strerror or error}")
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "devices": ("device", "devices", "List the devices."),
     "device": ("device", "device", "Provision, show and remove devices."),
     "agent": ("agent", "agent", "Register agents (bench hosts) and list their boards."),
-    "model": ("model", "model", "Compile and inspect models."),
+    "model": ("model", "model", "Compile, inspect, check, profile and compare models."),
     "release": ("release", "release", "Create, import and list releases."),
     "rollout": ("rollout", "rollout", "Start, watch, list and cancel rollouts."),
     "mqtt": ("mqtt", "mqtt", "Look at what crosses the broker."),

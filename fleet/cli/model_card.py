@@ -4,8 +4,7 @@ windows).
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ class ModelCard(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The windows to embed, and what must come out; `expected` None: the card does not say."""
+    """Raw windows, and what must come out; `expected` None: the card does not say."""
 
     windows: npt.NDArray[np.int16]
     expected: npt.NDArray[np.int8] | None
@@ -73,48 +72,58 @@ def read_card(path: Path) -> ModelCard:
         raise BadInput(f"{path}: {where}: {first['msg'].lower()}") from error
 
 
-def build(path: Path, core: CoreVariant = CoreVariant.PORTABLE) -> bytes:
+def build(path: Path, core: CoreVariant = CoreVariant.PORTABLE, **said: Any) -> bytes:
     """The payload of the model a card describes, packed for `core`. Files in it are relative to the card.
 
-    Raises BadInput, CompileError; BadInput too when the compiled model answers a golden window otherwise than
-    the card says.
+    said: fields of the spec (name, version) that are to be others. Raises BadInput, CompileError; BadInput
+    too when the compiled model answers a golden window otherwise than the card says.
     """
-    card = read_card(path)
-    golden = None if card.golden is None else _golden(path, card.golden)
-    try:
-        kind = OutputKind[card.output_kind]
-    except KeyError as error:
-        names = ", ".join(each.name for each in OutputKind)
-        raise BadInput(f"{path}: output_kind: expected one of {names}, got {card.output_kind!r}") from error
-    payload = compile_model(
-        (path.parent / card.tflite).read_bytes(),
-        ModelSpec(
-            name=card.name,
-            version=card.version,
-            input=InputSpec(
-                sensor=card.sensor,
-                unit=card.unit,
-                rate_mhz=card.rate_mhz,
-                samples=card.samples,
-                channels=card.channels,
-                raw_scale=card.raw_scale,
-                hop=card.hop,
-            ),
-            output_kind=kind,
-            labels=tuple(card.labels),
-            golden_raw=[] if golden is None else list(golden.windows),
-            threshold=card.threshold,
-            output_unit=card.output_unit,
-            core=core,
-        ),
-    )
+    tflite, spec = spec_of(path)
+    payload = compile_model(tflite, replace(spec, core=core, **said))
+    golden = golden_of(path, embedded=True)
     if golden is not None and golden.expected is not None:
         _check(path, payload, golden.expected)
     return payload
 
 
-def _golden(path: Path, card: GoldenCard) -> Golden:
-    """Windows spread evenly over the set, so that every class is likely among them."""
+def spec_of(path: Path) -> tuple[bytes, ModelSpec]:
+    """The `.tflite` that a card names, and what it says of it; golden windows are those to embed."""
+    card = read_card(path)
+    golden = golden_of(path, embedded=True)
+    try:
+        kind = OutputKind[card.output_kind]
+    except KeyError as error:
+        names = ", ".join(each.name for each in OutputKind)
+        raise BadInput(f"{path}: output_kind: expected one of {names}, got {card.output_kind!r}") from error
+    spec = ModelSpec(
+        name=card.name,
+        version=card.version,
+        input=InputSpec(
+            sensor=card.sensor,
+            unit=card.unit,
+            rate_mhz=card.rate_mhz,
+            samples=card.samples,
+            channels=card.channels,
+            raw_scale=card.raw_scale,
+            hop=card.hop,
+        ),
+        output_kind=kind,
+        labels=tuple(card.labels),
+        golden_raw=[] if golden is None else list(golden.windows),
+        threshold=card.threshold,
+        output_unit=card.output_unit,
+    )
+    return (path.parent / card.tflite).read_bytes(), spec
+
+
+def golden_of(path: Path, *, embedded: bool = False) -> Golden | None:
+    """The card's golden windows, or those of them that travel inside the model; None: it names none."""
+    card = read_card(path)
+    return None if card.golden is None else _golden(path, card.golden, embedded)
+
+
+def _golden(path: Path, card: GoldenCard, embedded: bool) -> Golden:
+    """Embedded ones are spread evenly over the set, so that every class is likely among them."""
     file = path.parent / card.file
     try:
         arrays: Any = np.load(file)
@@ -124,6 +133,8 @@ def _golden(path: Path, card: GoldenCard) -> Golden:
         raise BadInput(f"{path}: golden: {file}: {error}") from error
     if windows.dtype != np.int16 or windows.ndim < 2:
         raise BadInput(f"{path}: golden.windows: expected int16 [n][…], got {windows.dtype} {windows.shape}")
+    if not embedded:
+        return Golden(windows, outputs)
     chosen = np.linspace(0, len(windows) - 1, min(card.embed, len(windows)), dtype=int)
     return Golden(windows[chosen], None if outputs is None else outputs[chosen])
 
@@ -136,19 +147,3 @@ def _check(path: Path, payload: bytes, expected: npt.NDArray[np.int8]) -> None:
                 f"{path}: embedded golden window {i}: expected {answer.tolist()}, the compiled model "
                 f"answers {got}: the card's outputs are another model's, or the runtime is wrong"
             )
-
-
-def summary_json(payload: bytes) -> dict[str, Any]:
-    """What `model inspect --json` prints."""
-    from dataclasses import asdict
-
-    from tinyfleet.model.compiler import describe
-
-    summary = asdict(describe(payload))
-    meta = summary["metadata"]
-    meta["source"] = meta["source"].hex()
-    meta["output_kind"] = meta["output_kind"].name
-    summary["core"] = summary["core"].name
-    summary["op_codes"] = sorted(summary["op_codes"])
-    loaded: dict[str, Any] = json.loads(json.dumps(summary))
-    return loaded

@@ -1,7 +1,7 @@
 """`.tflite` to the payload of a model artifact.
 
 payload = compile_model(Path("model.tflite").read_bytes(), ModelSpec(name="gait", version="1.0.0"))
-print(describe(payload).table())
+describe(payload).arena_bytes
 """
 
 from tinyfleet.model.compiler.compile import compile_model, lower

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
-from tinyfleet.model.compiler.memory import Lifetime, live_bytes, lower_bound
+from tinyfleet.model.compiler.memory import live_bytes, lower_bound
+from tinyfleet.model.compiler.occupancy import occupancy
 from tinyfleet.model.compiler.packing import packed_bytes
-from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, Tensor, decode_artifact
+from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decode_artifact
 from tinyfleet.wire.artifact_ops import (
     PACKED,
     PER_TENSOR,
@@ -27,7 +28,8 @@ from tinyfleet.wire.enums import CoreVariant
 class OpSummary:
     """macs: multiply-accumulates; adds or comparisons for ops without weights.
 
-    live_bytes: activations alive while it runs.
+    output_bytes: activations that it makes; live_bytes: those alive while it runs; constant_bytes: its
+    weights and tables in flash. tensor: the plan's number of the one it makes. packed: in the core's layout.
     """
 
     index: int
@@ -36,7 +38,10 @@ class OpSummary:
     output: tuple[int, ...]
     macs: int
     constant_bytes: int
+    output_bytes: int
     live_bytes: int
+    tensor: int
+    packed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +65,11 @@ class Summary:
     outputs: int
     vectors: int
 
-    def table(self) -> str:
-        """Plain text: a line for the model, one for each op."""
-        meta = self.metadata
-        lines = [
-            f"{meta.name} {meta.version}: {self.payload_bytes} bytes ({self.constant_bytes} constants, "
-            f"{self.vectors} golden vectors), core {self.core.name}",
-            f"arena {self.arena_bytes} bytes ({self._proof()}), {self.peak_bytes} alive at once; "
-            f"{self.macs} MACs",
-            f"{'op':>3} {'name':<18} {'output':<18} {'MACs':>10} {'constants':>10} {'live':>8}",
-        ]
-        for op in self.ops:
-            shape = "x".join(map(str, op.output))
-            lines.append(
-                f"{op.index:>3} {op.name:<18} {shape:<18} {op.macs:>10} {op.constant_bytes:>10} "
-                f"{op.live_bytes:>8}"
-            )
-        return "\n".join(lines)
-
-    def _proof(self) -> str:
-        if self.arena_bytes <= self.bound_bytes:
-            return "none is smaller"
-        return f"at most {1 - self.bound_bytes / self.arena_bytes:.1%} above the smallest"
-
 
 def describe(payload: bytes) -> Summary:
     """ArtifactError when the payload is no plan."""
     plan = decode_artifact(payload)
-    lives = _lifetimes(plan)
+    lives = [piece.lifetime for piece in occupancy(plan)]
     ops = tuple(
         OpSummary(
             index=i,
@@ -96,7 +78,10 @@ def describe(payload: bytes) -> Summary:
             output=plan.tensors[op.outputs[0]].shape,
             macs=_macs(plan, op),
             constant_bytes=_constant_bytes(plan, op),
+            output_bytes=sum(plan.tensors[t].size_bytes for t in op.outputs),
             live_bytes=live_bytes(lives, i),
+            tensor=op.outputs[0],
+            packed=op.variant == PACKED,
         )
         for i, op in enumerate(plan.ops)
     )
@@ -117,57 +102,6 @@ def describe(payload: bytes) -> Summary:
         outputs=len(plan.outputs),
         vectors=len(plan.vectors),
     )
-
-
-def _lifetimes(plan: Artifact) -> list[Lifetime]:
-    """How long each piece of the arena holds something, from the ops alone.
-
-    Names are not in a plan: a read keeps every piece alive that it touches (a reshape is the same memory
-    under another tensor, a part of a split lies inside it); a write begins a piece, unless it goes on with
-    what is there: in place, or the next part of a tensor that several ops fill.
-    """
-    lives: list[Lifetime] = []
-    current: dict[int, Tensor] = {}
-
-    def touched(record: Tensor) -> list[int]:
-        end = record.offset + record.size_bytes
-        return [
-            number
-            for number, piece in current.items()
-            if piece.offset < end and record.offset < piece.offset + piece.size_bytes
-        ]
-
-    def read(tensor: int, at: int) -> None:
-        record = plan.tensors[tensor]
-        if record.place is Place.ARENA:
-            for number in touched(record):
-                lives[number] = replace(lives[number], last=at)
-
-    def write(tensor: int, at: int, *, goes_on: bool) -> None:
-        record = plan.tensors[tensor]
-        if goes_on:
-            read(tensor, at)
-            return
-        for number in touched(record):
-            del current[number]
-        current[len(lives)] = record
-        lives.append(Lifetime(record.size_bytes, at, at))
-
-    begun: dict[int, int] = {}
-    for end in plan.inputs:
-        write(end.tensor, -1, goes_on=False)
-    for at, op in enumerate(plan.ops):
-        for tensor in op.inputs:
-            read(tensor, at)
-        for tensor in (*op.outputs, *op.temps):
-            offsets = [plan.tensors[t].offset for t in op.inputs if plan.tensors[t].place is Place.ARENA]
-            in_place = plan.tensors[tensor].offset in offsets
-            next_part = op.code is OpCode.COPY and begun.get(tensor) is not None
-            write(tensor, at, goes_on=in_place or next_part)
-            begun[tensor] = at
-    for end in plan.outputs:
-        read(end.tensor, len(plan.ops))
-    return lives
 
 
 def _macs(plan: Artifact, op: Op) -> int:
