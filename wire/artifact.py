@@ -23,7 +23,6 @@ from tinyfleet.wire.artifact_metadata import (
     encode_metadata,
 )
 from tinyfleet.wire.artifact_ops import (
-    DIMS_MAX,
     PLAIN,
     SHIFT_MAX,
     SHIFT_MIN,
@@ -31,6 +30,21 @@ from tinyfleet.wire.artifact_ops import (
     Params,
     op_form,
 )
+from tinyfleet.wire.artifact_tensors import (
+    ALIGN,
+    ENDPOINT_DTYPES,
+    RECORDS_MAX,
+    Dtype,
+    Place,
+    State,
+    Tensor,
+    decode_states,
+    decode_tensors,
+    encode_state,
+    encode_tensor,
+    limits,
+)
+from tinyfleet.wire.artifact_vectors import Step, Vector, decode_vectors, encode_vectors
 from tinyfleet.wire.enums import CoreVariant
 
 __all__ = [
@@ -47,25 +61,22 @@ __all__ = [
     "Params",
     "Place",
     "Section",
+    "State",
+    "Step",
     "Tensor",
     "Vector",
     "decode_artifact",
     "encode_artifact",
 ]
 
-ABI: Final = 1
+ABI: Final = 2
 MAGIC: Final = 0x31504654
-ALIGN: Final = 16
 SECTIONS_MAX: Final = 16
-RECORDS_MAX: Final = 4096
-VECTORS_MAX: Final = 65535
-TENSOR_BYTES_MAX: Final = 2**24
 PAYLOAD_BYTES_MAX: Final = 2**28
 ENDPOINTS_MAX: Final = 8
 
 _HEADER: Final = struct.Struct("<IHHIII12x")
 _SECTION: Final = struct.Struct("<IIII")
-_TENSOR: Final = struct.Struct("<IBBBB6I")
 _OP: Final = struct.Struct("<BBHBBBB")
 _ENDPOINT: Final = struct.Struct("<HHiii")
 
@@ -78,36 +89,7 @@ class Section(IntEnum):
     OUTPUTS = 5
     CONSTANTS = 6
     VECTORS = 7
-
-
-class Place(IntEnum):
-    ARENA = 0
-    CONSTANT = 1
-
-
-class Dtype(IntEnum):
-    INT8 = 0
-    INT16 = 1
-    INT32 = 2
-    UINT8 = 3
-    FLOAT32 = 4
-
-
-DTYPE_BYTES: Final = {Dtype.INT8: 1, Dtype.INT16: 2, Dtype.INT32: 4, Dtype.UINT8: 1, Dtype.FLOAT32: 4}
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """`offset` is into the arena or into CONSTANTS. Shape: outermost dim first; empty for a scalar."""
-
-    offset: int
-    place: Place
-    dtype: Dtype
-    shape: tuple[int, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        return prod(self.shape) * DTYPE_BYTES[self.dtype]
+    STATE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +115,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Vector:
-    """One golden vector of one step from reset. Several inputs or outputs stand one behind the other."""
-
-    input: bytes
-    output: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Artifact:
     core: CoreVariant
     arena_bytes: int
@@ -153,6 +127,7 @@ class Artifact:
     vectors: tuple[Vector, ...] = ()
     more_inputs: tuple[Endpoint, ...] = ()
     more_outputs: tuple[Endpoint, ...] = ()
+    states: tuple[State, ...] = ()
 
     @property
     def inputs(self) -> tuple[Endpoint, ...]:
@@ -177,15 +152,16 @@ def encode_artifact(plan: Artifact) -> bytes:
     """The payload, read back once: ArtifactError when the plan is not one that `decode_artifact` accepts."""
     sections: list[tuple[Section, bytes, int]] = [
         (Section.METADATA, encode_metadata(plan.metadata), 1),
-        (Section.TENSORS, b"".join(_encode_tensor(t) for t in plan.tensors), len(plan.tensors)),
+        (Section.TENSORS, b"".join(encode_tensor(t) for t in plan.tensors), len(plan.tensors)),
         (Section.OPS, b"".join(_encode_op(op) for op in plan.ops), len(plan.ops)),
         (Section.INPUTS, b"".join(map(_encode_endpoint, plan.inputs)), len(plan.inputs)),
         (Section.OUTPUTS, b"".join(map(_encode_endpoint, plan.outputs)), len(plan.outputs)),
         (Section.CONSTANTS, plan.constants, 1),
     ]
     if plan.vectors:
-        steps = b"".join(_encode_vector(vector) for vector in plan.vectors)
-        sections.append((Section.VECTORS, steps, len(plan.vectors)))
+        sections.append((Section.VECTORS, encode_vectors(plan.vectors), len(plan.vectors)))
+    if plan.states:
+        sections.append((Section.STATE, b"".join(map(encode_state, plan.states)), len(plan.states)))
     body = bytearray()
     table = bytearray()
     start = _HEADER.size + _SECTION.size * len(sections)
@@ -198,7 +174,7 @@ def encode_artifact(plan: Artifact) -> bytes:
     back = decode_artifact(payload)
     for i, (vector, read) in enumerate(zip(plan.vectors, back.vectors, strict=True)):
         if vector != read:
-            sizes = (len(vector.input), len(vector.output))
+            sizes = sorted({(len(step.input), len(step.output)) for step in vector.steps})
             raise ArtifactError(
                 f"vector {i}, input and output bytes",
                 expected=(back.input_bytes, back.output_bytes),
@@ -213,7 +189,7 @@ def decode_artifact(payload: bytes) -> Artifact:
     spans = _decode_sections(payload, section_count)
     metadata = decode_metadata(spans[Section.METADATA][0])
     constants = spans[Section.CONSTANTS][0]
-    tensors = tuple(_decode_tensors(*spans[Section.TENSORS], arena_bytes, len(constants)))
+    tensors = tuple(decode_tensors(*spans[Section.TENSORS], arena_bytes, len(constants)))
     ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors), packed=core is not CoreVariant.PORTABLE))
     source, *more_inputs = _decode_endpoints("INPUTS", *spans[Section.INPUTS], tensors)
     sink, *more_outputs = _decode_endpoints("OUTPUTS", *spans[Section.OUTPUTS], tensors)
@@ -229,15 +205,18 @@ def decode_artifact(payload: bytes) -> Artifact:
         more_inputs=tuple(more_inputs),
         more_outputs=tuple(more_outputs),
     )
-    window = tensors[source.tensor].size_bytes
+    window = prod(tensors[source.tensor].shape)
     if metadata.samples * metadata.channels != window:
         raise ArtifactError(
             "metadata, samples x channels", expected=window, actual=metadata.samples * metadata.channels
         )
-    if Section.VECTORS not in spans:
-        return plan
-    vectors = tuple(_decode_vectors(*spans[Section.VECTORS], plan.input_bytes, plan.output_bytes))
-    return replace(plan, vectors=vectors)
+    if Section.VECTORS in spans:
+        vectors = decode_vectors(*spans[Section.VECTORS], plan.input_bytes, plan.output_bytes)
+        plan = replace(plan, vectors=tuple(vectors))
+    if Section.STATE in spans:
+        states = decode_states(*spans[Section.STATE], tensors, len(constants))
+        plan = replace(plan, states=tuple(states))
+    return plan
 
 
 def _decode_header(payload: bytes) -> tuple[CoreVariant, int, int]:
@@ -278,45 +257,11 @@ def _decode_sections(payload: bytes, count: int) -> dict[int, tuple[bytes, int]]
             )
         last_kind, end = kind, offset + size
         spans[kind] = (payload[offset:end], records)
-    missing = [s.name for s in Section if s is not Section.VECTORS and s not in spans]
+    optional = (Section.VECTORS, Section.STATE)
+    missing = [s.name for s in Section if s not in optional and s not in spans]
     if missing:
-        raise ArtifactError("sections", expected="all but VECTORS", actual=f"no {', '.join(missing)}")
+        raise ArtifactError("sections", expected="METADATA to CONSTANTS", actual=f"no {', '.join(missing)}")
     return spans
-
-
-def _encode_tensor(tensor: Tensor) -> bytes:
-    dims = (*tensor.shape, *(1,) * (DIMS_MAX - len(tensor.shape)))
-    return _TENSOR.pack(tensor.offset, tensor.place, tensor.dtype, len(tensor.shape), 0, *dims)
-
-
-def _decode_tensors(content: bytes, count: int, arena_bytes: int, constant_bytes: int) -> Iterator[Tensor]:
-    if count > RECORDS_MAX or len(content) != count * _TENSOR.size:
-        raise ArtifactError(
-            "TENSORS", expected=f"{count} records of {_TENSOR.size}", actual=f"{len(content)} bytes"
-        )
-    for i, (offset, place, dtype, rank, reserved, *dims) in enumerate(_TENSOR.iter_unpack(content)):
-        where = f"tensor {i}"
-        if place not in Place.__members__.values() or dtype not in Dtype.__members__.values() or reserved:
-            raise ArtifactError(where, expected="a known place and dtype", actual=(place, dtype, reserved))
-        if (
-            rank > DIMS_MAX
-            or min(dims) < 1
-            or max(dims) > TENSOR_BYTES_MAX
-            or any(d != 1 for d in dims[rank:])
-        ):
-            raise ArtifactError(
-                f"{where}, dims", expected="1 and more, 1 behind the rank", actual=(rank, dims)
-            )
-        tensor = Tensor(offset, Place(place), Dtype(dtype), tuple(dims[:rank]))
-        room = arena_bytes if tensor.place is Place.ARENA else constant_bytes
-        align = ALIGN if tensor.place is Place.ARENA else 4
-        if offset % align or tensor.size_bytes > TENSOR_BYTES_MAX or offset + tensor.size_bytes > room:
-            raise ArtifactError(
-                f"{where}, offset",
-                expected=f"{align}-byte aligned inside {room}",
-                actual=(offset, tensor.size_bytes),
-            )
-        yield tensor
 
 
 def _encode_op(op: Op) -> bytes:
@@ -378,37 +323,17 @@ def _decode_endpoints(
 
 
 def _decode_endpoint(name: str, record: tuple[int, ...], tensors: tuple[Tensor, ...]) -> Endpoint:
-    tensor, _, zero_point, multiplier, shift = record
-    if (
-        tensor >= len(tensors)
-        or tensors[tensor].place is not Place.ARENA
-        or tensors[tensor].dtype is not Dtype.INT8
-    ):
-        raise ArtifactError(f"{name}, tensor", expected="an INT8 tensor in the arena", actual=tensor)
-    if not -128 <= zero_point <= 127 or multiplier < 0 or not SHIFT_MIN <= shift <= SHIFT_MAX:
+    number, _, zero_point, multiplier, shift = record
+    tensor = tensors[number] if number < len(tensors) else None
+    if tensor is None or tensor.place is not Place.ARENA or tensor.dtype not in ENDPOINT_DTYPES:
         raise ArtifactError(
-            f"{name}, scaling", expected="int8 zero, multiplier >= 0", actual=(zero_point, multiplier, shift)
+            f"{name}, tensor", expected="an INT8, INT16 or INT32 tensor in the arena", actual=number
         )
-    return Endpoint(tensor, zero_point, multiplier, shift)
-
-
-def _padded(size: int) -> int:
-    return (size + 3) // 4 * 4
-
-
-def _encode_vector(vector: Vector) -> bytes:
-    parts = (vector.input, vector.output)
-    return struct.pack("<I", 1) + b"".join(part + bytes(-len(part) % 4) for part in parts)
-
-
-def _decode_vectors(content: bytes, count: int, input_bytes: int, output_bytes: int) -> Iterator[Vector]:
-    size = 4 + _padded(input_bytes) + _padded(output_bytes)
-    if count > VECTORS_MAX or len(content) != count * size:
-        raise ArtifactError("VECTORS", expected=f"{count} of {size} bytes", actual=f"{len(content)} bytes")
-    for i in range(count):
-        at = i * size
-        steps = int.from_bytes(content[at : at + 4], "little")
-        if steps != 1:
-            raise ArtifactError(f"vector {i}, steps", expected=1, actual=steps)
-        output_at = at + 4 + _padded(input_bytes)
-        yield Vector(content[at + 4 : at + 4 + input_bytes], content[output_at : output_at + output_bytes])
+    low, high = limits(tensor.dtype)
+    if not low <= zero_point <= high or multiplier < 0 or not SHIFT_MIN <= shift <= SHIFT_MAX:
+        raise ArtifactError(
+            f"{name}, scaling",
+            expected=f"zero point of {tensor.dtype.name}, multiplier >= 0",
+            actual=(zero_point, multiplier, shift),
+        )
+    return Endpoint(number, zero_point, multiplier, shift)

@@ -136,7 +136,7 @@ def judge(
         if answer.output != want
     ]
     correct = sum(
-        top_class(memoryview(answer.output).cast("b")) == label
+        top_class(golden.values(answer.output)) == label
         for label, answer in zip(labels, answers, strict=False)
     )
     durations = [answer.duration_us for answer in answers]

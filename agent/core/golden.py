@@ -16,11 +16,12 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class GoldenSet:
     """`windows`: the model's input bytes. `labels` and `expected` (output bytes), one a window, or none
-    known."""
+    known. `value_bytes`: of a value of the output."""
 
     windows: tuple[bytes, ...]
     labels: tuple[int, ...] | None = None
     expected: tuple[bytes, ...] | None = None
+    value_bytes: int = 1
 
     def __post_init__(self) -> None:
         sizes = {len(window) for window in self.windows}
@@ -40,7 +41,15 @@ class GoldenSet:
         return len(self.windows[0])
 
     def first(self, count: int) -> GoldenSet:
-        return GoldenSet(self.windows[:count], _first(self.labels, count), _first(self.expected, count))
+        labels, expected = _first(self.labels, count), _first(self.expected, count)
+        return GoldenSet(self.windows[:count], labels, expected, self.value_bytes)
+
+    def values(self, output: bytes) -> list[int]:
+        """The values of an output, signed and little-endian."""
+        width = self.value_bytes
+        return [
+            int.from_bytes(output[i : i + width], "little", signed=True) for i in range(0, len(output), width)
+        ]
 
     def room_for(self, memory: MemoryMap) -> int:
         """How many of the first windows fit the board's golden region."""
@@ -53,5 +62,5 @@ def _first(column: tuple[_T, ...] | None, count: int) -> tuple[_T, ...] | None:
 
 
 def top_class(output: Sequence[int]) -> int:
-    """The class with the highest int8 score; the first of equals, as the node counts."""
+    """The class with the highest score; the first of equals, as the node counts."""
     return max(range(len(output)), key=lambda i: (output[i], -i))

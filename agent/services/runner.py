@@ -88,7 +88,8 @@ class Runner:
             )
         # A board whose model was refused says 0; its refusal is more to the point and comes with the first
         # window.
-        if hello.input_bytes not in (0, golden.window_bytes):
+        # A window of a model that keeps state may be several inputs.
+        if hello.input_bytes != 0 and golden.window_bytes % hello.input_bytes != 0:
             raise StepFailed(
                 board,
                 "hello",

@@ -22,7 +22,10 @@ typedef struct {
     uint8_t outputs;
     uint8_t temps;
     uint16_t param_bytes;
-    /* Everything `run` relies on; tensors themselves have been checked (place, size, rank, INT8). */
+    /* `check` looks at the tensors' types; else all of them are INT8. */
+    bool own_dtypes;
+    /* Everything `run` relies on; tensors themselves have been checked (place, size, rank, INT8). A tensor
+     * that keeps state is an output that `run` reads, too. */
     bool (*check)(const tf_call_t *call);
     /* Whether output 0 may start where input i starts; NULL: never. */
     bool (*in_place)(const tf_call_t *call, uint32_t input);
@@ -41,6 +44,7 @@ const tf_kernel_t *tf_find_kernel(uint8_t code, uint8_t variant);
 
 const tf_tensor_t *tf_tensor(const tf_model_t *model, uint32_t index);
 uint32_t tf_elements(const tf_tensor_t *tensor);
+uint32_t tf_dtype_bytes(uint8_t dtype);
 uint32_t tf_tensor_bytes(const tf_tensor_t *tensor);
 
 /* Walks the op records: NULL after the last. The caller has checked them (tf_model_load). */
@@ -53,8 +57,8 @@ static inline const tf_tensor_t *tf_operand(const tf_call_t *call, uint32_t i) {
     return tf_tensor(call->model, call->tensors[i]);
 }
 
-const int8_t *tf_read(const tf_call_t *call, uint32_t i, const uint8_t *arena);
-int8_t *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena);
+const void *tf_read(const tf_call_t *call, uint32_t i, const uint8_t *arena);
+void *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena);
 
 static inline const void *tf_constant(const tf_model_t *model, uint32_t offset) {
     return model->payload + model->constants_at + offset;

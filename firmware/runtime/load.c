@@ -13,7 +13,7 @@ typedef struct {
     bool present;
 } span_t;
 
-enum { SPANS = TF_SECTION_VECTORS + 1 };
+enum { SPANS = TF_SECTION_STATE + 1 };
 
 static tf_model_status_t refuse(tf_model_t *model, tf_model_status_t status, uint32_t where) {
     model->where = where;
@@ -68,7 +68,7 @@ static tf_model_status_t check_sections(tf_model_t *model, span_t spans[SPANS]) 
 }
 
 static bool check_tensor(const tf_model_t *model, const tf_tensor_t *t) {
-    if (t->dtype > TF_FLOAT32 || t->rank > TF_DIMS_MAX || t->reserved != 0) return false;
+    if (t->dtype > TF_UINT64 || t->rank > TF_DIMS_MAX || t->reserved != 0) return false;
     uint32_t elements = 1;
     for (uint32_t i = 0; i < TF_DIMS_MAX; i++) {
         const uint32_t dim = t->dims[i];
@@ -77,9 +77,11 @@ static bool check_tensor(const tf_model_t *model, const tf_tensor_t *t) {
         if (product > TF_TENSOR_BYTES_MAX) return false;
         elements = (uint32_t)product;
     }
-    const uint32_t bytes = tf_tensor_bytes(t);
+    const uint32_t bytes = tf_tensor_bytes(t); /* at most 8 x 2^24 */
     if (bytes > TF_TENSOR_BYTES_MAX) return false;
-    if (t->place == TF_PLACE_CONSTANT) return tf_has_constants(model, t->offset, bytes, 4);
+    if (t->place == TF_PLACE_CONSTANT) {
+        return tf_has_constants(model, t->offset, bytes, tf_dtype_bytes(t->dtype) == 8 ? 8 : 4);
+    }
     return t->place == TF_PLACE_ARENA && t->offset % TF_PLAN_ALIGN == 0 && t->offset <= model->arena_bytes &&
            bytes <= model->arena_bytes - t->offset;
 }
@@ -130,7 +132,7 @@ static bool check_op(const tf_call_t *call, const tf_kernel_t *kernel) {
     if (op->bytes != params_at + kernel->param_bytes) return false;
     for (uint32_t i = 0; i < count; i++) {
         if (call->tensors[i] >= call->model->tensor_count) return false;
-        if (tf_operand(call, i)->dtype != TF_INT8) return false;
+        if (!kernel->own_dtypes && tf_operand(call, i)->dtype != TF_INT8) return false;
     }
     return kernel->check(call) && check_writes(call, kernel);
 }
@@ -159,6 +161,11 @@ static tf_model_status_t check_ops(tf_model_t *model, const span_t *span) {
     return at == span->bytes ? TF_MODEL_OK : refuse(model, TF_MODEL_MALFORMED, span->offset + at);
 }
 
+static bool is_of_type(int32_t value, uint8_t dtype) {
+    return dtype == TF_INT32 || (dtype == TF_INT16 && value >= INT16_MIN && value <= INT16_MAX) ||
+           (dtype == TF_INT8 && value >= INT8_MIN && value <= INT8_MAX);
+}
+
 /* The endpoints of an INPUTS or OUTPUTS section and the bytes of all their tensors; NULL when one does not
  * add up. */
 static const tf_endpoint_t *check_endpoint(const tf_model_t *model, const span_t *span, uint32_t *bytes) {
@@ -167,11 +174,9 @@ static const tf_endpoint_t *check_endpoint(const tf_model_t *model, const span_t
     const tf_endpoint_t *const ends = (const tf_endpoint_t *)(const void *)(model->payload + span->offset);
     for (uint32_t i = 0; i < span->count; i++) {
         const tf_endpoint_t *const e = &ends[i];
-        if (e->tensor >= model->tensor_count || e->zero_point < INT8_MIN || e->zero_point > INT8_MAX)
-            return 0;
-        if (!tf_is_multiplier(e->multiplier, e->shift)) return 0;
+        if (e->tensor >= model->tensor_count || !tf_is_multiplier(e->multiplier, e->shift)) return 0;
         const tf_tensor_t *const t = tf_tensor(model, e->tensor);
-        if (t->place != TF_PLACE_ARENA || t->dtype != TF_INT8) return 0;
+        if (t->place != TF_PLACE_ARENA || !is_of_type(e->zero_point, t->dtype)) return 0;
         *bytes += tf_tensor_bytes(t);
     }
     return ends;
@@ -186,15 +191,21 @@ static tf_model_status_t check_endpoints(tf_model_t *model, const span_t *inputs
     model->outputs_at = outputs->offset;
     model->input_count = inputs->count;
     model->output_count = outputs->count;
-    model->input.bytes = tf_tensor_bytes(tf_tensor(model, in->tensor));
+    const tf_tensor_t *const source = tf_tensor(model, in->tensor);
+    const tf_tensor_t *const sink = tf_tensor(model, out->tensor);
+    model->input.bytes = tf_tensor_bytes(source);
+    model->input.values = tf_elements(source);
+    model->input.type = source->dtype;
     model->input.zero_point = in->zero_point;
     model->input.raw_multiplier = in->multiplier;
     model->input.raw_shift = in->shift;
-    model->output_bytes = tf_tensor_bytes(tf_tensor(model, out->tensor));
+    model->output_bytes = tf_tensor_bytes(sink);
+    model->output.values = tf_elements(sink);
+    model->output.type = sink->dtype;
     model->output.zero_point = out->zero_point;
     model->output.score_multiplier = out->multiplier;
     model->output.score_shift = out->shift;
-    if ((uint32_t)model->input.samples * model->input.channels != model->input.bytes) {
+    if ((uint32_t)model->input.samples * model->input.channels != model->input.values) {
         return refuse(model, TF_MODEL_MALFORMED, inputs->offset);
     }
     return TF_MODEL_OK;
@@ -202,16 +213,45 @@ static tf_model_status_t check_endpoints(tf_model_t *model, const span_t *inputs
 
 static tf_model_status_t check_vectors(tf_model_t *model, const span_t *span) {
     if (!span->present) return TF_MODEL_OK;
-    const uint32_t step = (model->all_input_bytes + 3u) / 4u * 4u + (model->all_output_bytes + 3u) / 4u * 4u;
-    if (span->count > TF_VECTORS_MAX || span->bytes != (uint64_t)span->count * (4u + step)) {
+    const uint64_t step = (model->all_input_bytes + 3u) / 4u * 4u + (model->all_output_bytes + 3u) / 4u * 4u;
+    if (span->count == 0 || span->count > TF_VECTORS_MAX || span->bytes < sizeof(uint32_t)) {
+        return refuse(model, TF_MODEL_MALFORMED, span->offset);
+    }
+    const uint32_t steps = *(const uint32_t *)(const void *)(model->payload + span->offset);
+    if (steps == 0 || steps > TF_STEPS_MAX || span->bytes != span->count * (4u + steps * step)) {
         return refuse(model, TF_MODEL_MALFORMED, span->offset);
     }
     model->vectors_at = span->offset;
     model->vector_count = span->count;
+    model->vector_steps = steps;
+    const uint32_t vector = span->bytes / span->count;
     for (uint32_t i = 0; i < span->count; i++) {
-        const uint32_t where = span->offset + i * (4u + step);
-        const uint32_t *const steps = (const uint32_t *)(const void *)(model->payload + where);
-        if (*steps != 1) return refuse(model, TF_MODEL_MALFORMED, where);
+        const uint32_t where = span->offset + i * vector;
+        if (*(const uint32_t *)(const void *)(model->payload + where) != steps) {
+            return refuse(model, TF_MODEL_MALFORMED, where);
+        }
+    }
+    return TF_MODEL_OK;
+}
+
+static tf_model_status_t check_states(tf_model_t *model, const span_t *span) {
+    if (!span->present) return TF_MODEL_OK;
+    if (span->count > TF_PLAN_RECORDS_MAX || span->bytes != span->count * sizeof(tf_state_t)) {
+        return refuse(model, TF_MODEL_MALFORMED, span->offset);
+    }
+    model->states_at = span->offset;
+    model->state_count = span->count;
+    const tf_state_t *const states = (const tf_state_t *)(const void *)(model->payload + span->offset);
+    for (uint32_t i = 0; i < span->count; i++) {
+        const tf_state_t *const state = &states[i];
+        const uint32_t where = span->offset + i * (uint32_t)sizeof(*state);
+        if (state->tensor >= model->tensor_count) return refuse(model, TF_MODEL_MALFORMED, where);
+        const tf_tensor_t *const t = tf_tensor(model, state->tensor);
+        const bool filled = state->initial == TF_STATE_FILLED;
+        if (t->place != TF_PLACE_ARENA ||
+            (!filled && !tf_has_constants(model, state->initial, tf_tensor_bytes(t), 4))) {
+            return refuse(model, TF_MODEL_MALFORMED, where);
+        }
     }
     return TF_MODEL_OK;
 }
@@ -235,6 +275,8 @@ tf_model_status_t tf_model_load(tf_model_t *model, const uint8_t *payload, uint3
     status = check_ops(model, &spans[TF_SECTION_OPS]);
     if (status != TF_MODEL_OK) return status;
     status = check_endpoints(model, &spans[TF_SECTION_INPUTS], &spans[TF_SECTION_OUTPUTS]);
+    if (status != TF_MODEL_OK) return status;
+    status = check_states(model, &spans[TF_SECTION_STATE]);
     if (status != TF_MODEL_OK) return status;
     return check_vectors(model, &spans[TF_SECTION_VECTORS]);
 }

@@ -63,9 +63,13 @@ uint32_t tf_elements(const tf_tensor_t *tensor) {
     return elements;
 }
 
+uint32_t tf_dtype_bytes(uint8_t dtype) {
+    static const uint8_t bytes[] = {1, 2, 4, 1, 4, 4, 8, 8};
+    return bytes[dtype];
+}
+
 uint32_t tf_tensor_bytes(const tf_tensor_t *tensor) {
-    static const uint8_t element_bytes[] = {1, 2, 4, 1, 4};
-    return tf_elements(tensor) * element_bytes[tensor->dtype];
+    return tf_elements(tensor) * tf_dtype_bytes(tensor->dtype);
 }
 
 bool tf_has_constants(const tf_model_t *model, uint32_t offset, uint64_t bytes, uint32_t align) {

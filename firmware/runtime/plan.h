@@ -19,6 +19,7 @@
 #define TF_DIMS_MAX 6u
 #define TF_LABELS_MAX 64u
 #define TF_VECTORS_MAX 65535u
+#define TF_STEPS_MAX 65535u
 #define TF_ENDPOINTS_MAX 8u
 #define TF_METADATA_BYTES_MAX 4096u
 #define TF_SOFTMAX_DEPTH_MAX 4095u
@@ -31,10 +32,20 @@ typedef enum {
     TF_SECTION_OUTPUTS = 5,
     TF_SECTION_CONSTANTS = 6,
     TF_SECTION_VECTORS = 7,
+    TF_SECTION_STATE = 8,
 } tf_section_kind_t;
 
 typedef enum { TF_PLACE_ARENA = 0, TF_PLACE_CONSTANT = 1 } tf_place_t;
-typedef enum { TF_INT8 = 0, TF_INT16 = 1, TF_INT32 = 2, TF_UINT8 = 3, TF_FLOAT32 = 4 } tf_dtype_t;
+typedef enum {
+    TF_INT8 = 0,
+    TF_INT16 = 1,
+    TF_INT32 = 2,
+    TF_UINT8 = 3,
+    TF_FLOAT32 = 4,
+    TF_UINT32 = 5,
+    TF_INT64 = 6,
+    TF_UINT64 = 7,
+} tf_dtype_t;
 
 typedef enum {
     TF_OP_ADD = 0,
@@ -103,6 +114,14 @@ typedef struct {
     int32_t multiplier;
     int32_t shift;
 } tf_endpoint_t; /* INPUTS: raw multiplier and shift; OUTPUTS: score multiplier and shift */
+
+#define TF_STATE_FILLED 0xFFFFFFFFu
+
+typedef struct {
+    uint16_t tensor;
+    int16_t fill;     /* of every element, where `initial` is TF_STATE_FILLED */
+    uint32_t initial; /* offset into CONSTANTS */
+} tf_state_t;
 
 #define TF_FLAG_PER_TENSOR 1u
 
@@ -195,6 +214,7 @@ static_assert(sizeof(tf_plan_section_t) == 16, "ARTIFACT.md section 1");
 static_assert(sizeof(tf_tensor_t) == 32, "ARTIFACT.md section 2");
 static_assert(sizeof(tf_op_t) == 8, "ARTIFACT.md section 3");
 static_assert(sizeof(tf_endpoint_t) == 16, "ARTIFACT.md section 5");
+static_assert(sizeof(tf_state_t) == 8, "ARTIFACT.md section 9");
 static_assert(sizeof(tf_conv_params_t) == 48, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_fully_connected_params_t) == 32, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_channel_t) == 16, "ARTIFACT.md section 8");

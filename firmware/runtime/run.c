@@ -1,8 +1,5 @@
 /* Runs a loaded plan. Nothing here checks again what tf_model_load has checked. */
-#include <string.h>
-
 #include "kernel.h"
-#include "quant.h"
 
 bool tf_next_op(const tf_model_t *model, uint32_t *at, tf_call_t *call) {
     if (*at >= model->ops_bytes) return false;
@@ -17,14 +14,14 @@ bool tf_next_op(const tf_model_t *model, uint32_t *at, tf_call_t *call) {
     return true;
 }
 
-const int8_t *tf_read(const tf_call_t *call, uint32_t i, const uint8_t *arena) {
+const void *tf_read(const tf_call_t *call, uint32_t i, const uint8_t *arena) {
     const tf_tensor_t *const tensor = tf_operand(call, i);
     if (tensor->place == TF_PLACE_CONSTANT) return tf_constant(call->model, tensor->offset);
-    return (const int8_t *)(arena + tensor->offset);
+    return arena + tensor->offset;
 }
 
-int8_t *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena) {
-    return (int8_t *)(arena + tf_operand(call, i)->offset);
+void *tf_write(const tf_call_t *call, uint32_t i, uint8_t *arena) {
+    return arena + tf_operand(call, i)->offset;
 }
 
 void tf_run_op(const tf_call_t *call, uint8_t *arena) {
@@ -43,76 +40,26 @@ static const tf_tensor_t *endpoint(const tf_model_t *model, uint32_t at, uint32_
     return tf_tensor(model, ends[i].tensor);
 }
 
-int8_t *tf_model_input_at(const tf_model_t *model, uint8_t *arena, uint32_t i, uint32_t *bytes) {
+void *tf_model_input_at(const tf_model_t *model, uint8_t *arena, uint32_t i, uint32_t *bytes) {
     if (i >= model->input_count) return 0;
     const tf_tensor_t *const tensor = endpoint(model, model->inputs_at, i);
     *bytes = tf_tensor_bytes(tensor);
-    return (int8_t *)(arena + tensor->offset);
+    return arena + tensor->offset;
 }
 
-const int8_t *tf_model_output_at(const tf_model_t *model, const uint8_t *arena, uint32_t i, uint32_t *bytes) {
+const void *tf_model_output_at(const tf_model_t *model, const uint8_t *arena, uint32_t i, uint32_t *bytes) {
     if (i >= model->output_count) return 0;
     const tf_tensor_t *const tensor = endpoint(model, model->outputs_at, i);
     *bytes = tf_tensor_bytes(tensor);
-    return (const int8_t *)(arena + tensor->offset);
+    return arena + tensor->offset;
 }
 
-int8_t *tf_model_input(const tf_model_t *model, uint8_t *arena) {
+void *tf_model_input(const tf_model_t *model, uint8_t *arena) {
     uint32_t bytes;
     return tf_model_input_at(model, arena, 0, &bytes);
 }
 
-const int8_t *tf_model_output(const tf_model_t *model, const uint8_t *arena) {
+const void *tf_model_output(const tf_model_t *model, const uint8_t *arena) {
     uint32_t bytes;
     return tf_model_output_at(model, arena, 0, &bytes);
-}
-
-void tf_model_quantize(const tf_model_t *model, const int16_t *raw, int8_t *input) {
-    const tf_model_input_t *const spec = &model->input;
-    for (uint32_t i = 0; i < spec->bytes; i++) {
-        const int32_t scaled = tf_rescale(raw[i], spec->raw_multiplier, spec->raw_shift);
-        input[i] = (int8_t)tf_clamp(tf_wrap_add(scaled, spec->zero_point), INT8_MIN, INT8_MAX);
-    }
-}
-
-uint8_t tf_model_score(const tf_model_t *model, int8_t output) {
-    const tf_model_output_t *const spec = &model->output;
-    const int32_t scaled = tf_rescale(output - spec->zero_point, spec->score_multiplier, spec->score_shift);
-    return (uint8_t)tf_clamp(scaled, 0, UINT8_MAX);
-}
-
-static uint32_t padded(uint32_t bytes) {
-    return (bytes + 3u) / 4u * 4u;
-}
-
-bool tf_model_vector(const tf_model_t *model, uint32_t i, const int8_t **input, const int8_t **output) {
-    if (i >= model->vector_count) return false;
-    const uint32_t step = padded(model->all_input_bytes) + padded(model->all_output_bytes);
-    const uint8_t *const vector = model->payload + model->vectors_at + i * (4u + step);
-    *input = (const int8_t *)(vector + 4);
-    *output = (const int8_t *)(vector + 4 + padded(model->all_input_bytes));
-    return true;
-}
-
-bool tf_model_begin_vector(const tf_model_t *model, uint8_t *arena, uint32_t i) {
-    const int8_t *from, *expected;
-    if (!tf_model_vector(model, i, &from, &expected)) return false;
-    uint32_t bytes;
-    int8_t *input;
-    for (uint32_t k = 0; (input = tf_model_input_at(model, arena, k, &bytes)) != 0; k++, from += bytes) {
-        memcpy(input, from, bytes);
-    }
-    return true;
-}
-
-bool tf_model_vector_passes(const tf_model_t *model, const uint8_t *arena, uint32_t i) {
-    const int8_t *from, *expected;
-    if (!tf_model_vector(model, i, &from, &expected)) return false;
-    uint32_t bytes;
-    const int8_t *output;
-    for (uint32_t k = 0; (output = tf_model_output_at(model, arena, k, &bytes)) != 0;
-         k++, expected += bytes) {
-        if (memcmp(output, expected, bytes) != 0) return false;
-    }
-    return true;
 }

@@ -11,16 +11,6 @@ void tf_telemetry_begin(tf_telemetry_t *telemetry, const uint8_t model[32], uint
     memcpy(telemetry->model, model, sizeof telemetry->model);
 }
 
-tf_verdict_t tf_telemetry_verdict(const int8_t *output, uint32_t count) {
-    uint32_t best = 0;
-    if (count == 0) return (tf_verdict_t){0};
-    if (count > UINT8_MAX + 1u) count = UINT8_MAX + 1u;
-    for (uint32_t i = 1; i < count; i++) {
-        if (output[i] > output[best]) best = i;
-    }
-    return (tf_verdict_t){.class_index = (uint8_t)best, .score = (uint8_t)(output[best] - INT8_MIN)};
-}
-
 void tf_telemetry_add(tf_telemetry_t *telemetry, tf_verdict_t verdict, uint32_t latency_us) {
     telemetry->inferences++;
     if (verdict.class_index < telemetry->class_count) telemetry->classes[verdict.class_index]++;

@@ -4,7 +4,7 @@
 #include "check.h"
 #include "tinyfleet/node_port.h"
 
-enum { SAMPLES = 4, WINDOWS = 3, VECTORS = 5, PLAN_BYTES = 512 };
+enum { SAMPLES = 4, WINDOWS = 3, VECTORS = 5, PLAN_BYTES = 1024 };
 
 static uint64_t clock_us;
 static uint32_t step_us; /* that pass at each look at the clock */
@@ -37,7 +37,7 @@ static tf_image_t make_model(uint32_t vectors) {
     enum { METADATA = 160, TENSORS = 192, INPUTS = 224, OUTPUTS = 240, VECTORS_AT = 256 };
     memset(plan, 0, sizeof plan);
     uint32_t size = VECTORS_AT + vectors * 12;
-    const uint32_t header[] = {0x31504654u, TF_RUNTIME_ABI, size, 16, 7};
+    const uint32_t header[] = {0x31504654u, TF_RUNTIME_ABI, size, 16, vectors > 0 ? 7u : 6u};
     for (uint32_t i = 0; i < 5; i++) put32(i * 4, header[i]);
     put_section(0, 1, METADATA, sizeof metadata, 1);
     put_section(1, 2, TENSORS, 32, 1);
@@ -53,6 +53,42 @@ static tf_image_t make_model(uint32_t vectors) {
     put32(INPUTS + 8, 1u << 30); /* raw multiplier */
     for (uint32_t i = 0; i < vectors; i++) put32(VECTORS_AT + i * 12, 1);
     return (tf_image_t){.payload = plan, .payload_bytes = size};
+}
+
+static void put_tensor(uint32_t at, uint32_t offset, uint32_t values) {
+    const uint32_t record[] = {offset, 1u << 16, values, 1, 1, 1, 1, 1};
+    for (uint32_t i = 0; i < 8; i++) put32(at + i * 4, record[i]);
+}
+
+/* Counts its windows in a state of its own: an op that makes n out of n - 1. One vector of two steps. */
+static tf_image_t make_counter(uint32_t arena_bytes) {
+    enum { METADATA = 160, TENSORS = 192, OPS = 256, ENDS = 272, TABLE_AT = 304, VECTORS_AT = 560 };
+    enum { STATE_AT = 592, END = 600 };
+    (void)make_model(0);
+    memset(plan + TENSORS, 0, sizeof plan - TENSORS);
+    const uint32_t header[] = {0x31504654u, TF_RUNTIME_ABI, END, arena_bytes, 8};
+    for (uint32_t i = 0; i < 5; i++) put32(i * 4, header[i]);
+    put_section(1, 2, TENSORS, 64, 2);
+    put_section(2, 3, OPS, 16, 1);
+    put_section(3, 4, ENDS, 16, 1);
+    put_section(4, 5, ENDS + 16, 16, 1);
+    put_section(5, 6, TABLE_AT, 256, 1);
+    put_section(6, 7, VECTORS_AT, 20, 1);
+    put_section(7, 8, STATE_AT, 8, 1);
+    put_tensor(TENSORS, 0, SAMPLES);
+    put_tensor(TENSORS + 32, 16, 1);
+    const uint32_t op[] = {220u | 16u << 16, 1u | 1u << 8, 1u | 1u << 16, 0};
+    for (uint32_t i = 0; i < 4; i++) put32(OPS + i * 4, op[i]);
+    put32(ENDS + 8, 1u << 30); /* raw multiplier */
+    put32(ENDS + 16, 1);
+    put32(ENDS + 24, 1u << 30);
+    put32(ENDS + 28, 1); /* score = value */
+    for (uint32_t i = 0; i < 255; i++) plan[TABLE_AT + i] = (uint8_t)(i + 1u - 128u);
+    const uint32_t vector[] = {2, 0, 11, 0, 12};
+    for (uint32_t i = 0; i < 5; i++) put32(VECTORS_AT + i * 4, vector[i]);
+    put32(STATE_AT, 1u | 10u << 16);
+    put32(STATE_AT + 4, 0xFFFFFFFFu);
+    return (tf_image_t){.payload = plan, .payload_bytes = END};
 }
 
 static void begin(uint32_t period_us) {
@@ -137,7 +173,64 @@ static void another_window_does_not_fit(void) {
     CHECK(!sampler.running && !sampler.trying);
 }
 
+/* The score of the next window. */
+static uint8_t next_score(void) {
+    for (uint32_t i = 0; i < 100; i++) {
+        clock_us += (uint64_t)sampler_wait_ms(&sampler) * 1000u;
+        sampler_outcome_t outcome = sampler_poll(&sampler);
+        if (outcome.has_verdict) return outcome.verdict.score;
+    }
+    return 0;
+}
+
+static void a_stream_goes_on_until_it_has_a_gap(void) {
+    tf_image_t image = make_counter(32);
+    begin(20000);
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    for (uint32_t i = 0; i < WINDOWS; i++) CHECK_EQUAL(next_score(), 11 + i);
+    CHECK_EQUAL(next_score(), 11); /* the recording begins again */
+    clock_us += 40000;
+    CHECK_EQUAL(next_score(), 12); /* this one is late, and the one behind it was missed */
+    CHECK_EQUAL(next_score(), 11);
+    CHECK(sampler.telemetry.dropped > 0);
+}
+
+static void a_trial_with_room_of_its_own_leaves_a_stream_alone(void) {
+    tf_image_t image = make_counter(32);
+    begin(20000);
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(next_score(), 11);
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){.inferences = 2}), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(next_score(), 12);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_SUCCESS);
+    CHECK_EQUAL(sampler.trial.vector, 1);
+    CHECK_EQUAL(sampler.trial.live, 2);
+    CHECK_EQUAL(sampler.telemetry.dropped, 0);
+}
+
+static void a_trial_in_the_same_memory_begins_the_stream_anew(void) {
+    tf_image_t image = make_counter(SAMPLER_ARENA_BYTES - 16);
+    begin(20000);
+    settings.replay.windows = 1000;
+    static int16_t many[1000 * SAMPLES];
+    settings.windows = many;
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(next_score(), 11);
+    CHECK_EQUAL(next_score(), 12);
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){.inferences = 2}), TF_RESULT_SUCCESS);
+    CHECK(!sampler_poll(&sampler).trial_ended); /* the vector's first step */
+    clock_us = sampler.due_us;
+    CHECK(!sampler_poll(&sampler).has_verdict); /* a window in midst of it is lost */
+    CHECK_EQUAL(sampler.telemetry.dropped, 1);
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_SUCCESS);
+    CHECK_EQUAL(next_score(), 11);
+    CHECK_EQUAL(next_score(), 12);
+}
+
 int main(void) {
+    RUN(a_stream_goes_on_until_it_has_a_gap);
+    RUN(a_trial_with_room_of_its_own_leaves_a_stream_alone);
+    RUN(a_trial_in_the_same_memory_begins_the_stream_anew);
     RUN(a_model_without_vectors_is_run_before_it_is_trusted);
     RUN(live_inferences_need_a_sensor);
     RUN(a_trial_ends_though_windows_are_late);

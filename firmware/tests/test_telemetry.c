@@ -3,18 +3,6 @@
 
 static const uint8_t model[32] = {7};
 
-static void verdict_is_the_first_of_the_highest(void) {
-    static const int8_t output[] = {-128, 50, 127, 127};
-    tf_verdict_t verdict = tf_telemetry_verdict(output, 4);
-    CHECK_EQUAL(verdict.class_index, 2);
-    CHECK_EQUAL(verdict.score, 255);
-    static const int8_t flat[] = {-128, -128};
-    verdict = tf_telemetry_verdict(flat, 2);
-    CHECK_EQUAL(verdict.class_index, 0);
-    CHECK_EQUAL(verdict.score, 0);
-    CHECK_EQUAL(tf_telemetry_verdict(NULL, 0).score, 0);
-}
-
 static void counts_are_cumulative(void) {
     tf_telemetry_t telemetry = {0};
     tf_telemetry_begin(&telemetry, model, 4);
@@ -67,7 +55,6 @@ static void counters_wrap(void) {
 }
 
 int main(void) {
-    RUN(verdict_is_the_first_of_the_highest);
     RUN(counts_are_cumulative);
     RUN(an_epoch_begins_at_zero_but_seq_goes_on);
     RUN(counters_wrap);

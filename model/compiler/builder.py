@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,42 +13,113 @@ from tinyfleet.model.compiler.errors import UnsupportedModel
 from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
 from tinyfleet.model.compiler.schema import TensorType
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
-from tinyfleet.wire.artifact import Dtype, Op, Place, Tensor
+from tinyfleet.wire.artifact import Dtype, Op, Place, State, Tensor
 from tinyfleet.wire.artifact_ops import PACKED, PLAIN, OpCode, Params
+from tinyfleet.wire.artifact_tensors import DTYPE_BYTES
 from tinyfleet.wire.enums import CoreVariant
 
 WEIGHTS_ALIGN = 16
 TABLE_ALIGN = 4
 
 
+DTYPES: Final = {
+    TensorType.INT8: Dtype.INT8,
+    TensorType.INT16: Dtype.INT16,
+    TensorType.INT32: Dtype.INT32,
+    TensorType.UINT8: Dtype.UINT8,
+    TensorType.UINT32: Dtype.UINT32,
+    TensorType.INT64: Dtype.INT64,
+    TensorType.UINT64: Dtype.UINT64,
+}
+"""Types of activations that a plan can hold; which of them an op takes is the op's matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Memory that only one op uses, while it runs."""
+
+    dtype: Dtype
+    elements: int
+
+    @property
+    def size_bytes(self) -> int:
+        return self.elements * DTYPE_BYTES[self.dtype]
+
+
 @dataclass(frozen=True, slots=True)
 class _Emitted:
-    """An op before tensors have offsets. `in_place`: inputs whose memory the output may take over.
-
-    scratch_bytes: of a packed op's one temp; 0 for none.
-    """
+    """An op before tensors have offsets. `in_place`: inputs whose memory output 0 may take over."""
 
     code: OpCode
     inputs: tuple[int, ...]
-    output: int
+    outputs: tuple[int, ...]
     params: Params
     in_place: tuple[int, ...]
     variant: int = PLAIN
-    scratch_bytes: int = 0
+    scratch: tuple[Scratch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What a state holds after a reset: `initial` bytes, or `fill` in every element."""
+
+    fill: int
+    initial: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """numbers: plan tensor of each source tensor that the plan uses."""
+
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    states: tuple[State, ...]
+    layout: Layout
+    constants: bytes
+    numbers: dict[int, int]
 
 
 class Builder:
-    """One plan in the making. Values are named by their index in the source's tensor table."""
+    """One plan in the making. Values are named by their index in the source's tensor table; what lowering
+    adds to it comes behind."""
 
     def __init__(self, graph: TfGraph, core: CoreVariant = CoreVariant.PORTABLE) -> None:
-        self.graph = graph
         self.core = core
+        self._tensors = list(graph.tensors)
         self._constants = bytearray()
         self._placed: dict[tuple[bytes, int], int] = {}
         self._ops: list[_Emitted] = []
+        self._states: dict[int, _Beginning] = {}
         # Tensor -> the tensor whose memory it is in, and where in it: a reshape's output is its input under
         # another shape, a part of a split begins behind the parts before it.
         self._storage: dict[int, tuple[int, int]] = {}
+
+    def new(self, dtype: TensorType, shape: tuple[int, ...]) -> int:
+        """A tensor that the source has not."""
+        index = len(self._tensors)
+        self._tensors.append(
+            TfTensor(
+                index=index,
+                name="made by the compiler",
+                shape=shape,
+                dtype=dtype,
+                data=None,
+                scales=np.empty(0, np.float32),
+                zero_points=np.empty(0, np.int64),
+                quantized_dimension=0,
+                is_variable=False,
+            )
+        )
+        return index
+
+    def keep(self, index: int, fill: int = 0, initial: bytes | None = None) -> None:
+        """The tensor is state: nothing else gets its memory, and a reset fills it (`fill` is an i16) or gives
+        it these bytes. RuntimeError when it is a part of another tensor."""
+        if index in self._storage:
+            raise RuntimeError(f"tensor {index} is in another's memory")
+        if initial is not None:
+            self._add(initial, TABLE_ALIGN)
+        self._states[index] = _Beginning(fill, initial)
 
     def weights(self, values: npt.NDArray[np.int8]) -> int:
         """Offset of packed weights in CONSTANTS."""
@@ -71,25 +143,29 @@ class Builder:
         self,
         code: OpCode,
         inputs: tuple[int, ...],
-        output: int,
+        output: int | tuple[int, ...],
         params: Params,
         in_place: tuple[int, ...] = (),
+        scratch: tuple[Scratch, ...] = (),
     ) -> None:
-        self._ops.append(_Emitted(code, inputs, output, params, in_place))
+        """An op that every core has. State that it reads and writes is an output."""
+        outputs = output if isinstance(output, tuple) else (output,)
+        self._ops.append(_Emitted(code, inputs, outputs, params, in_place, PLAIN, scratch))
 
     def emit_packed(
         self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0
     ) -> None:
         """An op in the packing of this plan's core."""
-        self._ops.append(_Emitted(code, (source,), output, params, (), PACKED, scratch_bytes))
+        scratch = (Scratch(Dtype.INT8, scratch_bytes),) if scratch_bytes else ()
+        self._ops.append(_Emitted(code, (source,), (output,), params, (), PACKED, scratch))
 
     def alias(self, source: int, output: int) -> None:
         """`output` is `source` under another shape: no op, no memory."""
         self._storage[output] = (source, 0)
 
     def view(self, source: int, output: int, offset: int) -> bool:
-        """`output` is a piece of `source`; False where it would not be aligned."""
-        if (self._offset(source) + offset) % ALIGN:
+        """`output` is the piece of `source` from byte `offset` on; False where it would not be aligned."""
+        if (self._offset(source) + offset) % ALIGN or output in self._states:
             return False
         self._storage[output] = (source, offset)
         return True
@@ -99,41 +175,52 @@ class Builder:
         return self._root(index)
 
     def put_inside(self, part: int, whole: int, offset: int) -> bool:
-        """`part` is made inside `whole` from the start. False when its memory is settled already: constants,
-        what is a piece of another tensor, and where it would not be aligned."""
-        if part in self._storage or self.graph.tensors[part].data is not None or offset % ALIGN:
+        """`part` is made inside `whole`, from byte `offset` on. False when its memory is settled already:
+        constants, state, what is a piece of another tensor, and where it would not be aligned."""
+        settled = part in self._storage or part in self._states or self._tensors[part].data is not None
+        if settled or offset % ALIGN:
             return False
         if self._root(whole) == part:
             return False
         self._storage[part] = (whole, offset)
         return True
 
-    def finish(
-        self, graph_inputs: tuple[int, ...], graph_outputs: tuple[int, ...]
-    ) -> tuple[list[Tensor], list[Op], Layout, bytes, dict[int, int]]:
-        """(tensors, ops, arena, constants, plan tensor of each source tensor that the plan uses)."""
+    def finish(self, graph_inputs: tuple[int, ...], graph_outputs: tuple[int, ...]) -> Placed:
+        """The plan's tables. UnsupportedModel where a tensor is of a type that no plan holds."""
         used: list[int] = []
-        for i in (*graph_inputs, *(i for op in self._ops for i in (*op.inputs, op.output)), *graph_outputs):
+        touched = (i for op in self._ops for i in (*op.inputs, *op.outputs))
+        for i in (*graph_inputs, *touched, *graph_outputs, *self._states):
             if i not in used:
                 used.append(i)
         self._reuse_memory(graph_inputs, graph_outputs)
         lives = self._lifetimes(graph_inputs, graph_outputs)
         roots = list(lives)
-        busy = {at: Lifetime(op.scratch_bytes, at, at) for at, op in enumerate(self._ops) if op.scratch_bytes}
-        layout = lay_out([*(lives[root] for root in roots), *busy.values()])
+        scratch = [(at, one) for at, op in enumerate(self._ops) for one in op.scratch]
+        busy = [Lifetime(one.size_bytes, at, at) for at, one in scratch]
+        layout = lay_out([*lives.values(), *busy])
         offsets = dict(zip(roots, layout.offsets[: len(roots)], strict=True))
-        scratch_offsets = dict(zip(busy, layout.offsets[len(roots) :], strict=True))
         numbers = {index: number for number, index in enumerate(used)}
-        tensors = [self._place(self.graph.tensors[i], offsets) for i in used]
-        ops = []
-        for at, op in enumerate(self._ops):
-            temps: tuple[int, ...] = ()
-            if at in busy:
-                temps = (len(tensors),)
-                tensors.append(Tensor(scratch_offsets[at], Place.ARENA, Dtype.INT8, (busy[at].size_bytes,)))
-            sources = tuple(numbers[i] for i in op.inputs)
-            ops.append(Op(op.code, sources, (numbers[op.output],), op.params, temps, op.variant))
-        return tensors, ops, layout, bytes(self._constants), numbers
+        tensors = [self._place(self._tensors[i], offsets) for i in used]
+        temps: dict[int, list[int]] = {}
+        for (at, one), offset in zip(scratch, layout.offsets[len(roots) :], strict=True):
+            temps.setdefault(at, []).append(len(tensors))
+            tensors.append(Tensor(offset, Place.ARENA, one.dtype, (one.elements,)))
+        ops = tuple(
+            Op(
+                op.code,
+                tuple(numbers[i] for i in op.inputs),
+                tuple(numbers[i] for i in op.outputs),
+                op.params,
+                tuple(temps.get(at, ())),
+                op.variant,
+            )
+            for at, op in enumerate(self._ops)
+        )
+        states = tuple(
+            State(numbers[i], one.fill, None if one.initial is None else self._add(one.initial, TABLE_ALIGN))
+            for i, one in self._states.items()
+        )
+        return Placed(tuple(tensors), ops, states, layout, bytes(self._constants), numbers)
 
     def _add(self, blob: bytes, align: int) -> int:
         at = self._placed.get((blob, align))
@@ -150,7 +237,7 @@ class Builder:
         return index
 
     def _offset(self, index: int) -> int:
-        """Where a tensor begins in its root, in bytes (values are int8)."""
+        """Where a tensor begins in its root, in bytes."""
         offset = 0
         while index in self._storage:
             index, step = self._storage[index]
@@ -158,17 +245,26 @@ class Builder:
         return offset
 
     def _is_constant(self, index: int) -> bool:
-        return self.graph.tensors[self._root(index)].data is not None
+        return self._tensors[self._root(index)].data is not None
+
+    def _bytes(self, index: int) -> int:
+        return self._tensors[index].elements * DTYPE_BYTES[self._dtype(self._tensors[index])]
+
+    @staticmethod
+    def _dtype(tensor: TfTensor) -> Dtype:
+        if tensor.dtype not in DTYPES:
+            names = ", ".join(dtype.name for dtype in DTYPES)
+            raise UnsupportedModel(f"{tensor} is {tensor.dtype.name}; a plan's tensors are {names}")
+        return DTYPES[tensor.dtype]
 
     def _place(self, tensor: TfTensor, offsets: dict[int, int]) -> Tensor:
-        if tensor.dtype is not TensorType.INT8:
-            raise UnsupportedModel(f"{tensor} is {tensor.dtype.name}; the plan's tensors are int8")
-        root = self.graph.tensors[self._root(tensor.index)]
+        root = self._tensors[self._root(tensor.index)]
         offset = self._offset(tensor.index)
+        dtype = self._dtype(tensor)
         if root.data is not None:
-            at = self._add(root.data.tobytes(), TABLE_ALIGN) + offset
-            return Tensor(at, Place.CONSTANT, Dtype.INT8, tensor.shape)
-        return Tensor(offsets[root.index] + offset, Place.ARENA, Dtype.INT8, tensor.shape)
+            align = max(TABLE_ALIGN, DTYPE_BYTES[dtype])
+            return Tensor(self._add(root.data.tobytes(), align) + offset, Place.CONSTANT, dtype, tensor.shape)
+        return Tensor(offsets[root.index] + offset, Place.ARENA, dtype, tensor.shape)
 
     def _lifetimes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> dict[int, Lifetime]:
         lives: dict[int, Lifetime] = {}
@@ -177,22 +273,26 @@ class Builder:
             if self._is_constant(index):
                 return
             root = self._root(index)
-            life = lives.get(root, Lifetime(self.graph.tensors[root].elements, at, at))
+            life = lives.get(root, Lifetime(self._bytes(root), at, at))
             lives[root] = replace(life, first=min(life.first, at), last=max(life.last, at))
 
         for i in inputs:
             touch(i, -1)
         for at, op in enumerate(self._ops):
-            for i in (*op.inputs, op.output):
+            for i in (*op.inputs, *op.outputs):
                 touch(i, at)
         for i in outputs:
+            touch(i, len(self._ops))
+        for i in self._states:
+            touch(i, -1)
             touch(i, len(self._ops))
         return lives
 
     def _reuse_memory(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         """Lets an output take its input's memory where the op can work in place and the input ends there."""
         for at, op in enumerate(self._ops):
-            if op.output in self._storage:
+            output = op.outputs[0]
+            if output in self._storage or output in self._states:
                 continue
             lives = self._lifetimes(inputs, outputs)
             for operand in op.in_place:
@@ -200,7 +300,7 @@ class Builder:
                 if self._is_constant(root) or lives[root].last != at:
                     continue
                 sharing = [k for k, i in enumerate(op.inputs) if self._root(i) == root]
-                same_size = lives[root].size_bytes == self.graph.tensors[op.output].elements
+                same_size = lives[root].size_bytes == self._bytes(output)
                 if same_size and all(k in op.in_place for k in sharing):
-                    self.alias(root, op.output)
+                    self.alias(root, output)
                     break

@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from tinyfleet.model.compiler.builder import Builder
+from tinyfleet.model.compiler.builder import DTYPES, Builder
 from tinyfleet.model.compiler.errors import SpecError, UnsupportedModel
 from tinyfleet.model.compiler.fold import fold
+from tinyfleet.model.compiler.golden import golden_vectors
 from tinyfleet.model.compiler.lower_binary import (
     lower_extreme,
     lower_mul,
@@ -52,22 +53,23 @@ from tinyfleet.model.compiler.lower_resize import (
 from tinyfleet.model.compiler.lower_table import lower_table
 from tinyfleet.model.compiler.lower_transpose_conv import lower_transpose_conv
 from tinyfleet.model.compiler.numerics import quantize_multiplier
-from tinyfleet.model.compiler.operands import Operands
+from tinyfleet.model.compiler.operands import Operands, Quantized
 from tinyfleet.model.compiler.refuse import by_name, refuse_other_files
-from tinyfleet.model.compiler.schema import Builtin, TensorType, builtin_name
+from tinyfleet.model.compiler.schema import Builtin, builtin_name
 from tinyfleet.model.compiler.spec import ModelSpec
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor, read_tflite
 from tinyfleet.model.twin import Twin
 from tinyfleet.wire.artifact import (
     ENDPOINTS_MAX,
     Artifact,
+    Dtype,
     Endpoint,
     Metadata,
     OutputKind,
-    Vector,
     encode_artifact,
 )
 from tinyfleet.wire.artifact_ops import OpCode
+from tinyfleet.wire.artifact_tensors import ENDPOINT_DTYPES, limits
 from tinyfleet.wire.enums import CoreVariant
 
 COMPILER: Final = "tinyfleet 1"
@@ -137,19 +139,8 @@ def compile_model(tflite: bytes, spec: ModelSpec) -> bytes:
     plan = lower(tflite, spec)
     payload = encode_artifact(plan)
     twin = Twin(payload)
-    windows = [
-        w if isinstance(w, bytes) else w.astype(np.int8, casting="safe").tobytes() for w in spec.golden_inputs
-    ]
-    if spec.golden_raw and spec.input.raw_scale is None:
-        raise SpecError("golden_raw needs input.raw_scale: what one raw step means to the model")
-    windows += [twin.quantize(raw).tobytes() for raw in spec.golden_raw]
-    for i, one in enumerate(windows):
-        if len(one) != plan.input_bytes:
-            raise SpecError(f"golden input {i} has {len(one)} values, the model takes {plan.input_bytes}")
-    if not windows:
-        return payload
-    vectors = tuple(Vector(one, b"".join(y.tobytes() for y in twin.run_all(one))) for one in windows)
-    return encode_artifact(replace(plan, vectors=vectors))
+    vectors = golden_vectors(twin, spec)
+    return encode_artifact(replace(plan, vectors=vectors)) if vectors else payload
 
 
 def lower(tflite: bytes, spec: ModelSpec) -> Artifact:
@@ -179,22 +170,21 @@ def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
     builder = Builder(graph, spec.core)
     for op in graph.ops:
         _LOWER[op.code](builder, Operands(graph, op))
-    tensors, ops, layout, constants, numbers = builder.finish(graph.inputs, graph.outputs)
+    placed = builder.finish(graph.inputs, graph.outputs)
+    numbers = placed.numbers
     raw = _raw_scaling(spec, source)
-    outputs = [
-        Endpoint(numbers[t.index], int(t.zero_points[0]), *quantize_multiplier(float(t.scales[0]) * 256))
-        for t in sinks
-    ]
+    outputs = [Endpoint(numbers[y.index], y.zero, *quantize_multiplier(float(y.scale) * 256)) for y in sinks]
     plan = Artifact(
         core=spec.core,
-        arena_bytes=layout.arena_bytes,
+        arena_bytes=placed.layout.arena_bytes,
         metadata=_metadata(tflite, spec, source, sink),
-        tensors=tuple(tensors),
-        ops=tuple(ops),
-        input=Endpoint(numbers[source.index], int(source.zero_points[0]), *raw),
+        tensors=placed.tensors,
+        ops=placed.ops,
+        states=placed.states,
+        input=Endpoint(numbers[source.index], source.zero, *raw),
         output=outputs[0],
-        constants=constants,
-        more_inputs=tuple(Endpoint(numbers[t.index], int(t.zero_points[0]), 0, 0) for t in sources[1:]),
+        constants=placed.constants,
+        more_inputs=tuple(Endpoint(numbers[x.index], x.zero, 0, 0) for x in sources[1:]),
         more_outputs=tuple(outputs[1:]),
     )
     return plan, numbers
@@ -211,7 +201,7 @@ def _check_supported(graph: TfGraph) -> None:
         )
 
 
-def _endpoints(graph: TfGraph) -> tuple[list[TfTensor], list[TfTensor]]:
+def _endpoints(graph: TfGraph) -> tuple[list[Quantized], list[Quantized]]:
     """Inputs and outputs; the first of each is what metadata and scores are about."""
     for name, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if not 1 <= len(indices) <= ENDPOINTS_MAX:
@@ -219,33 +209,43 @@ def _endpoints(graph: TfGraph) -> tuple[list[TfTensor], list[TfTensor]]:
             raise UnsupportedModel(
                 f"the model has {len(indices)} {name} ({names}); this runtime takes 1 to {ENDPOINTS_MAX}"
             )
-    sources = [graph.tensors[i] for i in graph.inputs]
-    sinks = [graph.tensors[i] for i in graph.outputs]
-    for tensor in (*sources, *sinks):
-        one_scale = tensor.scales.size == 1 and -128 <= int(tensor.zero_points[0]) <= 127
-        if tensor.dtype is not TensorType.INT8 or not one_scale or tensor.data is not None:
-            raise UnsupportedModel(
-                f"{tensor}, an input or output of the model, is {tensor.dtype.name} with "
-                f"{tensor.scales.size} scales; expected an int8 activation with one: convert with "
-                "inference_input_type and inference_output_type int8"
-            )
+    sources = [_endpoint(graph.tensors[i]) for i in graph.inputs]
+    sinks = [_endpoint(graph.tensors[i]) for i in graph.outputs]
     return sources, sinks
 
 
-def _raw_scaling(spec: ModelSpec, source: TfTensor) -> tuple[int, int]:
+def _endpoint(tensor: TfTensor) -> Quantized:
+    """An int8 value has one scale; one of 16 or 32 bits without a scale means itself."""
+    dtype = DTYPES.get(tensor.dtype)
+    fits = dtype in ENDPOINT_DTYPES and tensor.data is None
+    if dtype is not None and fits and tensor.scales.size == 0 and dtype is not Dtype.INT8:
+        return Quantized(tensor, np.float32(1.0), 0)
+    if dtype is None or not fits or tensor.scales.size != 1:
+        raise UnsupportedModel(
+            f"{tensor}, an input or output of the model, is {tensor.dtype.name} with {tensor.scales.size} "
+            "scales; expected an activation, int8 with one, or int16 or int32: convert with "
+            "inference_input_type and inference_output_type int8"
+        )
+    zero, (low, high) = int(tensor.zero_points[0]), limits(dtype)
+    if not low <= zero <= high:
+        raise UnsupportedModel(f"{tensor} has zero point {zero}, expected {low} to {high}")
+    return Quantized(tensor, np.float32(tensor.scales[0]), zero)
+
+
+def _raw_scaling(spec: ModelSpec, source: Quantized) -> tuple[int, int]:
     raw_scale = spec.input.raw_scale
     if raw_scale is None:
         return 0, 0
-    multiplier, shift = quantize_multiplier(raw_scale / float(source.scales[0])) if raw_scale > 0 else (0, 0)
+    multiplier, shift = quantize_multiplier(raw_scale / float(source.scale)) if raw_scale > 0 else (0, 0)
     if multiplier == 0 or shift > RAW_SHIFT_MAX:
         raise SpecError(
             f"input.raw_scale {raw_scale:g} does not fit the model's input scale "
-            f"{float(source.scales[0]):g}; it is the real value of one raw sensor step"
+            f"{float(source.scale):g}; it is the real value of one raw sensor step"
         )
     return multiplier, shift
 
 
-def _window_shape(spec: ModelSpec, source: TfTensor) -> tuple[int, int]:
+def _window_shape(spec: ModelSpec, source: Quantized) -> tuple[int, int]:
     """(samples, channels)."""
     elements = prod(source.shape)
     channels = spec.input.channels or (
@@ -260,10 +260,10 @@ def _window_shape(spec: ModelSpec, source: TfTensor) -> tuple[int, int]:
     return samples, channels
 
 
-def _metadata(tflite: bytes, spec: ModelSpec, source: TfTensor, sink: TfTensor) -> Metadata:
+def _metadata(tflite: bytes, spec: ModelSpec, source: Quantized, sink: Quantized) -> Metadata:
     samples, channels = _window_shape(spec, source)
-    if spec.output_kind is OutputKind.CLASSES and spec.labels and len(spec.labels) != sink.elements:
-        raise SpecError(f"{len(spec.labels)} labels for {sink.elements} outputs {sink.shape}")
+    if spec.output_kind is OutputKind.CLASSES and spec.labels and len(spec.labels) != prod(sink.shape):
+        raise SpecError(f"{len(spec.labels)} labels for {prod(sink.shape)} outputs {sink.shape}")
     return Metadata(
         name=spec.name,
         version=spec.version,
@@ -275,8 +275,8 @@ def _metadata(tflite: bytes, spec: ModelSpec, source: TfTensor, sink: TfTensor) 
         output_kind=spec.output_kind,
         labels=spec.labels,
         source=hashlib.sha256(tflite).digest(),
-        input_scale=float(source.scales[0]),
-        output_scale=float(sink.scales[0]),
+        input_scale=float(source.scale),
+        output_scale=float(sink.scale),
         compiler=COMPILER,
         hop=spec.input.hop,
         threshold=spec.threshold,

@@ -2,7 +2,7 @@
 
 Names are not in a plan: a read keeps every piece alive that it touches (a reshape is the same memory under
 another tensor, a part of a split lies inside it); a write begins a piece, unless it goes on with what is
-there: in place, or the next part of a tensor that several ops fill.
+there: in place, or the next part of a tensor that several ops fill. State is there throughout.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Role(Enum):
     ACTIVATION = "activation"
     OUTPUT = "output"
     SCRATCH = "scratch"
+    STATE = "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Piece:
 def occupancy(plan: Artifact) -> tuple[Piece, ...]:
     """All pieces, in the order in which they begin."""
     room = _Room(plan)
+    for state in plan.states:
+        room.write(state.tensor, -1, Role.STATE)
     for end in plan.inputs:
         room.write(end.tensor, -1, Role.INPUT)
     begun: set[int] = set()
@@ -60,13 +63,15 @@ def occupancy(plan: Artifact) -> tuple[Piece, ...]:
         for tensor in (*op.outputs, *op.temps):
             in_place = plan.tensors[tensor].offset in offsets
             next_part = op.code is OpCode.COPY and tensor in begun
-            if in_place or next_part:
+            if in_place or next_part or room.holds_state(tensor):
                 room.read(tensor, at)
             else:
                 room.write(tensor, at, Role.SCRATCH if tensor in op.temps else Role.ACTIVATION)
             begun.add(tensor)
     for end in plan.outputs:
         room.read(end.tensor, len(plan.ops), role=Role.OUTPUT)
+    for state in plan.states:
+        room.read(state.tensor, len(plan.ops))
     return tuple(room.pieces)
 
 
@@ -105,7 +110,7 @@ class _Room:
             return
         for number in self._touched(record):
             piece = self.pieces[number]
-            known = piece.role if role is None or piece.role is Role.INPUT else role
+            known = piece.role if role is None or piece.role in (Role.INPUT, Role.STATE) else role
             self.pieces[number] = replace(piece, last=at, role=known)
 
     def write(self, tensor: int, at: int, role: Role) -> None:
@@ -113,6 +118,12 @@ class _Room:
         self._current.difference_update(self._touched(record))
         self._current.add(len(self.pieces))
         self.pieces.append(Piece(tensor, role, record.offset, record.size_bytes, at, at))
+
+    def holds_state(self, tensor: int) -> bool:
+        record = self._tensors[tensor]
+        if record.place is not Place.ARENA:
+            return False
+        return any(self.pieces[number].role is Role.STATE for number in self._touched(record))
 
     def _touched(self, record: Tensor) -> list[int]:
         end = record.offset + record.size_bytes

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.wire.artifact import Baseline, OutputKind
 from tinyfleet.wire.enums import CoreVariant
+
+Window = bytes | npt.NDArray[np.signedinteger[Any]]
+"""The bytes of all inputs, or the values of one."""
+Golden = Window | Sequence[Window]
+Raw = npt.NDArray[np.int16] | Sequence[npt.NDArray[np.int16]]
 
 _CORES: Final = {"mps2-an386": CoreVariant.DSP}
 """Cores of the device types that have more than plain C."""
@@ -41,7 +46,8 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Golden inputs become golden vectors: int8 windows first, then raw i16 windows (need `raw_scale`).
+    """Golden inputs become golden vectors: windows in the model's integers first, then raw i16 windows (need
+    `raw_scale`). Where the model keeps state, a golden input is a list of windows: one a step, from reset.
 
     threshold: score 0..255 from which a result is worth an event.
     """
@@ -51,8 +57,8 @@ class ModelSpec:
     input: InputSpec = field(default_factory=InputSpec)
     output_kind: OutputKind = OutputKind.CLASSES
     labels: tuple[str, ...] = ()
-    golden_inputs: Sequence[bytes | npt.NDArray[np.int8]] = ()
-    golden_raw: Sequence[npt.NDArray[np.int16]] = ()
+    golden_inputs: Sequence[Golden] = ()
+    golden_raw: Sequence[Raw] = ()
     threshold: int | None = None
     output_unit: str | None = None
     baseline: Baseline | None = None

@@ -23,14 +23,12 @@ _DECLARATIONS: Final = """
 uint32_t tf_twin_model_bytes(void);
 uint32_t tf_twin_load(void *model, const uint8_t *payload, uint32_t size);
 uint32_t tf_twin_where(const void *model);
-uint32_t tf_twin_arena_bytes(const void *model);
-uint32_t tf_twin_vector_count(const void *model);
 uint32_t tf_twin_step(const void *model, uint32_t at, uint8_t *arena);
+void tf_model_reset(const void *model, uint8_t *arena);
 uint32_t tf_model_run(const void *model, uint8_t *arena, uint32_t arena_bytes);
-void tf_model_quantize(const void *model, const int16_t *raw, int8_t *input);
-uint8_t tf_model_score(const void *model, int8_t output);
-bool tf_model_begin_vector(const void *model, uint8_t *arena, uint32_t i);
-bool tf_model_vector_passes(const void *model, const uint8_t *arena, uint32_t i);
+void tf_model_quantize(const void *model, const int16_t *raw, void *input);
+uint8_t tf_model_score(const void *model, int32_t output);
+bool tf_model_vector_passes(const void *model, uint8_t *arena, uint32_t arena_bytes, uint32_t i);
 void tf_runtime_ops(uint8_t *bitmap);
 """
 

@@ -4,8 +4,6 @@
 uint32_t tf_twin_model_bytes(void);
 uint32_t tf_twin_load(tf_model_t *model, const uint8_t *payload, uint32_t size);
 uint32_t tf_twin_where(const tf_model_t *model);
-uint32_t tf_twin_arena_bytes(const tf_model_t *model);
-uint32_t tf_twin_vector_count(const tf_model_t *model);
 uint32_t tf_twin_step(const tf_model_t *model, uint32_t at, uint8_t *arena);
 
 uint32_t tf_twin_model_bytes(void) {
@@ -18,14 +16,6 @@ uint32_t tf_twin_load(tf_model_t *model, const uint8_t *payload, uint32_t size) 
 
 uint32_t tf_twin_where(const tf_model_t *model) {
     return model->where;
-}
-
-uint32_t tf_twin_arena_bytes(const tf_model_t *model) {
-    return model->arena_bytes;
-}
-
-uint32_t tf_twin_vector_count(const tf_model_t *model) {
-    return model->vector_count;
 }
 
 /* Runs the op whose record starts `at` bytes into OPS and returns where the next one starts. */

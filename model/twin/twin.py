@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
+from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.model.twin.library import open_library
 from tinyfleet.wire.artifact import Artifact, ArtifactError, Tensor, decode_artifact
+from tinyfleet.wire.artifact_tensors import NUMPY
 
-Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
+Integers = npt.NDArray[Any]
+Window = bytes | Integers | Sequence[Integers]
 
 _ALIGN = 16
 
@@ -58,6 +62,7 @@ class Twin:
         if status is not ModelStatus.OK:
             raise PlanRefused(status, self._lib.tf_twin_where(self._model))
         self._arena = self._aligned(max(self.plan.arena_bytes, _ALIGN))
+        self.reset()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -67,46 +72,52 @@ class Twin:
     def output_shape(self) -> tuple[int, ...]:
         return self.plan.tensors[self.plan.output.tensor].shape
 
-    def run(self, window: bytes | Int8) -> Int8:
-        """The first output for one int8 window (as many values as all inputs have, any shape)."""
+    def reset(self) -> None:
+        """What a streaming model remembers, as at its first run. A new Twin is reset."""
+        self._lib.tf_model_reset(self._model, self._pointer("uint8_t", self._arena))
+
+    def run(self, window: Window) -> Integers:
+        """The first output for one window. What the model remembers goes on from run to run."""
         return self.run_all(window)[0]
 
-    def run_all(self, window: bytes | Int8) -> list[Int8]:
-        """All outputs. Values of several inputs stand one behind the other."""
+    def run_all(self, window: Window) -> list[Integers]:
+        """All outputs. `window`: the bytes of all inputs, one behind the other; their values, where all have
+        one type; or one array for each input. Shapes do not matter, types do (ValueError)."""
         self._write_input(window)
         status = self._lib.tf_model_run(self._model, self._pointer("uint8_t", self._arena), self._arena.size)
         if status != ModelStatus.OK:
             raise PlanRefused(ModelStatus(status), 0)
         return [self._view(self.plan.tensors[end.tensor]).copy() for end in self.plan.outputs]
 
-    def run_many(self, windows: Int8) -> Int8:
-        """Outputs [n, …] for windows [n, …]."""
-        outputs = np.empty((len(windows), *self.output_shape), np.int8)
+    def run_many(self, windows: Integers) -> Integers:
+        """Outputs [n, …] for windows [n, …], each from reset."""
+        output = self.plan.tensors[self.plan.output.tensor]
+        outputs: Integers = np.empty((len(windows), *output.shape), NUMPY[output.dtype])
         for i, window in enumerate(windows):
+            self.reset()
             outputs[i] = self.run(window)
         return outputs
 
-    def run_raw(self, raw: Int16) -> Int8:
+    def run_raw(self, raw: Int16) -> Integers:
         """Output for a raw sensor window: what a node does between its sensor and its class."""
         return self.run(self.quantize(raw))
 
-    def quantize(self, raw: Int16) -> Int8:
-        """Raw sensor window (i16, unit of the metadata) to input bytes, as the node does it."""
+    def quantize(self, raw: Int16) -> Integers:
+        """Raw sensor window (i16, unit of the metadata) to input values, as the node does it."""
+        source = self.plan.tensors[self.plan.input.tensor]
         values = np.ascontiguousarray(raw, np.int16).reshape(-1)
-        self._expect(values.size, self.plan.tensors[self.plan.input.tensor].size_bytes)
-        out = np.empty(values.size, np.int8)
-        self._lib.tf_model_quantize(
-            self._model, self._pointer("int16_t", values), self._pointer("int8_t", out)
-        )
+        self._expect(values.size, prod(source.shape), "values")
+        out: Integers = np.empty(values.size, NUMPY[source.dtype])
+        self._lib.tf_model_quantize(self._model, self._pointer("int16_t", values), self._pointer("void", out))
         return out
 
-    def scores(self, output: Int8) -> npt.NDArray[np.uint8]:
+    def scores(self, output: Integers) -> npt.NDArray[np.uint8]:
         """Scores 0..255 of output values, as telemetry counts them."""
         flat = [self._lib.tf_model_score(self._model, int(q)) for q in output.reshape(-1)]
         return np.array(flat, np.uint8).reshape(output.shape)
 
-    def trace(self, window: bytes | Int8) -> Iterator[tuple[int, Int8]]:
-        """Runs op by op: (op index, copy of its output)."""
+    def trace(self, window: Window) -> Iterator[tuple[int, Integers]]:
+        """Runs op by op: (op index, copy of its first output)."""
         self._write_input(window)
         at = 0
         arena = self._pointer("uint8_t", self._arena)
@@ -118,33 +129,40 @@ class Twin:
         """Index of the first golden vector whose output differs, as in a node's trial; None: all pass."""
         arena = self._pointer("uint8_t", self._arena)
         for i in range(len(self.plan.vectors)):
-            self._lib.tf_model_begin_vector(self._model, arena, i)
-            self._lib.tf_model_run(self._model, arena, self._arena.size)
-            if not self._lib.tf_model_vector_passes(self._model, arena, i):
+            if not self._lib.tf_model_vector_passes(self._model, arena, self._arena.size, i):
                 return i
         return None
 
-    def _write_input(self, window: bytes | Int8) -> None:
+    def _write_input(self, window: Window) -> None:
+        sources = [self.plan.tensors[end.tensor] for end in self.plan.inputs]
         if isinstance(window, bytes):
-            values = np.frombuffer(window, np.int8)
-        elif window.dtype == np.int8:
-            values = np.ascontiguousarray(window).reshape(-1)
+            content = window
         else:
-            raise ValueError(f"a window is int8, not {window.dtype}; quantize() takes raw int16 values")
-        self._expect(values.size, self.plan.input_bytes)
+            parts = [window] if isinstance(window, np.ndarray) else list(window)
+            dtypes = [NUMPY[source.dtype] for source in sources]
+            wanted = dtypes if len(parts) > 1 else sorted(set(dtypes))
+            got = [np.asarray(part).dtype for part in parts]
+            if got != [np.dtype(dtype) for dtype in wanted]:
+                raise ValueError(
+                    f"a window of {self.plan.metadata.name} is {_names(wanted)}, not {_names(got)}; "
+                    "quantize() takes raw int16 values"
+                )
+            content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        self._expect(len(content), self.plan.input_bytes, "bytes")
         at = 0
-        for end in self.plan.inputs:
-            room = self._view(self.plan.tensors[end.tensor]).reshape(-1)
-            room[:] = values[at : at + room.size]
+        for source in sources:
+            room = self._arena[source.offset : source.offset + source.size_bytes]
+            room[:] = np.frombuffer(content, np.uint8, room.size, at)
             at += room.size
 
-    def _expect(self, values: int, expected: int) -> None:
-        if values != expected:
-            raise ValueError(f"the window has {values} values, {self.plan.metadata.name} takes {expected}")
+    def _expect(self, got: int, expected: int, what: str) -> None:
+        if got != expected:
+            raise ValueError(f"the window has {got} {what}, {self.plan.metadata.name} takes {expected}")
 
-    def _view(self, tensor: Tensor) -> Int8:
+    def _view(self, tensor: Tensor) -> Integers:
         part = self._arena[tensor.offset : tensor.offset + tensor.size_bytes]
-        return part.view(np.int8).reshape(tensor.shape)
+        values: Integers = part.view(NUMPY[tensor.dtype]).reshape(tensor.shape)
+        return values
 
     @staticmethod
     def _aligned(size: int) -> npt.NDArray[np.uint8]:
@@ -154,6 +172,10 @@ class Twin:
 
     def _pointer(self, kind: str, array: npt.NDArray[np.generic]) -> object:
         return self._ffi.cast(f"{kind} *", array.ctypes.data)
+
+
+def _names(dtypes: Iterable[npt.DTypeLike]) -> str:
+    return ", ".join(np.dtype(dtype).name for dtype in dtypes)
 
 
 def runtime_ops() -> frozenset[int]:

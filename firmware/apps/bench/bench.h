@@ -29,10 +29,12 @@ void bench_load_model(bench_t *bench);
 /* Reads the golden set; none, or one that is damaged, is no error. */
 void bench_load_golden(bench_t *bench);
 
-/* Runs one window, whose bytes are the model's input; answers the time it took. The output stands in the
- * arena. */
-uint32_t bench_infer(const bench_t *bench, const uint8_t *window);
-const int8_t *bench_output(const bench_t *bench);
+/* Whether a window of so many bytes is the model's input; for a model that keeps state, some of them: a
+ * sequence of steps from reset. */
+bool bench_fits(const bench_t *bench, uint32_t bytes);
+/* Runs a window that fits; answers the time it took. The output of its last step stands in the arena. */
+uint32_t bench_infer(const bench_t *bench, const uint8_t *window, uint32_t bytes);
+const void *bench_output(const bench_t *bench);
 const uint8_t *bench_window(const bench_t *bench, uint32_t index);
 
 /* Answers one request. */

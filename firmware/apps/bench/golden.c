@@ -45,6 +45,6 @@ void bench_load_golden(bench_t *bench) {
 }
 
 const uint8_t *bench_window(const bench_t *bench, uint32_t index) {
-    if (index >= bench->window_count || bench->window_bytes != bench->model.input.bytes) return NULL;
+    if (index >= bench->window_count || !bench_fits(bench, bench->window_bytes)) return NULL;
     return bench->windows + index * bench->window_bytes;
 }

@@ -27,7 +27,7 @@ static bool answer_requests(const tf_bench_port_t *port) {
 static void live(uint32_t *next) {
     const uint8_t *const window = bench_window(&bench, *next);
     if (bench.result != TF_RESULT_SUCCESS || window == NULL) return;
-    const uint32_t duration_us = bench_infer(&bench, window);
+    const uint32_t duration_us = bench_infer(&bench, window, bench.window_bytes);
     say_inference(&bench, *next, duration_us);
     *next = (*next + 1) % bench.window_count;
 }

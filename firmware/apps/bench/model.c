@@ -33,9 +33,8 @@ static void refuse_plan(bench_t *bench, tf_model_status_t status) {
 
 static bool vectors_pass(const bench_t *bench) {
     const tf_bench_port_t *const port = bench->port;
-    for (uint32_t i = 0; tf_model_begin_vector(&bench->model, port->arena, i); i++) {
-        (void)tf_model_run(&bench->model, port->arena, port->arena_bytes);
-        if (!tf_model_vector_passes(&bench->model, port->arena, i)) return false;
+    for (uint32_t i = 0; i < bench->model.vector_count; i++) {
+        if (!tf_model_vector_passes(&bench->model, port->arena, port->arena_bytes, i)) return false;
     }
     return true;
 }
@@ -72,15 +71,26 @@ void bench_load_model(bench_t *bench) {
     }
 }
 
-uint32_t bench_infer(const bench_t *bench, const uint8_t *window) {
-    const tf_bench_port_t *const port = bench->port;
-    memcpy(tf_model_input(&bench->model, port->arena), window, bench->model.input.bytes);
-    const uint32_t begun = port->now_us();
-    /* Cannot fail: the arena was compared when the model was loaded. */
-    (void)tf_model_run(&bench->model, port->arena, port->arena_bytes);
-    return port->now_us() - begun;
+bool bench_fits(const bench_t *bench, uint32_t bytes) {
+    const uint32_t step = bench->model.input.bytes;
+    return bytes == step || (bench->model.state_count > 0 && bytes > 0 && bytes % step == 0);
 }
 
-const int8_t *bench_output(const bench_t *bench) {
+uint32_t bench_infer(const bench_t *bench, const uint8_t *window, uint32_t bytes) {
+    const tf_bench_port_t *const port = bench->port;
+    const uint32_t step = bench->model.input.bytes;
+    tf_model_reset(&bench->model, port->arena);
+    uint32_t duration_us = 0;
+    for (uint32_t at = 0; at < bytes; at += step) {
+        memcpy(tf_model_input(&bench->model, port->arena), window + at, step);
+        const uint32_t begun = port->now_us();
+        /* Cannot fail: the arena was compared when the model was loaded. */
+        (void)tf_model_run(&bench->model, port->arena, port->arena_bytes);
+        duration_us += port->now_us() - begun;
+    }
+    return duration_us;
+}
+
+const void *bench_output(const bench_t *bench) {
     return tf_model_output(&bench->model, bench->port->arena);
 }

@@ -43,20 +43,20 @@ static void hello(const bench_t *bench, const tf_frame_t *request) {
     reply(bench, TF_FRAME_TYPE_HELLO | TF_FRAME_REPLY, request->seq, body, length, body, 0);
 }
 
-static void infer(const bench_t *bench, const tf_frame_t *request, const uint8_t *window) {
-    const uint32_t us = bench_infer(bench, window);
+static void infer(const bench_t *bench, const tf_frame_t *request, const uint8_t *window, uint32_t bytes) {
+    const uint32_t us = bench_infer(bench, window, bytes);
     const uint8_t duration[4] = {(uint8_t)us, (uint8_t)(us >> 8), (uint8_t)(us >> 16), (uint8_t)(us >> 24)};
     reply(bench, request->type | TF_FRAME_REPLY, request->seq, duration, sizeof duration, bench_output(bench),
           bench->model.output_bytes);
 }
 
 static void answer_infer(const bench_t *bench, const tf_frame_t *request) {
-    if (request->length != bench->model.input.bytes) {
+    if (!bench_fits(bench, request->length)) {
         say_no(bench, request, TF_RESULT_INPUT_MISMATCH,
                "the window has another size than the model's input");
         return;
     }
-    infer(bench, request, request->body);
+    infer(bench, request, request->body, request->length);
 }
 
 static void answer_golden(const bench_t *bench, const tf_frame_t *request) {
@@ -70,7 +70,7 @@ static void answer_golden(const bench_t *bench, const tf_frame_t *request) {
         say_no(bench, request, TF_RESULT_INPUT_MISMATCH, "no stored window with that index fits the model");
         return;
     }
-    infer(bench, request, window);
+    infer(bench, request, window, bench->window_bytes);
 }
 
 void bench_answer(const bench_t *bench, const tf_frame_t *request) {

@@ -87,30 +87,22 @@ void say_start(const bench_t *bench) {
     put(" bytes\nready\n");
 }
 
-static uint32_t top_class(const int8_t *output, uint32_t count) {
-    uint32_t top = 0;
-    for (uint32_t i = 1; i < count; i++) {
-        if (output[i] > output[top]) top = i;
-    }
-    return top;
-}
-
 void say_inference(const bench_t *bench, uint32_t window, uint32_t duration_us) {
     out = bench->port;
-    const int8_t *const output = bench_output(bench);
-    const uint32_t top = top_class(output, bench->model.output_bytes);
+    const tf_model_t *const model = &bench->model;
+    const uint32_t top = tf_model_greatest(model, out->arena, model->output.values);
     const char *label;
     uint32_t length;
     put("window ");
     put_number(window);
     put(": class ");
-    if (tf_model_label(&bench->model, top, &label, &length)) {
+    if (tf_model_label(model, top, &label, &length)) {
         put_foreign(label, length);
     } else {
         put_number(top);
     }
     put(", score ");
-    put_number((tf_model_score(&bench->model, output[top]) * 100u + 128u) / 256u);
+    put_number((tf_model_score(model, tf_model_value(model, out->arena, top)) * 100u + 128u) / 256u);
     put(" %, ");
     put_number(duration_us);
     put(" us (");

@@ -6,7 +6,7 @@
 
 #define PERIOD_LEAST_US 1000u
 
-/* One for all: a plan keeps nothing in it between two inferences. */
+/* For the running model, and for one on trial: behind the other where both fit, else in its place. */
 static uint8_t arena[SAMPLER_ARENA_BYTES] __attribute__((aligned(16)));
 
 /* Without a configured interval, as the sensor would deliver: one window after the other. */
@@ -53,7 +53,7 @@ static bool fits_sensor(const settings_t *settings, const tf_model_t *model) {
     bool fits = model->input_count == 1 && model->input.raw_multiplier != 0 &&
                 model->input.rate_mhz == replay->rate_mhz && model->input.samples == replay->samples &&
                 model->input.channels == replay->channels &&
-                model->input.bytes == (uint32_t)replay->samples * replay->channels &&
+                model->input.values == (uint32_t)replay->samples * replay->channels &&
                 same_text(model->sensor, replay->sensor) && same_text(model->unit, replay->unit);
     if (!fits) {
         tf_console(
@@ -82,8 +82,9 @@ tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image) {
     if (image == NULL) return TF_RESULT_SUCCESS;
     tf_result_t result = load(sampler, &sampler->model, image);
     if (result != TF_RESULT_SUCCESS) return result;
-    tf_telemetry_begin(&sampler->telemetry, image->image, sampler->model.output_bytes);
+    tf_telemetry_begin(&sampler->telemetry, image->image, sampler->model.output.values);
     sampler->running = true;
+    sampler->fresh = true;
     sampler->due_us = sampler->now_us();
     return TF_RESULT_SUCCESS;
 }
@@ -95,6 +96,9 @@ tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_tr
     tf_result_t result = load(sampler, &trial->model, image);
     if (result != TF_RESULT_SUCCESS) return result;
     trial->limits = *limits;
+    const uint32_t taken = sampler->running ? sampler->model.arena_bytes : 0;
+    trial->arena = trial->model.arena_bytes <= sizeof arena - taken ? arena + taken : arena;
+    trial->fresh = true;
     /* What would end the node by its first inference shall end a trial. */
     bool untried = trial->model.vector_count == 0 && limits->inferences == 0;
     if (untried && sampler->settings->has_replay) trial->limits.inferences = 1;
@@ -111,29 +115,41 @@ static void end_trial(sampler_t *sampler, sampler_outcome_t *outcome, tf_result_
     outcome->detail = detail;
 }
 
+/* Both models work in the same memory: what one remembers between two windows, the other overwrites. */
+static bool one_arena(const sampler_t *sampler) {
+    return sampler->trial.arena == arena;
+}
+
+/* One step of a golden vector. */
 static void try_vector(sampler_t *sampler, sampler_outcome_t *outcome) {
     sampler_trial_t *trial = &sampler->trial;
     const tf_model_t *model = &trial->model;
-    if (!tf_model_begin_vector(model, arena, trial->vector)) {
+    if (one_arena(sampler)) sampler->fresh = true;
+    if (!tf_model_begin_step(model, trial->arena, trial->vector, trial->step)) {
         end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "a golden vector cannot be read");
         return;
     }
-    if (tf_model_run(model, arena, sizeof arena) != TF_MODEL_OK) {
+    if (tf_model_run(model, trial->arena, model->arena_bytes) != TF_MODEL_OK) {
         end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "the model stopped on a golden vector");
-    } else if (!tf_model_vector_passes(model, arena, trial->vector)) {
-        tf_console("trial: golden vector %lu differs", (unsigned long)trial->vector);
+    } else if (!tf_model_step_passes(model, trial->arena, trial->vector, trial->step)) {
+        tf_console("trial: golden vector %lu differs at step %lu", (unsigned long)trial->vector,
+                   (unsigned long)trial->step);
         end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "a golden vector's output differs");
-    } else {
+    } else if (++trial->step == model->vector_steps) {
+        trial->step = 0;
         trial->vector++;
     }
 }
 
 /* One inference on the current window. False: the model stopped. */
-static bool infer(const sampler_t *sampler, const tf_model_t *model, uint32_t *latency_us) {
-    const int16_t *raw = sampler->settings->windows + (size_t)sampler->window * model->input.bytes;
-    tf_model_quantize(model, raw, tf_model_input(model, arena));
+static bool infer(const sampler_t *sampler, const tf_model_t *model, uint8_t *room, bool *fresh,
+                  uint32_t *latency_us) {
+    const int16_t *raw = sampler->settings->windows + (size_t)sampler->window * model->input.values;
+    if (*fresh) tf_model_reset(model, room);
+    *fresh = false;
+    tf_model_quantize(model, raw, tf_model_input(model, room));
     uint64_t start_us = sampler->now_us();
-    bool done = tf_model_run(model, arena, sizeof arena) == TF_MODEL_OK;
+    bool done = tf_model_run(model, room, model->arena_bytes) == TF_MODEL_OK;
     *latency_us = (uint32_t)(sampler->now_us() - start_us);
     return done;
 }
@@ -141,7 +157,8 @@ static bool infer(const sampler_t *sampler, const tf_model_t *model, uint32_t *l
 static void try_window(sampler_t *sampler, sampler_outcome_t *outcome) {
     sampler_trial_t *trial = &sampler->trial;
     uint32_t latency_us;
-    if (!infer(sampler, &trial->model, &latency_us)) {
+    if (one_arena(sampler)) sampler->fresh = true;
+    if (!infer(sampler, &trial->model, trial->arena, &trial->fresh, &latency_us)) {
         end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "the model stopped on a live window");
         return;
     }
@@ -155,29 +172,38 @@ static void try_window(sampler_t *sampler, sampler_outcome_t *outcome) {
 }
 
 static void run_window(sampler_t *sampler, sampler_outcome_t *outcome) {
+    const tf_model_t *model = &sampler->model;
     uint32_t latency_us;
-    if (!infer(sampler, &sampler->model, &latency_us)) {
+    if (sampler->trying && one_arena(sampler)) sampler->trial.fresh = true;
+    if (!infer(sampler, model, arena, &sampler->fresh, &latency_us)) {
         tf_telemetry_drop(&sampler->telemetry, 1);
         return;
     }
-    const int8_t *output = tf_model_output(&sampler->model, arena);
+    uint32_t best = tf_model_greatest(model, arena, sampler->telemetry.class_count);
     outcome->has_verdict = true;
-    outcome->verdict = tf_telemetry_verdict(output, sampler->telemetry.class_count);
-    outcome->verdict.score = tf_model_score(&sampler->model, output[outcome->verdict.class_index]);
+    outcome->verdict.class_index = (uint8_t)best;
+    outcome->verdict.score = tf_model_score(model, tf_model_value(model, arena, best));
     tf_telemetry_add(&sampler->telemetry, outcome->verdict, latency_us);
 }
 
-/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. */
+/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. A stream with
+ * a gap, or whose recording begins again, is a new one. */
 static void advance(sampler_t *sampler) {
     uint64_t late_us = sampler->now_us() - sampler->due_us;
     uint32_t missed = (uint32_t)(late_us / sampler->period_us);
     if (sampler->running) tf_telemetry_drop(&sampler->telemetry, missed);
     sampler->due_us += (uint64_t)(missed + 1) * sampler->period_us;
     sampler->window = (sampler->window + missed + 1) % sampler->settings->replay.windows;
+    if (missed > 0 || sampler->window == 0) sampler->fresh = sampler->trial.fresh = true;
 }
 
 static bool vectors_left(const sampler_t *sampler) {
     return sampler->trying && sampler->trial.vector < sampler->trial.model.vector_count;
+}
+
+/* A golden vector in midst of its steps lets nothing else into the memory it shares. */
+static bool holds_arena(const sampler_t *sampler) {
+    return vectors_left(sampler) && one_arena(sampler) && sampler->trial.step > 0;
 }
 
 static bool trial_ready_to_end(const sampler_t *sampler) {
@@ -197,7 +223,11 @@ sampler_outcome_t sampler_poll(sampler_t *sampler) {
         try_vector(sampler, &outcome);
     } else if (window) {
         sampler->vector_turn = true;
-        if (sampler->running) run_window(sampler, &outcome);
+        if (sampler->running && holds_arena(sampler)) {
+            tf_telemetry_drop(&sampler->telemetry, 1);
+        } else if (sampler->running) {
+            run_window(sampler, &outcome);
+        }
         if (sampler->trying && !vectors_left(sampler)) try_window(sampler, &outcome);
         advance(sampler);
     }

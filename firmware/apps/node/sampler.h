@@ -17,8 +17,11 @@
 typedef struct {
     tf_model_t model;
     tf_trial_t limits;
-    uint32_t vector; /* next golden vector */
-    uint32_t live;   /* live inferences done */
+    uint8_t *arena;
+    bool fresh;      /* its stream begins: reset before the next window */
+    uint32_t vector; /* next golden vector, and its next step */
+    uint32_t step;
+    uint32_t live; /* live inferences done */
     uint32_t slowest_us;
 } sampler_trial_t;
 
@@ -27,6 +30,7 @@ typedef struct {
     uint64_t (*now_us)(void);
     bool running;
     tf_model_t model;
+    bool fresh;
     tf_telemetry_t telemetry;
     bool trying;
     sampler_trial_t trial;

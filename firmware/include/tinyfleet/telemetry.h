@@ -21,16 +21,15 @@ typedef struct {
     uint32_t dropped;
 } tf_telemetry_t;
 
-/* What one int8 softmax output says. */
+/* What one output says. */
 typedef struct {
     uint8_t class_index; /* the first of the highest */
-    uint8_t score;       /* 0..255; int8 -128 is 0 */
+    uint8_t score;       /* its real value in 1/256 */
 } tf_verdict_t;
 
 /* A new epoch: all counters zero. `class_count` is cut to TF_TELE_CLASSES_MAX. Zero the struct once at boot.
  */
 void tf_telemetry_begin(tf_telemetry_t *telemetry, const uint8_t model[32], uint32_t class_count);
-tf_verdict_t tf_telemetry_verdict(const int8_t *output, uint32_t count);
 void tf_telemetry_add(tf_telemetry_t *telemetry, tf_verdict_t verdict, uint32_t latency_us);
 /* Windows that came while an inference ran, or could not be read. */
 void tf_telemetry_drop(tf_telemetry_t *telemetry, uint32_t windows);

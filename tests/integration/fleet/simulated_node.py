@@ -15,6 +15,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tinyfleet.fleet.adapters.signer import verify_ecdsa
+from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.blobs import Reassembler
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import (
@@ -249,7 +250,7 @@ class SimulatedNode:
                     kind=ArtifactKind.MODEL,
                     device_type="mps2-an386",
                     cores=frozenset({CoreVariant.PORTABLE}),
-                    abi=1,
+                    abi=ABI,
                 ),
             )
         except ImageError as error:
@@ -313,7 +314,7 @@ def birth_of(flash: Flash, seq: int, model: ImageInfo | None) -> Birth:
         firmware=ImageInfo(version="0.0.1", security_counter=1),
         model=model,
         slots=(),
-        abi=1,
+        abi=ABI,
         ops=b"\xff" * 8,
         arena_bytes=65536,
         golden_bytes=0,

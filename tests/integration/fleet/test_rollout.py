@@ -96,6 +96,7 @@ def sign_by_stranger(folder: Path, payload: bytes) -> Path:
     """An image that is right in everything but its key."""
     from tinyfleet.fleet.adapters.signer import ImgtoolSigner
     from tinyfleet.fleet.services.ports import SigningRequest
+    from tinyfleet.wire.artifact import ABI
     from tinyfleet.wire.enums import ArtifactKind
 
     image = folder / "foreign.bin"
@@ -108,7 +109,7 @@ def sign_by_stranger(folder: Path, payload: bytes) -> Path:
                 version="3.0.0",
                 security_counter=1,
                 core=0,
-                abi=1,
+                abi=ABI,
             )
         )
     )

@@ -23,6 +23,7 @@ from tests.models import LIVESTOCK, livestock
 from tests.servers import Mosquitto
 
 from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
+from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.blobs import Blob, chunk_topics, cut
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.image import read_image
@@ -228,7 +229,7 @@ class Workshop:
         command += ["--slot-size", "0x200000", "--version", version, "--security-counter", str(counter)]
         command += ["--non-bootable", "--custom-tlv", "0xa0", "0x" + b"mps2-an386".hex()]
         command += ["--custom-tlv", "0xa1", "0x01", "--custom-tlv", "0xa2", "0x00"]
-        command += ["--custom-tlv", "0xa3", "0x0100", str(plain), str(signed)]
+        command += ["--custom-tlv", "0xa3", "0x" + ABI.to_bytes(2, "little").hex(), str(plain), str(signed)]
         subprocess.run(command, check=True, timeout=60, capture_output=True)
         return signed.read_bytes()
 

@@ -9,6 +9,7 @@ import pytest
 from tinyfleet.agent.core.bench_image import bench_image, wrap_model
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.model.compiler import ModelSpec, compile_model
+from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.image import read_image, verify_digest
 
@@ -30,7 +31,7 @@ def test_a_payload_is_wrapped(payload: bytes) -> None:
         "microbit",
         ArtifactKind.MODEL,
         CoreVariant.PORTABLE,
-        1,
+        ABI,
         0,
     )
     assert (image.key_der, image.signature) == (None, None)

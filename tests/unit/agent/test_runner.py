@@ -165,6 +165,14 @@ def test_another_model_or_size_is_refused_before_anything_runs(worker: BoardWork
         run(worker, golden=GoldenSet((bytes(9),)))
 
 
+def test_windows_of_several_steps_and_wider_outputs(worker: BoardWorker) -> None:
+    result, _ = run(worker, golden=GoldenSet((bytes(16),)))
+    assert result.windows == 1, "two steps of a model that keeps state"
+    wide = GoldenSet((b"a",), value_bytes=2)
+    assert wide.values(b"\xff\x00\x01\xff") == [255, -255]
+    assert wide.first(1) == wide
+
+
 def test_a_set_that_knows_nothing_gives_latencies_only(worker: BoardWorker) -> None:
     result, _ = run(worker, golden=GoldenSet(WINDOWS))
     assert (result.labelled, result.compared, result.accuracy, result.exact) == (0, 0, None, False)

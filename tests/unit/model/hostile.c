@@ -27,12 +27,14 @@ static void *aligned(size_t size) {
 static void use(const tf_model_t *model) {
     uint8_t *const arena = aligned(model->arena_bytes);
     memset(arena, 0x55, model->arena_bytes);
-    int16_t *const raw = aligned(model->input.bytes * sizeof(int16_t));
-    memset(raw, 0x7F, model->input.bytes * sizeof(int16_t));
+    int16_t *const raw = aligned(model->input.values * sizeof(int16_t));
+    memset(raw, 0x7F, model->input.values * sizeof(int16_t));
+    tf_model_reset(model, arena);
     tf_model_quantize(model, raw, tf_model_input(model, arena));
     if (tf_model_run(model, arena, model->arena_bytes) != TF_MODEL_OK) exit(3);
     touch(tf_model_output(model, arena), model->output_bytes);
-    sink += tf_model_score(model, *tf_model_output(model, arena));
+    const uint32_t best = tf_model_greatest(model, arena, model->output.values);
+    sink += tf_model_score(model, tf_model_value(model, arena, best));
     const char *text;
     uint32_t length;
     (void)tf_model_name(model, &text, &length);
@@ -41,14 +43,16 @@ static void use(const tf_model_t *model) {
     touch(model->sensor.text, model->sensor.length);
     touch(model->unit.text, model->unit.length);
     for (uint32_t i = 0; tf_model_label(model, i, &text, &length); i++) touch(text, length);
-    const int8_t *input, *output;
-    for (uint32_t i = 0; tf_model_vector(model, i, &input, &output); i++) {
-        touch(input, model->input.bytes);
-        touch(output, model->output_bytes);
+    const uint8_t *input, *output;
+    for (uint32_t i = 0; i < model->vector_count; i++) {
+        for (uint32_t step = 0; tf_model_vector(model, i, step, &input, &output); step++) {
+            touch(input, model->all_input_bytes);
+            touch(output, model->all_output_bytes);
+        }
     }
-    if (tf_model_begin_vector(model, arena, 0)) sink += tf_model_vector_passes(model, arena, 0);
+    if (model->vector_steps < 100) sink += tf_model_vector_passes(model, arena, model->arena_bytes, 0);
     uint32_t bytes;
-    const int8_t *one;
+    const void *one;
     for (uint32_t i = 0; (one = tf_model_output_at(model, arena, i, &bytes)) != 0; i++) touch(one, bytes);
     free(raw);
     free(arena);

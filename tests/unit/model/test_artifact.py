@@ -18,6 +18,7 @@ from tinyfleet.wire.artifact import (
     Op,
     OutputKind,
     Place,
+    State,
     Tensor,
     Vector,
     decode_artifact,
@@ -26,7 +27,7 @@ from tinyfleet.wire.artifact import (
 from tinyfleet.wire.artifact_metadata import decode_metadata, encode_metadata
 from tinyfleet.wire.artifact_ops import OP_FORMS
 
-PLAN = decode_artifact((Path(__file__).with_name("frozen") / "chain_abi1.plan").read_bytes())
+PLAN = decode_artifact((Path(__file__).with_name("frozen") / "chain_abi2.plan").read_bytes())
 COUNTS = st.integers(0, 2**32 - 1)
 
 
@@ -108,7 +109,12 @@ def changed(**what: object) -> Artifact:
         (changed(metadata=replace(PLAN.metadata, samples=47)), "samples x channels"),
         (changed(ops=(replace(PLAN.ops[0], inputs=(99,)),)), "op 0, tensors"),
         (changed(ops=(replace(PLAN.ops[0], variant=1),)), "op 0"),
-        (changed(vectors=(Vector(bytes(95), bytes(3)),)), "vector 0, input and output bytes"),
+        (changed(vectors=(Vector.single(bytes(95), bytes(3)),)), "vector 0, input and output bytes"),
+        (changed(vectors=(Vector(()),)), "VECTORS: expected 1 of 4 bytes"),
+        (changed(vectors=(*PLAN.vectors, Vector(PLAN.vectors[0].steps * 2))), "VECTORS"),
+        (changed(states=(State(99),)), "state 0, tensor"),
+        (changed(states=(State(0, initial=2),)), "state 0, initial"),
+        (changed(states=(State(0, initial=2**20),)), "state 0, initial"),
         (changed(tensors=(Tensor(8, Place.ARENA, Dtype.INT8, (1,)),)), "tensor 0, offset"),
         (changed(tensors=(Tensor(0, Place.CONSTANT, Dtype.INT8, (2**20,)),)), "tensor 0, offset"),
         (changed(tensors=(Tensor(0, Place.ARENA, Dtype.INT8, (0,)),)), "tensor 0, dims"),
@@ -128,3 +134,18 @@ def test_ops_keep_their_operands() -> None:
 def test_input_and_output_sizes() -> None:
     assert PLAN.input_bytes == int(np.prod((1, 8, 6, 2)))
     assert PLAN.output_bytes == 3
+
+
+def test_sequences_and_state_come_back() -> None:
+    sequence = Vector(PLAN.vectors[0].steps * 3)
+    plan = changed(vectors=(sequence, sequence), states=(State(1, -7), State(2, 0, 16)))
+    assert decode_artifact(encode_artifact(plan)) == plan
+    assert (len(sequence.input), len(sequence.output)) == (3 * PLAN.input_bytes, PLAN.output_bytes)
+
+
+def test_wide_values() -> None:
+    plan = changed(tensors=(*PLAN.tensors, Tensor(8, Place.CONSTANT, Dtype.UINT64, (2,))))
+    assert decode_artifact(encode_artifact(plan)).tensors[-1].size_bytes == 16
+    plan = changed(tensors=(*PLAN.tensors, Tensor(4, Place.CONSTANT, Dtype.INT64, (2,))))
+    with pytest.raises(ArtifactError, match="8-byte aligned"):
+        encode_artifact(plan)

@@ -1,6 +1,7 @@
 """What the compiler refuses and how it says so; what it makes of a whole small model."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,11 +34,12 @@ from tinyfleet.model.compiler import (
 )
 from tinyfleet.model.twin import Twin, TwinBuildError, library, runtime_ops
 from tinyfleet.wire.artifact import (
-    Artifact,
     ArtifactError,
     Baseline,
     OpCode,
     OutputKind,
+    Step,
+    Vector,
     decode_artifact,
     encode_artifact,
 )
@@ -93,7 +95,7 @@ def dense(**changes: object) -> bytes:
         (dense(weights=T((2, 3), 0.1, 0, data=np.ones((2, 3)))), "is not 1 rows of 3"),
         (dense(bias=T((3,), 0.01, 0, INT32, [1, 2, 3])), "expected 2 constant int32"),
         (dense(bias=T((2,), 0.01, 0)), "the file is damaged"),
-        (dense(window=T((1, 4), 0.1, 200)), "expected an int8 activation with one"),
+        (dense(window=T((1, 4), 0.1, 200)), "has zero point 200, expected -128 to 127"),
         (dense(output=T((1, 2), 1e-30, 0)), "scales are broken"),
         (dense(options=fully_connected_options(TANH)), "op 0 FULLY_CONNECTED .* fused activation TANH"),
     ],
@@ -154,7 +156,7 @@ def test_a_damaged_file_never_crashes(source: bytes) -> None:
         (ModelSpec("m", "1", InputSpec(samples=5, channels=2)), "5 x 2"),
         (ModelSpec("m", "1", InputSpec(raw_scale=-1.0)), "raw_scale"),
         (ModelSpec("m", "1", InputSpec(raw_scale=1e9)), "raw_scale"),
-        (ModelSpec("m", "1", golden_inputs=(b"123",)), "golden input 0 has 3 values, the model takes 96"),
+        (ModelSpec("m", "1", golden_inputs=(b"123",)), "golden input 0 has 3 bytes, the model takes 96"),
         (ModelSpec("m", "1", golden_raw=(np.zeros(96, np.int16),)), "golden_raw needs input.raw_scale"),
     ],
 )
@@ -203,18 +205,24 @@ def test_a_wrong_golden_vector_is_found(source: bytes) -> None:
     plan = decode_artifact(compile_model(source, spec))
     good, bad = plan.vectors
     wrong = bytes([bad.output[0] ^ 1]) + bad.output[1:]
-    changed = Artifact(
-        plan.core,
-        plan.arena_bytes,
-        plan.metadata,
-        plan.tensors,
-        plan.ops,
-        plan.input,
-        plan.output,
-        plan.constants,
-        (good, type(bad)(bad.input, wrong)),
-    )
+    changed = replace(plan, vectors=(good, Vector.single(bad.input, wrong)))
     assert Twin(encode_artifact(changed)).failed_vector() == 1
+    # One of several steps is enough.
+    step, end = good.steps[0], bad.steps[0]
+    longer = replace(plan, vectors=(Vector((step, end)), Vector((end, step))))
+    assert Twin(encode_artifact(longer)).failed_vector() is None
+    longer = replace(plan, vectors=(Vector((step, end)), Vector((Step(end.input, wrong), step))))
+    assert Twin(encode_artifact(longer)).failed_vector() == 1
+
+
+def test_golden_inputs_are_sequences_of_one_length(source: bytes) -> None:
+    windows = [bytes(96), b"\x7f" * 96, np.zeros(96, np.int8)]
+    plan = decode_artifact(compile_model(source, ModelSpec("m", "1", golden_inputs=[windows, windows[::-1]])))
+    assert [len(vector.steps) for vector in plan.vectors] == [3, 3]
+    assert plan.vectors[1].output == plan.vectors[0].steps[0].output
+    for wrong in ([windows, windows[:2]], [windows, bytes(96)], [[]]):
+        with pytest.raises(SpecError, match="the same number, 1 or more"):
+            compile_model(source, ModelSpec("m", "1", golden_inputs=wrong))
 
 
 def test_raw_values_are_scaled_as_the_model_was_trained(source: bytes) -> None:
@@ -264,10 +272,10 @@ def test_no_compiler_is_a_clear_error(
 
 def test_twin_refuses_a_window_of_another_size_or_type(source: bytes) -> None:
     twin = Twin(compile_model(source, SPEC))
-    with pytest.raises(ValueError, match="the window has 95 values, chain takes 96"):
+    with pytest.raises(ValueError, match="the window has 95 bytes, chain takes 96"):
         twin.run(bytes(95))
-    with pytest.raises(ValueError, match="a window is int8"):
-        twin.run(np.zeros(96, np.float32))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a window of chain is int8, not float32"):
+        twin.run(np.zeros(96, np.float32))
 
 
 def test_two_plans_side_by_side(source: bytes) -> None:

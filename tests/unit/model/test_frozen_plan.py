@@ -1,14 +1,16 @@
-"""A plan of ABI 1 as it was first built: what is on devices must stay readable and give the same answers."""
+"""A plan of ABI 2 as it was first built: what is on devices must stay readable and give the same answers."""
 
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from tinyfleet.model.twin import Twin
-from tinyfleet.wire.artifact import OpCode, decode_artifact, encode_artifact
+from tinyfleet.wire.artifact import ArtifactError, OpCode, decode_artifact, encode_artifact
 from tinyfleet.wire.artifact_ops import ConvParams, SoftmaxParams
 
-FROZEN = Path(__file__).with_name("frozen") / "chain_abi1.plan"
-DIGEST = "606523f374c21efcf36e15e41ee52fe29e5d61d17c94cff3b6fafa1dafc476ce"
+FROZEN = Path(__file__).with_name("frozen") / "chain_abi2.plan"
+DIGEST = "9ecd47404ae704912365c238884fe7369f1d04f8e981549513c1c51dc3bf9c08"
 
 
 def test_the_plan_itself_did_not_change() -> None:
@@ -42,3 +44,10 @@ def test_it_runs_as_it_did() -> None:
     assert len(twin.plan.vectors) == 3
     assert len({vector.output for vector in twin.plan.vectors}) == 3
     assert twin.failed_vector() is None
+
+
+def test_a_plan_of_another_abi_is_refused_by_number() -> None:
+    old = bytearray(FROZEN.read_bytes())
+    old[4] = 1
+    with pytest.raises(ArtifactError, match="abi: expected 2, got 1"):
+        decode_artifact(bytes(old))
