@@ -5,7 +5,7 @@ VENV := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-update bench-runtime clean
+.PHONY: help setup demo test check format bench bench-update bench-runtime fuzz clean
 
 help: ## what there is to type
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ bench-update: setup ## an update of 100 KB: time and bytes on the node
 
 bench-runtime: setup ## inference on emulated cores: instructions, arena, code size
 	@$(VENV)/python -m tests.bench.runtime
+
+fuzz: ## search for inputs that break loader and runner of plans (FUZZ_SECONDS=600 FUZZ="plan …"); installs clang
+	@$(PYTHON) deploy/setup --fuzz
+	@$(VENV)/python -m tests.fuzz
 
 clean: ## remove what was built (not .venv)
 	@rm -rf build

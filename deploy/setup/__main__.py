@@ -29,6 +29,7 @@ STOPPED = 130
 def main() -> int:
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--no-firmware", action="store_true", help="leave the firmware unbuilt")
+    parser.add_argument("--fuzz", action="store_true", help="what `make fuzz` needs, too: clang")
     options = parser.parse_args()
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
@@ -36,7 +37,7 @@ def main() -> int:
         if sys.version_info < (3, 11):  # noqa: UP036 - make may find an older one
             raise SetupError("Python 3.11 or newer is needed", "try `make PYTHON=python3.11`")
         with _alone():
-            prepare(build_firmware=not options.no_firmware)
+            prepare(build_firmware=not options.no_firmware, fuzz=options.fuzz)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -49,8 +50,8 @@ def main() -> int:
     return 0
 
 
-def prepare(build_firmware: bool) -> None:
-    packages = system.missing()
+def prepare(build_firmware: bool, fuzz: bool = False) -> None:
+    packages = system.missing(fuzz)
     absent = sources.missing(DEPS)
     fresh = not python.current(ROOT)
     if packages or absent or fresh:
@@ -63,7 +64,7 @@ def prepare(build_firmware: bool) -> None:
             )
     if packages:
         system.install(packages)
-        still = system.missing()
+        still = system.missing(fuzz)
         if still:
             raise SetupError(f"still missing after installing: {', '.join(still)}", "install them by hand")
     elif system.left_behind():

@@ -37,6 +37,16 @@ def _venv() -> bool:
     return _succeeds([sys.executable, "-c", "import ensurepip, venv"])
 
 
+def _fuzzer_library() -> bool:
+    clang = find("clang")
+    if clang is None:
+        return False
+    done = subprocess.run(
+        [clang, "-print-runtime-dir"], capture_output=True, text=True, timeout=30, check=False
+    )
+    return any(Path(done.stdout.strip()).glob("libclang_rt.fuzzer*"))
+
+
 @dataclass(frozen=True)
 class Need:
     package: str
@@ -59,10 +69,16 @@ NEEDS = (
     Need("prometheus", _tool("prometheus")),
 )
 
+# Only `make fuzz` searches; all else replays what was found, with gcc.
+FUZZ_NEEDS = (
+    Need("clang", _tool("clang")),
+    Need("libclang-rt-dev", _fuzzer_library),
+)
 
-def missing() -> list[str]:
-    """Debian packages to install, in the order of NEEDS."""
-    return [need.package for need in NEEDS if not need.present()]
+
+def missing(fuzz: bool = False) -> list[str]:
+    """Debian packages to install, in the order of NEEDS; `fuzz`: with those of FUZZ_NEEDS."""
+    return [need.package for need in (*NEEDS, *(FUZZ_NEEDS if fuzz else ())) if not need.present()]
 
 
 def install(packages: list[str]) -> None:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from tests.unit.model.single_ops import chain
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.model.twin import PlanRefused, Twin
 from tinyfleet.model.twin.library import runtime_sources
-from tinyfleet.wire.artifact import ArtifactError, decode_artifact
+from tinyfleet.wire.artifact import Artifact, ArtifactError, Op, decode_artifact, encode_artifact
+from tinyfleet.wire.artifact_ops import CopyParams, MeanParams
 from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.errors import WireError
 
@@ -116,3 +118,23 @@ def test_refusal_names_status_and_place(plan: bytes) -> None:
     far = plan[:weights_at] + (1 << 20).to_bytes(4, "little") + plan[weights_at + 4 :]
     with pytest.raises(PlanRefused, match="MALFORMED"):
         Twin(far)
+
+
+def test_no_op_goes_over_its_tensors_more_than_once(plan: bytes) -> None:
+    """With strides of 0 a loop may be long and stay inside its tensors: a node would hang, not fault."""
+    mean = decode_artifact(plan)
+    at, op = next((i, op) for i, op in enumerate(mean.ops) if isinstance(op.params, MeanParams))
+    idle = replace(op.params, reduced_size=(2**12, 2**12, 1), reduced_stride=(0, 0, 0))
+    refused(mean, at, replace(op, params=idle))
+    many_ops = decode_artifact(compile_model(many(np.random.default_rng(4)), ModelSpec("many", "1")))
+    at, op = next((i, op) for i, op in enumerate(many_ops.ops) if isinstance(op.params, CopyParams))
+    idle_copy = replace(
+        op.params, size=(2**12, 2**12, 1, 1, 1, 1), input_stride=(0,) * 6, output_stride=(0,) * 6
+    )
+    refused(many_ops, at, replace(op, params=idle_copy))
+
+
+def refused(plan: Artifact, at: int, op: Op) -> None:
+    broken = replace(plan, ops=(*plan.ops[:at], op, *plan.ops[at + 1 :]))
+    with pytest.raises(PlanRefused, match="MALFORMED"):
+        Twin(encode_artifact(broken))

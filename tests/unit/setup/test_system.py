@@ -32,6 +32,15 @@ def test_nothing_is_needed_twice(system: types.ModuleType) -> None:
     assert system.missing() == []  # these tests run where set-up has run
 
 
+def test_clang_is_asked_for_by_the_search_alone(
+    system: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = system.find
+    monkeypatch.setattr(system, "find", lambda tool: None if tool == "clang" else found(tool))
+    assert system.missing() == []
+    assert system.missing(fuzz=True) == ["clang", "libclang-rt-dev"]
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 def test_the_switch_goes_back(system: types.ModuleType, stop: type[BaseException]) -> None:
     with pytest.raises(stop), system._no_service_starts([], ""):

@@ -7,8 +7,9 @@
 
 static bool check(const tf_call_t *call) {
     const tf_copy_params_t *const p = call->params;
-    return tf_walk_elements(p->size) != 0 && p->flags <= TF_FLAG_FILL && p->fill >= INT8_MIN &&
-           p->fill <= INT8_MAX &&
+    const uint32_t elements = tf_walk_elements(p->size);
+    return elements != 0 && elements <= tf_elements(tf_operand(call, 1)) && p->flags <= TF_FLAG_FILL &&
+           p->fill >= INT8_MIN && p->fill <= INT8_MAX &&
            tf_walk_stays_inside(p->size, p->input_stride, p->input_first, tf_elements(tf_operand(call, 0))) &&
            tf_walk_stays_inside(p->size, p->output_stride, p->output_first, tf_elements(tf_operand(call, 1)));
 }

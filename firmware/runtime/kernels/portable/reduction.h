@@ -18,7 +18,8 @@ static inline bool tf_check_axes(const uint32_t *size, const uint32_t *stride, u
     return true;
 }
 
-/* No element lies outside the input, and each output element is written once. */
+/* No element lies outside the input, each output element is written once, and no more are read than there
+ * are: with strides of 0 a few bytes could keep a node busy for hours. */
 static inline bool tf_check_reduction(const tf_call_t *call) {
     const tf_mean_params_t *const p = call->params;
     uint64_t kept = 1;
@@ -26,7 +27,8 @@ static inline bool tf_check_reduction(const tf_call_t *call) {
     uint64_t reach = 0;
     return tf_check_axes(p->kept_size, p->kept_stride, &kept, &reach) &&
            tf_check_axes(p->reduced_size, p->reduced_stride, &reduced, &reach) &&
-           reach < tf_elements(tf_operand(call, 0)) && kept == tf_elements(tf_operand(call, 1));
+           reach < tf_elements(tf_operand(call, 0)) && kept == tf_elements(tf_operand(call, 1)) &&
+           kept * reduced == tf_elements(tf_operand(call, 0));
 }
 
 #endif
