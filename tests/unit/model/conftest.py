@@ -1,4 +1,4 @@
-"""Helpers of this folder (`tflite_writer`, `single_ops`, `truth`) are modules beside the tests.
+"""Helpers of this folder (`tflite_writer`, `truth`, `single_ops` and other `…_ops`) stand beside the tests.
 
 The public models come from a folder outside the repository."""
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.unit.model.more_ops import constant, many
+from tests.unit.model.many import many
+from tests.unit.model.op_parts import constant
 from tests.unit.model.tflite_writer import (
     FLOAT32,
     INT32,

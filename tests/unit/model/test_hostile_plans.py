@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.model.more_ops import many
+from tests.unit.model.many import many
 from tests.unit.model.single_ops import chain
 
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
