@@ -73,7 +73,7 @@ ABI: Final = 2
 MAGIC: Final = 0x31504654
 SECTIONS_MAX: Final = 16
 PAYLOAD_BYTES_MAX: Final = 2**28
-ENDPOINTS_MAX: Final = 8
+ENDPOINTS_MAX: Final = 32
 
 _HEADER: Final = struct.Struct("<IHHIII12x")
 _SECTION: Final = struct.Struct("<IIII")

@@ -108,7 +108,7 @@ def decode_metadata(payload: bytes) -> Metadata:
         sensor=_text(value, 2, "sensor", 32),
         unit=_text(value, 3, "unit", 8),
         rate_mhz=_uint(value, 4, "rate_mhz", _U32),
-        samples=_uint(value, 5, "samples", _U16),
+        samples=_uint(value, 5, "samples", _U32),
         channels=_uint(value, 6, "channels", _U16),
         output_kind=OutputKind(kind),
         labels=_labels(value),

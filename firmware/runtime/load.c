@@ -205,7 +205,7 @@ static tf_model_status_t check_endpoints(tf_model_t *model, const span_t *inputs
     model->output.zero_point = out->zero_point;
     model->output.score_multiplier = out->multiplier;
     model->output.score_shift = out->shift;
-    if ((uint32_t)model->input.samples * model->input.channels != model->input.values) {
+    if ((uint64_t)model->input.samples * model->input.channels != model->input.values) {
         return refuse(model, TF_MODEL_MALFORMED, inputs->offset);
     }
     return TF_MODEL_OK;

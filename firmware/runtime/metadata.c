@@ -119,9 +119,7 @@ static bool read_value(tf_model_t *model, reader_t *r, uint32_t key) {
         case KEY_RATE_MHZ:
             return read_uint(r, UINT32_MAX, &model->input.rate_mhz);
         case KEY_SAMPLES:
-            if (!read_uint(r, UINT16_MAX, &value)) return false;
-            model->input.samples = (uint16_t)value;
-            return true;
+            return read_uint(r, UINT32_MAX, &model->input.samples);
         case KEY_CHANNELS:
             if (!read_uint(r, UINT16_MAX, &value)) return false;
             model->input.channels = (uint16_t)value;

@@ -75,6 +75,7 @@ from tinyfleet.wire.enums import CoreVariant
 COMPILER: Final = "tinyfleet 1"
 RAW_SHIFT_MAX: Final = 15
 """A raw i16 value is shifted left by at most this, so that it stays inside 31 bits."""
+CHANNELS_MAX: Final = 2**16 - 1
 _REFUSALS_SHOWN: Final = 8
 
 _LOWER: Final[dict[int, Callable[[Builder, Operands], None]]] = {
@@ -205,9 +206,10 @@ def _endpoints(graph: TfGraph) -> tuple[list[Quantized], list[Quantized]]:
     """Inputs and outputs; the first of each is what metadata and scores are about."""
     for name, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if not 1 <= len(indices) <= ENDPOINTS_MAX:
-            names = ", ".join(str(graph.tensors[i]) for i in indices)
+            names = ", ".join(str(graph.tensors[i]) for i in indices[:_REFUSALS_SHOWN])
             raise UnsupportedModel(
-                f"the model has {len(indices)} {name} ({names}); this runtime takes 1 to {ENDPOINTS_MAX}"
+                f"the model has {len(indices)} {name} ({names}{', …' * (len(indices) > _REFUSALS_SHOWN)}); "
+                f"this runtime takes 1 to {ENDPOINTS_MAX}"
             )
     sources = [_endpoint(graph.tensors[i]) for i in graph.inputs]
     sinks = [_endpoint(graph.tensors[i]) for i in graph.outputs]
@@ -248,14 +250,15 @@ def _raw_scaling(spec: ModelSpec, source: Quantized) -> tuple[int, int]:
 def _window_shape(spec: ModelSpec, source: Quantized) -> tuple[int, int]:
     """(samples, channels)."""
     elements = prod(source.shape)
+    last = (source.shape or (1,))[-1]
     channels = spec.input.channels or (
-        elements // spec.input.samples if spec.input.samples else (source.shape or (1,))[-1]
+        elements // spec.input.samples if spec.input.samples else last if last <= CHANNELS_MAX else 1
     )
     samples = spec.input.samples or elements // channels
-    if samples * channels != elements:
+    if samples * channels != elements or channels > CHANNELS_MAX:
         raise SpecError(
             f"input.samples x input.channels is {samples} x {channels}, the model's input {source.shape} has "
-            f"{elements} values"
+            f"{elements} values; at most {CHANNELS_MAX} channels"
         )
     return samples, channels
 

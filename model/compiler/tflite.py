@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Final
 
@@ -98,7 +98,10 @@ def read_tflite(data: bytes) -> TfGraph:
     count = len(tensors)
     inputs = _indices(graph, 1, "model, inputs", count, optional=False)
     outputs = _indices(graph, 2, "model, outputs", count, optional=False)
+    made = {i for op in ops for i in op.outputs}
+    tensors = tuple(_empty(t) if t.elements == 0 and t.index not in made else t for t in tensors)
     result = TfGraph(tensors, ops, inputs, outputs)
+    _check_shapes(result)
     _check_order(result)
     return result
 
@@ -118,14 +121,8 @@ def _read_tensor(table: Table, index: int, buffers: list[Table]) -> TfTensor:
     where = f"tensor {index} '{name}'"
     dims = table.numbers(0, "<i4", RANK_MAX)
     shape = () if dims is None else tuple(int(d) for d in dims)
-    if any(d < 0 for d in shape):
-        raise UnsupportedModel(
-            f"{where} has no fixed shape, {shape}: convert the model with a fixed one, batch 1"
-        )
-    if any(d < 1 for d in shape) or prod(shape) > ELEMENTS_MAX:
-        raise TfliteError(
-            f"{where}, shape", expected=f"dims of 1 and more, {ELEMENTS_MAX} in all", actual=shape
-        )
+    if prod(max(d, 0) for d in shape) > ELEMENTS_MAX:
+        raise TfliteError(f"{where}, shape", expected=f"at most {ELEMENTS_MAX} values", actual=shape)
     number = table.integer(1, "b")
     if number not in TensorType.__members__.values():
         raise TfliteError(f"{where}, type", expected="a TensorType", actual=number)
@@ -180,7 +177,8 @@ def _read_quantization(
     scales = np.empty(0, np.float32) if scales is None else scales
     zero_points = np.zeros(scales.size, np.int64) if zero_points is None else zero_points
     if not bool(np.all(np.isfinite(scales))) or bool(np.any(scales <= 0)):
-        raise TfliteError(f"{where}, scale", expected="positive numbers", actual="others")
+        # What converters write beside constants that are all zero; whoever needs a scale finds none.
+        return np.empty(0, np.float32), np.empty(0, np.int64), 0
     if zero_points.size != scales.size:
         if zero_points.size != 1:
             raise TfliteError(f"{where}, zero_point", expected=scales.size, actual=zero_points.size)
@@ -205,6 +203,29 @@ def _read_op(table: Table, index: int, codes: list[Table], tensors: int) -> TfOp
         outputs=_indices(table, 2, f"op {index} {name}, outputs", tensors, optional=False),
         options=table.table(4),
     )
+
+
+def _empty(tensor: TfTensor) -> TfTensor:
+    """A constant without values, such as the shape of a scalar: nothing is stored for it."""
+    dtype = _DTYPES.get(tensor.dtype)
+    return (
+        tensor
+        if dtype is None or tensor.data is not None
+        else replace(tensor, data=np.empty(tensor.shape, dtype))
+    )
+
+
+def _check_shapes(graph: TfGraph) -> None:
+    """Of what the model computes with: converters leave tensors behind that nobody uses."""
+    used = {*graph.inputs, *graph.outputs, *(i for op in graph.ops for i in (*op.inputs, *op.outputs))}
+    for index in sorted(used - {-1}):
+        tensor = graph.tensors[index]
+        if any(d < 0 for d in tensor.shape):
+            raise UnsupportedModel(
+                f"{tensor} has no fixed shape, {tensor.shape}: convert the model with a fixed one, batch 1"
+            )
+        if 0 in tensor.shape and tensor.data is None:
+            raise TfliteError(f"{tensor}, shape", expected="dims of 1 and more", actual=tensor.shape)
 
 
 def _check_order(graph: TfGraph) -> None:

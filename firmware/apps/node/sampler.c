@@ -57,9 +57,9 @@ static bool fits_sensor(const settings_t *settings, const tf_model_t *model) {
                 same_text(model->sensor, replay->sensor) && same_text(model->unit, replay->unit);
     if (!fits) {
         tf_console(
-            "model: wants %.*s in %.*s, %u x %u at %lu mHz; the sensor is %.*s in %.*s, %u x %u at %lu",
+            "model: wants %.*s in %.*s, %lu x %u at %lu mHz; the sensor is %.*s in %.*s, %u x %u at %lu",
             (int)model->sensor.length, model->sensor.text, (int)model->unit.length, model->unit.text,
-            model->input.samples, model->input.channels, (unsigned long)model->input.rate_mhz,
+            (unsigned long)model->input.samples, model->input.channels, (unsigned long)model->input.rate_mhz,
             (int)replay->sensor.length, replay->sensor.text, (int)replay->unit.length, replay->unit.text,
             replay->samples, replay->channels, (unsigned long)replay->rate_mhz);
     }

@@ -36,7 +36,7 @@ typedef struct {
     int32_t raw_multiplier; /* 0: the model takes no raw sensor values */
     int32_t raw_shift;
     uint32_t rate_mhz; /* sample rate in millihertz */
-    uint16_t samples;  /* a window */
+    uint32_t samples;  /* a window */
     uint16_t channels;
 } tf_model_input_t;
 
