@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.unit.model import more_ops, single_ops
+from tests.unit.model import many, single_ops
 from tinyfleet.model.compiler import CompileError, InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.artifact_ops import PLAIN
@@ -45,7 +45,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     for name, make in generators().items():
         yield from of_cores(name, make)
     yield from of_cores("all-chain", single_ops.chain, tries=1)
-    yield from of_cores("all-many", more_ops.many, tries=1)
+    yield from of_cores("all-many", many.many, tries=1)
 
 
 def of_cores(name: str, make: Make, tries: int = TRIES) -> Iterator[tuple[str, bytes]]:
