@@ -135,14 +135,19 @@ def _enum(cls: type[IntEnum]) -> Iterator[str]:
 
 
 def _images() -> Iterator[str]:
-    for name in ("IMAGE_MAGIC", "TLV_INFO_MAGIC", "TLV_PROTECTED_MAGIC", "FLAG_NON_BOOTABLE"):
+    for name in (
+        *("IMAGE_MAGIC", "TLV_INFO_MAGIC", "TLV_PROTECTED_MAGIC"),
+        *("FLAG_NON_BOOTABLE", "FLAG_RAM_LOAD", "FLAG_ROM_FIXED"),
+    ):
         yield _define(f"MCUBOOT_{name}", getattr(image_format, name), as_hex=True)
     for name in (
         "HEADER_BYTES",
         "MODEL_HEADER_BYTES",
+        "FIRMWARE_HEADER_BYTES",
         "PUBKEY_BYTES",
         "SIGNATURE_MAX_BYTES",
         "DEVICE_TYPE_MAX",
+        "OPS_MAX",
     ):
         yield _define(f"MCUBOOT_{name}", getattr(image_format, name))
     for tlv in image_format.Tlv:

@@ -51,6 +51,8 @@ MPS2_AN386: Final = MemoryMap(
         Region("trust", 0x000000, 4 * KIB),
         Region("state_a", 0x001000, 4 * KIB),
         Region("state_b", 0x002000, 4 * KIB),
+        Region("boot_a", 0x003000, 4 * KIB),
+        Region("boot_b", 0x004000, 4 * KIB),
         Region("config_a", 0x010000, 32 * KIB),
         Region("config_b", 0x018000, 32 * KIB),
         Region("events", 0x020000, 128 * KIB),

@@ -15,6 +15,7 @@ static uint32_t load_u32(const uint8_t *at) {
 /* Offsets in the header. */
 enum {
     MAGIC = 0,
+    LOAD_ADDRESS = 4,
     HEADER_SIZE = 8,
     PROTECTED_SIZE = 10,
     IMAGE_SIZE = 12,
@@ -33,7 +34,7 @@ static tf_image_version_t load_version(const uint8_t *at) {
 
 static bool is_protected(uint16_t type) {
     return type == TF_TLV_SEC_CNT || type == TF_TLV_DEPENDENCY ||
-           (type >= TF_TLV_DEVICE_TYPE && type <= TF_TLV_ABI);
+           (type >= TF_TLV_DEVICE_TYPE && type <= TF_TLV_CORES);
 }
 
 /* Where a known TLV's value goes and how long it may be; NULL for one we do not know. A key or signature of a
@@ -64,6 +65,12 @@ static tf_bytes_t *place(tf_image_parts_t *parts, uint16_t type, uint32_t *min, 
         case TF_TLV_ABI:
             *min = *max = 2;
             return &parts->abi;
+        case TF_TLV_OPS:
+            *max = TF_MCUBOOT_OPS_MAX;
+            return &parts->ops;
+        case TF_TLV_CORES:
+            *min = *max = 1;
+            return &parts->cores;
         default:
             return NULL;
     }
@@ -121,6 +128,7 @@ const char *tf_image_parts(const uint8_t *slot, uint32_t slot_bytes, tf_image_pa
     if (header < TF_MCUBOOT_HEADER_BYTES) return "image header shorter than 32 bytes";
     uint64_t hashed = (uint64_t)header + load_u32(slot + IMAGE_SIZE) + protected_bytes;
     if (hashed > slot_bytes) return "image larger than its slot";
+    parts->load_address = load_u32(slot + LOAD_ADDRESS);
     parts->header_bytes = header;
     parts->payload_bytes = load_u32(slot + IMAGE_SIZE);
     parts->hashed_bytes = (uint32_t)hashed;
@@ -152,12 +160,16 @@ void tf_image_describe(const uint8_t *slot, const tf_image_parts_t *parts, tf_im
                         .payload_bytes = parts->payload_bytes,
                         .size_bytes = parts->size_bytes,
                         .version = parts->version,
+                        .header_bytes = parts->header_bytes,
+                        .needs = parts->firmware,
+                        .ops = parts->ops,
                         .is_signed = parts->key.data != NULL || parts->signature.data != NULL,
                         .reason = ""};
     if (parts->digest.data != NULL) memcpy(out->image, parts->digest.data, TF_DIGEST_BYTES);
     if (parts->security_counter.data != NULL) out->security_counter = load_u32(parts->security_counter.data);
     if (parts->kind.data != NULL) out->kind = (tf_artifact_kind_t)parts->kind.data[0];
     if (parts->core.data != NULL) out->core = (tf_core_variant_t)parts->core.data[0];
+    if (parts->cores.data != NULL) out->cores = parts->cores.data[0];
     if (parts->abi.data != NULL) out->abi = load_u16(parts->abi.data);
     out->device_type =
         (tf_text_t){.text = (const char *)parts->device_type.data, .length = parts->device_type.length};

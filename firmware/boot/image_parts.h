@@ -5,6 +5,7 @@
 #include "tinyfleet/image.h"
 
 typedef struct {
+    uint32_t load_address;
     uint32_t header_bytes;
     uint32_t payload_bytes;
     uint32_t hashed_bytes; /* header, payload, protected TLVs */
@@ -14,7 +15,7 @@ typedef struct {
     tf_image_version_t firmware; /* needed at least; 0.0.0 when not said */
     /* Data NULL: the TLV is absent. */
     tf_bytes_t digest, key, signature;
-    tf_bytes_t security_counter, device_type, kind, core, abi;
+    tf_bytes_t security_counter, device_type, kind, core, abi, ops, cores;
 } tf_image_parts_t;
 
 /* NULL, or why the areas do not add up. */

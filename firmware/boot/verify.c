@@ -4,7 +4,10 @@
 #include "bearssl.h"
 #include "image_parts.h"
 
-enum { POINT_BYTES = 65 };
+enum {
+    POINT_BYTES = 65,
+    VECTORS_BYTES = 16 * 4, /* those of the processor itself */
+};
 
 /* SubjectPublicKeyInfo of a P-256 key up to its point (RFC 5480): any other curve or form is no key of ours.
  */
@@ -60,6 +63,24 @@ static tf_result_t refuse(tf_image_t *out, tf_result_t result, const char *reaso
     return result;
 }
 
+/* Whether a firmware can start where it stands: flags, address and the first instruction. */
+static bool is_startable(const tf_image_parts_t *parts, const tf_image_policy_t *policy,
+                         const tf_image_t *image) {
+    const uint32_t start_flags = TF_MCUBOOT_FLAG_RAM_LOAD | TF_MCUBOOT_FLAG_ROM_FIXED;
+    if ((parts->flags & TF_MCUBOOT_FLAG_NON_BOOTABLE) != 0) return false;
+    if (policy->start == TF_IMAGE_START_ANY) return true;
+    uint32_t flags =
+        policy->start == TF_IMAGE_START_XIP ? TF_MCUBOOT_FLAG_ROM_FIXED : TF_MCUBOOT_FLAG_RAM_LOAD;
+    if ((parts->flags & start_flags) != flags || parts->load_address != policy->address) return false;
+    /* Both were bounded by the slot, so this cannot wrap. */
+    if (image->header_bytes + image->payload_bytes > policy->room_bytes) return false;
+    if (image->payload_bytes < VECTORS_BYTES) return false;
+    const uint8_t *at = image->payload + 4;
+    uint32_t entry = at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    uint32_t first = policy->address + image->header_bytes;
+    return (entry & 1u) != 0 && entry > first && entry - first < image->payload_bytes;
+}
+
 /* Kind, device type, counter, core and ABI. */
 static tf_result_t check_fit(const tf_image_parts_t *parts, const tf_image_policy_t *policy,
                              tf_image_t *out) {
@@ -81,7 +102,11 @@ static tf_result_t check_fit(const tf_image_parts_t *parts, const tf_image_polic
     if (out->security_counter < policy->security_counter) {
         return refuse(out, TF_RESULT_DOWNGRADE, "security counter below the stored one");
     }
-    if (!model) return TF_RESULT_SUCCESS;
+    if (!model) {
+        return is_startable(parts, policy, out)
+                   ? TF_RESULT_SUCCESS
+                   : refuse(out, TF_RESULT_UNSUPPORTED_TYPE, "linked for another place than this slot's");
+    }
     if (parts->core.data == NULL || out->core >= 8u || (policy->cores >> out->core & 1u) == 0) {
         return refuse(out, TF_RESULT_UNSUPPORTED_TYPE, "packed for another core");
     }

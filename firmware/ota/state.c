@@ -117,10 +117,8 @@ static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
     }
 }
 
-static bool decode(const uint8_t *area, tf_update_record_t *record) {
-    tf_bytes_t body;
+static bool decode(tf_bytes_t body, tf_update_record_t *record) {
     *record = (tf_update_record_t){0};
-    if (tf_record_read(area, TF_STATE_RECORD_BYTES, TF_STATE_RECORD_KIND, &body) != TF_WIRE_OK) return false;
     tf_reader_t reader;
     tf_reader_init(&reader, body.data, body.length);
     tf_read_map(&reader, REQUIRED, read_field, record);
@@ -137,8 +135,8 @@ static void put_digest(tf_writer_t *writer, uint32_t key, const uint8_t digest[3
     tf_write_bytes(writer, digest, TF_DIGEST_BYTES);
 }
 
-/* The sealed record in `area`, which is filled up with erased bytes. */
-static bool encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECORD_BYTES]) {
+/* The record's map in `area`, which is filled up with erased bytes; its length, 0 when it does not fit. */
+static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECORD_BYTES]) {
     const bool optional[] = {record->has_not_before, record->has_deadline, record->has_min_battery_pct,
                              record->trial.has_latency_us, record->trial.has_energy_uj};
     uint32_t pairs = 14;
@@ -168,49 +166,36 @@ static bool encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECOR
     put(&writer, KEY_INFERENCES, record->trial.inferences);
     if (record->trial.has_latency_us) put(&writer, KEY_LATENCY_US, record->trial.latency_us);
     if (record->trial.has_energy_uj) put(&writer, KEY_ENERGY_UJ, record->trial.energy_uj);
-    uint32_t body_bytes = tf_writer_end(&writer);
-    return body_bytes > 0 &&
-           tf_record_seal(area, TF_STATE_RECORD_BYTES, TF_STATE_RECORD_KIND, body_bytes) > 0;
+    return tf_writer_end(&writer);
 }
 
-bool tf_state_load(const tf_update_layout_t *layout, tf_update_log_t *log, tf_update_record_t *record) {
-    const tf_flash_t *flash = layout->flash;
-    bool found = false;
+static bool accept(tf_bytes_t body) {
+    tf_update_record_t record;
+    return decode(body, &record);
+}
+
+static tf_log_place_t place(const tf_update_layout_t *layout) {
+    return (tf_log_place_t){.flash = layout->flash,
+                            .offset = {layout->state_offset[0], layout->state_offset[1]},
+                            .kind = TF_STATE_RECORD_KIND,
+                            .record_bytes = TF_STATE_RECORD_BYTES};
+}
+
+bool tf_state_load(const tf_update_layout_t *layout, tf_log_t *log, tf_update_record_t *record) {
     *record = (tf_update_record_t){0};
-    /* With nothing found the first record goes to the first sector. */
-    *log = (tf_update_log_t){.sector = 1, .next = TF_SECTOR_BYTES};
-    for (uint32_t sector = 0; sector < 2; sector++) {
-        const uint8_t *area = flash->map(flash->context, layout->state_offset[sector], TF_SECTOR_BYTES);
-        if (area == NULL) continue;
-        for (uint32_t at = 0; at < TF_SECTOR_BYTES; at += TF_STATE_RECORD_BYTES) {
-            tf_update_record_t one;
-            if (!decode(area + at, &one)) continue;
-            /* Sequence numbers may wrap, so the difference decides. */
-            if (found && (int32_t)(one.sequence - record->sequence) <= 0) continue;
-            found = true;
-            *record = one;
-            log->sector = sector;
-        }
-    }
+    const tf_log_place_t where = place(layout);
+    uint32_t sequence;
+    tf_bytes_t newest = tf_log_load(&where, accept, log, &sequence);
+    bool found = newest.data != NULL && decode(newest, record);
     /* A record that the last cut left half written may read as valid one day: it must not be newer than ours.
      */
-    record->sequence++;
+    record->sequence = sequence + 1u;
     return found;
 }
 
-bool tf_state_append(const tf_update_layout_t *layout, tf_update_log_t *log, tf_update_record_t *record) {
-    const tf_flash_t *flash = layout->flash;
+bool tf_state_append(const tf_update_layout_t *layout, tf_log_t *log, tf_update_record_t *record) {
     uint8_t area[TF_STATE_RECORD_BYTES];
-    if (log->next > TF_SECTOR_BYTES - TF_STATE_RECORD_BYTES) {
-        uint32_t other = 1u - log->sector;
-        if (flash->erase(flash->context, layout->state_offset[other], TF_SECTOR_BYTES) != 0) return false;
-        *log = (tf_update_log_t){.sector = other, .next = 0};
-    }
-    uint32_t offset = layout->state_offset[log->sector] + log->next;
-    /* Counted before the write: whatever comes of it, this place is used up. */
-    log->next += TF_STATE_RECORD_BYTES;
     record->sequence++;
-    if (!encode(record, area) || flash->write(flash->context, offset, area, sizeof area) != 0) return false;
-    const uint8_t *written = flash->map(flash->context, offset, sizeof area);
-    return written != NULL && memcmp(written, area, sizeof area) == 0;
+    const tf_log_place_t where = place(layout);
+    return tf_log_append(&where, log, area, encode(record, area));
 }

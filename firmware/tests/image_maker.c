@@ -56,30 +56,27 @@ static void put_number_tlv(made_t *made, uint16_t type, uint32_t value, uint32_t
     put_number(made, value, size);
 }
 
-void maker_image(made_t *made, uint32_t payload_bytes, uint8_t build, uint32_t security_counter,
-                 signer_t signer) {
-    const uint32_t device_type_bytes = sizeof MAKER_DEVICE_TYPE - 1u;
-    const uint32_t protected_bytes =
-        4u + (4u + 4u) + (4u + device_type_bytes) + (4u + 1u) + (4u + 1u) + (4u + 2u);
+static void put_header(made_t *made, uint32_t load_address, uint32_t header_bytes, uint32_t payload_bytes,
+                       uint32_t protected_bytes, uint32_t flags, uint8_t build) {
     memset(made, 0, sizeof *made);
     put_number(made, TF_MCUBOOT_IMAGE_MAGIC, 4);
-    put_number(made, 0, 4);
-    put_number(made, TF_MCUBOOT_MODEL_HEADER_BYTES, 2);
+    put_number(made, load_address, 4);
+    put_number(made, header_bytes, 2);
     put_number(made, protected_bytes, 2);
     put_number(made, payload_bytes, 4);
-    put_number(made, TF_MCUBOOT_FLAG_NON_BOOTABLE, 4);
+    put_number(made, flags, 4);
     put_number(made, 1, 1);
     put_number(made, build, 1);
-    made->size = TF_MCUBOOT_MODEL_HEADER_BYTES;
+    made->size = header_bytes;
+}
+
+static void put_noise(made_t *made, uint32_t bytes, uint8_t build) {
     uint32_t random = 0x9E3779B9u ^ build;
-    for (uint32_t i = 0; i < payload_bytes; i++) put_number(made, random_next(&random), 1);
-    put_number(made, TF_MCUBOOT_TLV_PROTECTED_MAGIC, 2);
-    put_number(made, protected_bytes, 2);
-    put_number_tlv(made, TF_TLV_SEC_CNT, security_counter, 4);
-    put_tlv(made, TF_TLV_DEVICE_TYPE, MAKER_DEVICE_TYPE, device_type_bytes);
-    put_number_tlv(made, TF_TLV_KIND, TF_ARTIFACT_KIND_MODEL, 1);
-    put_number_tlv(made, TF_TLV_CORE, CORE, 1);
-    put_number_tlv(made, TF_TLV_ABI, ABI, 2);
+    for (uint32_t i = 0; i < bytes; i++) put_number(made, random_next(&random), 1);
+}
+
+/* What every image has behind its payload: digest, key and signature. */
+static void finish(made_t *made, signer_t signer) {
     uint8_t digest[32], der[TF_MCUBOOT_PUBKEY_BYTES], signature[TF_MCUBOOT_SIGNATURE_MAX_BYTES];
     tf_sha256(made->bytes, made->size, digest);
     uint32_t signature_bytes = 0;
@@ -99,6 +96,61 @@ void maker_image(made_t *made, uint32_t payload_bytes, uint8_t build, uint32_t s
         put_tlv(made, TF_TLV_ECDSA_SIG, signature, signature_bytes);
     }
     maker_manifest(made);
+}
+
+enum { TLVS_COMMON = 4 + (4 + 4) + (4 + sizeof MAKER_DEVICE_TYPE - 1) + (4 + 1) + (4 + 2) };
+
+static void put_common_tlvs(made_t *made, uint32_t total, uint32_t security_counter, tf_artifact_kind_t kind,
+                            uint16_t abi) {
+    put_number(made, TF_MCUBOOT_TLV_PROTECTED_MAGIC, 2);
+    put_number(made, total, 2);
+    put_number_tlv(made, TF_TLV_SEC_CNT, security_counter, 4);
+    put_tlv(made, TF_TLV_DEVICE_TYPE, MAKER_DEVICE_TYPE, sizeof MAKER_DEVICE_TYPE - 1u);
+    put_number_tlv(made, TF_TLV_KIND, kind, 1);
+    put_number_tlv(made, TF_TLV_ABI, abi, 2);
+}
+
+void maker_model(made_t *made, const model_recipe_t *recipe) {
+    const bool needs = recipe->needs_build > 0;
+    const uint32_t protected_bytes = TLVS_COMMON + (4u + 1u) + (needs ? 4u + 12u : 0u);
+    put_header(made, 0, TF_MCUBOOT_MODEL_HEADER_BYTES, recipe->payload_bytes, protected_bytes,
+               TF_MCUBOOT_FLAG_NON_BOOTABLE, recipe->build);
+    put_noise(made, recipe->payload_bytes, recipe->build);
+    put_common_tlvs(made, protected_bytes, recipe->security_counter, TF_ARTIFACT_KIND_MODEL, recipe->abi);
+    put_number_tlv(made, TF_TLV_CORE, CORE, 1);
+    if (needs) {
+        const uint8_t value[12] = {0, 0, 0, 0, 1, recipe->needs_build};
+        put_tlv(made, TF_TLV_DEPENDENCY, value, sizeof value);
+    }
+    finish(made, recipe->signer);
+}
+
+void maker_image(made_t *made, uint32_t payload_bytes, uint8_t build, uint32_t security_counter,
+                 signer_t signer) {
+    const model_recipe_t recipe = {.payload_bytes = payload_bytes,
+                                   .build = build,
+                                   .security_counter = security_counter,
+                                   .signer = signer,
+                                   .abi = ABI};
+    maker_model(made, &recipe);
+}
+
+void maker_firmware(made_t *made, const firmware_recipe_t *recipe) {
+    static const uint8_t ops[] = {0xFF};
+    const uint32_t protected_bytes = TLVS_COMMON + (4u + sizeof ops) + (4u + 1u);
+    const uint32_t header_bytes = TF_MCUBOOT_FIRMWARE_HEADER_BYTES;
+    uint32_t flags =
+        recipe->start == TF_IMAGE_START_XIP ? TF_MCUBOOT_FLAG_ROM_FIXED : TF_MCUBOOT_FLAG_RAM_LOAD;
+    put_header(made, recipe->address, header_bytes, recipe->payload_bytes, protected_bytes, flags,
+               recipe->build);
+    put_number(made, 0x20004000u, 4);
+    put_number(made, recipe->address + header_bytes + 65u, 4);
+    put_number(made, recipe->behaviour, 1);
+    put_noise(made, recipe->payload_bytes - 9u, recipe->build);
+    put_common_tlvs(made, protected_bytes, recipe->security_counter, TF_ARTIFACT_KIND_FIRMWARE, recipe->abi);
+    put_tlv(made, TF_TLV_OPS, ops, sizeof ops);
+    put_number_tlv(made, TF_TLV_CORES, 1u << CORE, 1);
+    finish(made, recipe->signer);
 }
 
 void maker_manifest(made_t *made) {

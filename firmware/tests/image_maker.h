@@ -20,7 +20,40 @@ typedef struct {
     uint8_t manifest_digest[32];
 } made_t;
 
-/* `build` makes images of one size differ. */
+/* What a firmware of the tests does once it was started; the byte behind its first two vectors. */
+typedef enum {
+    BEHAVES = 0,
+    FAILS_SELF_TEST = 1,
+    HANGS = 2,   /* before it looks at any record: the watchdog ends it */
+    CRASHES = 3, /* likewise, by a fault */
+} behaviour_t;
+
+enum { BEHAVIOUR_AT = TF_MCUBOOT_FIRMWARE_HEADER_BYTES + 8 };
+
+/* Versions are 1.`build`.0; `needs_build` 0: any firmware. */
+typedef struct {
+    uint32_t payload_bytes;
+    uint8_t build;
+    uint32_t security_counter;
+    signer_t signer;
+    uint16_t abi;
+    uint8_t needs_build;
+} model_recipe_t;
+
+typedef struct {
+    uint32_t payload_bytes;
+    uint8_t build;
+    uint32_t security_counter;
+    signer_t signer;
+    uint16_t abi;
+    tf_image_start_t start;
+    uint32_t address;
+    behaviour_t behaviour;
+} firmware_recipe_t;
+
+void maker_model(made_t *made, const model_recipe_t *recipe);
+void maker_firmware(made_t *made, const firmware_recipe_t *recipe);
+/* A model of ABI 1 that any firmware runs. `build` makes images of one size differ. */
 void maker_image(made_t *made, uint32_t payload_bytes, uint8_t build, uint32_t security_counter,
                  signer_t signer);
 /* The manifest and digests of bytes that are already there. */

@@ -37,7 +37,7 @@ static tf_update_record_t full_record(uint32_t number) {
 }
 
 static void noise_is_no_record(void) {
-    tf_update_log_t log;
+    tf_log_t log;
     tf_update_record_t record;
     open_log(4);
     CHECK(!tf_state_load(&layout, &log, &record));
@@ -47,7 +47,7 @@ static void noise_is_no_record(void) {
 
 static void the_largest_record_comes_back(void) {
     for (uint32_t write_bytes = 1; write_bytes <= 256; write_bytes *= 4) {
-        tf_update_log_t log;
+        tf_log_t log;
         tf_update_record_t record, found;
         open_log(write_bytes);
         CHECK(!tf_state_load(&layout, &log, &record));
@@ -64,7 +64,7 @@ static void the_largest_record_comes_back(void) {
 
 /* Restarts now and then, so that both the full and the fresh sector are met. */
 static void the_newest_counts_over_many_turns(void) {
-    tf_update_log_t log;
+    tf_log_t log;
     tf_update_record_t record;
     open_log(4);
     (void)tf_state_load(&layout, &log, &record);
@@ -80,7 +80,7 @@ static void the_newest_counts_over_many_turns(void) {
     flash_sim_close(&flash);
 }
 
-static tf_update_log_t cut_log;
+static tf_log_t cut_log;
 static tf_update_record_t cut_record;
 static uint32_t cut_done;
 
@@ -107,7 +107,7 @@ static void a_torn_write_loses_at_most_itself(void) {
     uint32_t cuts = 0;
     for (uint32_t kind = 0; kind < CUT_KINDS; kind++) {
         for (uint32_t operation = 1; operation < 60; operation++) {
-            tf_update_log_t log;
+            tf_log_t log;
             tf_update_record_t record;
             open_log(4);
             if (append_until_cut(operation, (flash_cut_t)kind)) cuts++;
@@ -129,7 +129,7 @@ static void a_torn_write_loses_at_most_itself(void) {
 /* A write that seemed lost and reads as whole later is not newer than what was written since. */
 static void a_record_that_comes_back_is_old(void) {
     static uint8_t ghost[TF_STATE_RECORD_BYTES];
-    tf_update_log_t log;
+    tf_log_t log;
     tf_update_record_t record;
     open_log(4);
     (void)tf_state_load(&layout, &log, &record);
@@ -151,7 +151,7 @@ static void a_record_that_comes_back_is_old(void) {
 }
 
 static void a_failing_flash_is_noticed(void) {
-    tf_update_log_t log;
+    tf_log_t log;
     tf_update_record_t record;
     open_log(4);
     (void)tf_state_load(&layout, &log, &record);

@@ -18,6 +18,13 @@ typedef struct {
 
 #define TF_IMAGE_VERSION_MAX 25u /* "255.255.65535+4294967295" and NUL */
 
+/* How a firmware starts: a port says which. ANY: not looked at. */
+typedef enum {
+    TF_IMAGE_START_ANY = 0,
+    TF_IMAGE_START_RAM_LOAD = 1, /* copied whole to `address`, and linked behind its header there */
+    TF_IMAGE_START_XIP = 2,      /* linked for its slot, which stands at `address` */
+} tf_image_start_t;
+
 /* What a slot may hold. Texts and pointers must live during the call. */
 typedef struct {
     tf_artifact_kind_t kind;
@@ -27,7 +34,10 @@ typedef struct {
     uint16_t abi;                /* models */
     const tf_trust_t *trust;     /* NULL: trusts nobody */
     bool accept_unsigned;        /* bench boards only: their owner holds the SWD port */
-    tf_image_version_t firmware; /* what runs, for the dependency of a model */
+    tf_image_version_t firmware; /* models: what runs, for their dependency */
+    tf_image_start_t start;      /* firmware */
+    uint32_t address;            /* firmware */
+    uint32_t room_bytes;         /* firmware: for header and payload at that address */
 } tf_image_policy_t;
 
 typedef struct {
@@ -41,6 +51,10 @@ typedef struct {
     tf_core_variant_t core;
     uint16_t abi;
     tf_text_t device_type;
+    uint32_t header_bytes;
+    tf_image_version_t needs; /* models: firmware at least */
+    tf_bytes_t ops;           /* firmware: bitmap of op codes its runtime has */
+    uint8_t cores;            /* firmware: bit n set when it runs CoreVariant n */
     bool is_signed;
     const char
         *reason; /* a literal of at most 96 bytes: why it was refused, for people; "" when it was not */

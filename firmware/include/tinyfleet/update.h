@@ -15,6 +15,7 @@
 
 #include "tinyfleet/flash.h"
 #include "tinyfleet/image.h"
+#include "tinyfleet/record_log.h"
 #include "tinyfleet/wire.h"
 
 #define TF_UPDATE_SLOTS 2u
@@ -106,11 +107,6 @@ typedef struct {
 } tf_update_action_t;
 
 typedef struct {
-    uint32_t sector; /* which of the two holds the newest record */
-    uint32_t next;   /* offset in it of the next record; past the end: the other sector comes next */
-} tf_update_log_t;
-
-typedef struct {
     tf_status_t entries[TF_UPDATE_STATUS_QUEUE];
     uint32_t first;
     uint32_t count;
@@ -141,7 +137,7 @@ typedef struct {
     tf_update_config_t config;
     tf_update_record_t record;
     bool link;
-    tf_update_log_t log;
+    tf_log_t log;
     uint64_t deadline_ms; /* the want's deadline as uptime; NEVER while no clock is known */
     uint64_t due_ms;      /* time-out, end of a pause, next try or end of a trial; NEVER: none */
     uint32_t status_seq;

@@ -96,7 +96,8 @@ def test_spec_and_memory_map_agree() -> None:
     regions = {region.offset for region in MPS2_AN386.regions}
     # The second half of "2 x" rows follows the first.
     assert starts <= regions
-    assert regions - starts == {MPS2_AN386["state_b"].offset, MPS2_AN386["config_b"].offset}
+    seconds = ("state_b", "boot_b", "config_b")
+    assert regions - starts == {MPS2_AN386[name].offset for name in seconds}
     line = re.search(r"Memory map of `microbit`.*", SPEC)
     assert line is not None
     found = [(int(at, 16), int(kib) * 1024) for at, kib in re.findall(r"(0x\w+), (\d+) KiB", line[0])]
