@@ -45,9 +45,10 @@ from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.broker_cache import BrokerCache
+from tinyfleet.fleet.services.contents import ModelFacts
 from tinyfleet.fleet.services.ingest import Ingest
 from tinyfleet.fleet.services.registry import Connection, Registry
-from tinyfleet.fleet.services.releases import ModelFacts, Releases
+from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact

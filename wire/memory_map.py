@@ -22,7 +22,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class MemoryMap:
-    """`base` is the address the core sees; sector is the smallest erase, write unit the smallest write."""
+    """`base` is the address the core sees; sector is the smallest erase, write unit the smallest write.
+
+    `execution` is where a bootloader copies firmware to; its offset is an address of the core.
+    """
 
     board: str
     base: int
@@ -30,6 +33,7 @@ class MemoryMap:
     sector_bytes: int
     write_bytes: int
     regions: tuple[Region, ...]
+    execution: Region | None = None
 
     def __getitem__(self, name: str) -> Region:
         """The region of that name; KeyError when the board has none."""
@@ -63,6 +67,7 @@ MPS2_AN386: Final = MemoryMap(
         Region("replay", 0x700000, 1 * MIB),
         Region("staging", 0x800000, 8 * MIB),
     ),
+    execution=Region("execution", 0x10000, 1 * MIB),
 )
 
 MICROBIT: Final = MemoryMap(

@@ -27,7 +27,10 @@ from tinyfleet.wire.enums import ArtifactKind, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVESTOCK = ROOT / "examples" / "livestock"
-NODE_ELF = ROOT / "build" / "firmware" / "mps2-an386" / "apps" / "node" / "node.elf"
+BOARD = ROOT / "build" / "firmware" / "mps2-an386"
+BOOT_ELF = BOARD / "ports" / "mps2_an386" / "boot.elf"
+NODE_BIN = BOARD / "apps" / "node" / "node.bin"
+FIRMWARE = "node-firmware"
 NODES = ("pasture-1", "pasture-2")
 SITE = "pasture"
 MODEL = "livestock"
@@ -164,7 +167,7 @@ class Chain:
 
     def start_fleet(self, tell: Tell) -> None:
         tell("mosquitto, manager and Prometheus on free loopback ports")
-        for elf in (NODE_ELF, BENCH_ELF):
+        for elf in (BOOT_ELF, BENCH_ELF):
             expect_elf(elf)
         empty_folder(self.folder)
         # Last of all: an agent that was killed leaves its board running.
@@ -182,15 +185,17 @@ class Chain:
         tell(f"API {self.endpoints.api}, broker port {self.endpoints.broker_port}")
 
     def start_nodes(self, tell: Tell) -> None:
+        tell("the nodes' firmware, signed with the fleet's new key")
+        self._programs.run("release", "create", "--firmware", NODE_BIN, "--name", FIRMWARE)
         for name in self.names:
-            tell(f"{name}: keys, configuration and recorded windows into its flash")
+            tell(f"{name}: keys, configuration, firmware and recorded windows into its flash")
             flash = self.folder / "nodes" / name / "flash.bin"
             self._programs.run(
-                *("device", "provision", name, "--flash", flash, "--site", SITE),
+                *("device", "provision", name, "--flash", flash, "--site", SITE, "--firmware", FIRMWARE),
                 *("--period", str(REPORT_PERIOD_S), "--window-ms", str(WINDOW_MS)),
                 *("--replay", LIVESTOCK / "replay.npz", "--replay-card", LIVESTOCK / "livestock_v1.json"),
             )
-            node = EmulatedNode(flash=flash, kernel=NODE_ELF, state_dir=flash.parent, name=name)
+            node = EmulatedNode(flash=flash, kernel=BOOT_ELF, state_dir=flash.parent, name=name)
             try:
                 node.start()
             except AgentError as error:

@@ -16,9 +16,13 @@ from typing import Final
 
 from tinyfleet.fleet.core.errors import BadInput, Unavailable
 from tinyfleet.fleet.services.ports import SigningRequest
+from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.image_format import FIRMWARE_HEADER_BYTES, MODEL_HEADER_BYTES, Tlv
+from tinyfleet.wire.memory_map import MPS2_AN386
 
 TIMEOUT_S: Final = 30.0
-SLOT_BYTES: Final = 0x200000
+MODEL_SLOT_BYTES: Final = MPS2_AN386["model_a"].size_bytes
+FIRMWARE_SLOT_BYTES: Final = MPS2_AN386["firmware_a"].size_bytes
 
 
 class ImgtoolSigner:
@@ -40,16 +44,15 @@ class ImgtoolSigner:
         with tempfile.TemporaryDirectory(prefix="tinyfleet-sign-") as folder:
             source, result = Path(folder) / "payload.bin", Path(folder) / "image.bin"
             source.write_bytes(request.payload)
+            model = request.kind is ArtifactKind.MODEL
             command = [
                 *(sys.executable, "-m", "imgtool.main", "sign"),
-                *("--key", str(self._key), "--public-key-format", "full"),
-                *("--header-size", "0x40", "--pad-header", "--align", "4"),
-                *("--slot-size", hex(SLOT_BYTES), "--non-bootable"),
+                *("--key", str(self._key), "--public-key-format", "full", "--pad-header", "--align", "4"),
                 *("--version", request.version, "--security-counter", str(request.security_counter)),
-                *("--custom-tlv", "0xa0", "0x" + request.device_type.encode().hex()),
-                *("--custom-tlv", "0xa1", f"0x{int(request.kind):02x}"),
-                *("--custom-tlv", "0xa2", f"0x{request.core:02x}"),
-                *("--custom-tlv", "0xa3", "0x" + request.abi.to_bytes(2, "little").hex()),
+                *_tlv(Tlv.DEVICE_TYPE, request.device_type.encode()),
+                *_tlv(Tlv.KIND, bytes([request.kind])),
+                *_tlv(Tlv.ABI, request.abi.to_bytes(2, "little")),
+                *(_of_model(request) if model else _of_firmware(request)),
                 *(str(source), str(result)),
             ]
             try:
@@ -61,6 +64,28 @@ class ImgtoolSigner:
                     f"imgtool refused to sign version {request.version}: {_last_line(done.stderr)}"
                 )
             return result.read_bytes()
+
+
+def _tlv(tag: Tlv, value: bytes) -> tuple[str, str, str]:
+    return "--custom-tlv", hex(tag), "0x" + value.hex()
+
+
+def _of_model(request: SigningRequest) -> list[str]:
+    needs = request.needs_firmware
+    return [
+        *("--header-size", hex(MODEL_HEADER_BYTES), "--slot-size", hex(MODEL_SLOT_BYTES), "--non-bootable"),
+        *_tlv(Tlv.CORE, bytes([request.core])),
+        *(() if needs is None else ("--dependencies", f"(0, {needs})")),
+    ]
+
+
+def _of_firmware(request: SigningRequest) -> list[str]:
+    return [
+        *("--header-size", hex(FIRMWARE_HEADER_BYTES), "--slot-size", hex(FIRMWARE_SLOT_BYTES)),
+        *("--rom-fixed" if request.in_slot else "--load-addr", hex(request.address)),
+        *_tlv(Tlv.OPS, request.ops),
+        *_tlv(Tlv.CORES, bytes([sum(1 << core for core in request.cores)])),
+    ]
 
 
 def ensure_key(path: Path) -> Path:

@@ -46,6 +46,12 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
     connection = replace(
         services.connection, **{name: value for name, value in given.items() if value is not None}
     )
+    # Asked for first: nothing is registered for a release that is not there.
+    firmware = (
+        None
+        if order.firmware is None
+        else services.releases.firmware_image(order.firmware, order.firmware_version, order.device_type)
+    )
     done = services.registry.provision(
         order.id, site=order.site, device_type=order.device_type, connection=connection, fresh=order.fresh
     )
@@ -53,6 +59,7 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         device=show.device(services.registry.get(order.id).view),
         trust=base64.b64encode(done.trust).decode("ascii"),
         config=base64.b64encode(done.config).decode("ascii"),
+        firmware=None if firmware is None else base64.b64encode(firmware).decode("ascii"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.api import show
 from tinyfleet.fleet.api.common import Body, ServicesOf
+from tinyfleet.fleet.core.errors import BadInput
 
 reading = APIRouter(prefix="/releases")
 changing = APIRouter(prefix="/releases")
@@ -37,6 +40,21 @@ async def create(
         name=name,
         version=version,
         security_fix=security_fix,
+    )
+    return show.release(release)
+
+
+@changing.post("/set")
+async def create_set(order: out.ReleaseIn, services: Any = ServicesOf) -> out.ReleaseOut:
+    """Signs a model and firmware binaries into one release."""
+    try:
+        payloads = [base64.b64decode(each, validate=True) for each in order.payloads]
+    except binascii.Error as error:
+        raise BadInput(f"payloads: expected base64, got {error}") from error
+    release = await run_in_threadpool(
+        services.releases.create_set,
+        payloads,
+        **order.model_dump(exclude={"payloads"}),
     )
     return show.release(release)
 

@@ -71,12 +71,15 @@ class ProvisionIn(Closed):
     period_s: int | None = Field(None, ge=1, le=86400)
     window_ms: int | None = Field(None, ge=1, le=3_600_000)
     fresh: bool = Field(False, description="its flash is new: forget what was counted before")
+    firmware: str | None = Field(None, description="release whose firmware it starts with")
+    firmware_version: str | None = None
 
 
 class ProvisionOut(Closed):
     device: DeviceOut
     trust: str
     config: str
+    firmware: str | None = Field(description="signed image for the first slot")
 
 
 class AgentIn(Closed):
@@ -113,6 +116,7 @@ class ArtifactOut(Closed):
     key_hash: str
     foreign: bool
     labels: list[str]
+    slot: int | None = Field(description="firmware that runs in this slot alone")
 
 
 class ReleaseOut(Closed):
@@ -121,6 +125,17 @@ class ReleaseOut(Closed):
     version: str
     created_s: float
     artifacts: list[ArtifactOut]
+
+
+class ReleaseIn(Closed):
+    payloads: list[str] = Field(
+        min_length=1, max_length=4, description="base64: a compiled model, firmware binaries"
+    )
+    device_type: str = Field(description="what the model is for; a firmware says it itself")
+    name: str | None = None
+    version: str | None = None
+    security_fix: bool = False
+    needs_firmware: str | None = Field(None, description="the model needs this firmware or a newer one")
 
 
 class RolloutIn(Closed):

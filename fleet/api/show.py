@@ -72,6 +72,7 @@ def artifact(value: Artifact) -> out.ArtifactOut:
         key_hash=value.key_hash.hex(),
         foreign=value.foreign,
         labels=list(value.labels),
+        slot=value.slot,
     )
 
 

@@ -73,6 +73,7 @@ def device() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON with sensor, unit and rate_mhz of the windows in an .npz.",
 )
+@click.option("--firmware", help="Release whose firmware the board starts with: NAME, or NAME:VERSION.")
 @state_option
 @one_line_errors
 def provision(
@@ -85,11 +86,13 @@ def provision(
     window_ms: int | None,
     replay: Path | None,
     replay_card: Path | None,
+    firmware: str | None,
     state: Path,
 ) -> None:
     """Register device NAME and write its trust and configuration records into a flash file.
 
-    Doing it again changes nothing. A flash that trusts another fleet's key is refused.
+    A new board also needs a signed firmware. Doing it again changes nothing. A flash that trusts another
+    fleet's key is refused.
     """
     from tinyfleet.fleet.api.schemas import ProvisionIn
     from tinyfleet.fleet.cli.flash_file import FlashFile, replay_region
@@ -106,6 +109,8 @@ def provision(
             period_s=period_s,
             window_ms=window_ms,
             fresh=flashes.is_fresh(memory, content.data),
+            firmware=None if firmware is None else firmware.partition(":")[0],
+            firmware_version=None if firmware is None else firmware.partition(":")[2] or None,
         )
         done = fleet.provision(order)
         writes = flashes.plan(
@@ -114,6 +119,7 @@ def provision(
             trust=base64.b64decode(done.trust),
             config=base64.b64decode(done.config),
             replay=region,
+            firmware=None if done.firmware is None else base64.b64decode(done.firmware),
         )
         content.write(writes)
     written = ", ".join(write.region for write in writes) or "nothing, it was all there"

@@ -25,16 +25,26 @@ def release() -> None:
 
 
 @release.command()
-@click.option("--model", required=True, type=FILE, help="What `tinyfleet model build` made.")
-@click.option("--device-type", default="mps2-an386", show_default=True, help="What it runs on.")
-@click.option("--name", help="Name of the release; the model's own unless given.")
-@click.option("--version", help="major.minor.revision; the model's own unless given.")
+@click.option("--model", type=FILE, help="What `tinyfleet model build` made.")
+@click.option(
+    "--firmware",
+    "firmwares",
+    type=FILE,
+    multiple=True,
+    help="Binary of a node (node.bin); twice for a board that runs it in place, one for each slot.",
+)
+@click.option("--needs-firmware", help="The model runs on this version of the firmware, or a newer one.")
+@click.option("--device-type", default="mps2-an386", show_default=True, help="What the model runs on.")
+@click.option("--name", help="Name of the release; the model's own, or `firmware`, unless given.")
+@click.option("--version", help="major.minor.revision; the model's or firmware's own unless given.")
 @click.option("--security-fix", is_flag=True, help="Raise the security counter: no way back below it.")
 @state_option
 @json_option
 @one_line_errors
 def create(
-    model: Path,
+    model: Path | None,
+    firmwares: tuple[Path, ...],
+    needs_firmware: str | None,
     device_type: str,
     name: str | None,
     version: str | None,
@@ -42,23 +52,27 @@ def create(
     state: Path,
     as_json: bool,
 ) -> None:
-    """Sign a compiled model with the fleet's key and make it a release."""
+    """Sign a compiled model, firmware, or both with the fleet's key and make them a release."""
+    files = [*([] if model is None else [model]), *firmwares]
+    if not files:
+        raise click.UsageError("nothing to release: name a --model, a --firmware, or both")
     with client(state) as fleet:
-        made = fleet.create_release(
-            model.read_bytes(),
+        made = fleet.create_release_set(
+            [file.read_bytes() for file in files],
             device_type=device_type,
             name=name,
             version=version,
             security_fix=security_fix,
+            needs_firmware=needs_firmware,
         )
     if as_json:
         show_json(made.model_dump())
         return
-    one = made.artifacts[0]
-    click.echo(
-        f"release {made.name} {made.version}: {one.size_bytes} bytes for {one.device_type}, "
-        f"image {one.image[:12]}"
-    )
+    for one in made.artifacts:
+        click.echo(
+            f"release {made.name} {made.version}: {one.kind.lower()} of {one.size_bytes} bytes for "
+            f"{one.device_type}, image {one.image[:12]}"
+        )
 
 
 @release.command("import")
@@ -102,11 +116,12 @@ def list_(state: Path, as_json: bool) -> None:
         show_json([each.model_dump() for each in found])
         return
     show_table(
-        ("RELEASE", "VERSION", "DEVICE TYPE", "BYTES", "COUNTER", "IMAGE", "KEY", "MADE"),
+        ("RELEASE", "VERSION", "KIND", "DEVICE TYPE", "BYTES", "COUNTER", "IMAGE", "KEY", "MADE"),
         (
             (
                 each.name,
                 each.version,
+                one.kind.lower() + ("" if one.slot is None else f", slot {one.slot}"),
                 one.device_type,
                 one.size_bytes,
                 one.security_counter,

@@ -6,6 +6,8 @@ with FleetClient.of_state(Path("./.state")) as fleet:
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -88,6 +90,29 @@ class FleetClient:
         """Signs a compiled model and makes it a release."""
         query = _query(device_type=device_type, name=name, version=version, security_fix=security_fix)
         return self._one(schemas.ReleaseOut, "POST", "/releases", content=payload, params=query)
+
+    def create_release_set(
+        self,
+        payloads: Sequence[bytes],
+        *,
+        device_type: str,
+        name: str | None = None,
+        version: str | None = None,
+        security_fix: bool = False,
+        needs_firmware: str | None = None,
+    ) -> schemas.ReleaseOut:
+        """Signs a compiled model and firmware binaries, and makes them one release."""
+        order = schemas.ReleaseIn(
+            payloads=[base64.b64encode(payload).decode("ascii") for payload in payloads],
+            device_type=device_type,
+            name=name,
+            version=version,
+            security_fix=security_fix,
+            needs_firmware=needs_firmware,
+        )
+        return self._one(
+            schemas.ReleaseOut, "POST", "/releases/set", json=order.model_dump(exclude_none=True)
+        )
 
     def import_release(
         self,

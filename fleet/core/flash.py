@@ -11,10 +11,13 @@ from typing import Final
 
 from tinyfleet.fleet.core.errors import BadInput, Refused
 from tinyfleet.wire.errors import WireError
+from tinyfleet.wire.firmware import firmware_slots
+from tinyfleet.wire.image_format import IMAGE_MAGIC
 from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MemoryMap, Region
 from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record
 
+_IMAGE_MAGIC: Final = IMAGE_MAGIC.to_bytes(4, "little")
 MAPS: Final[dict[str, MemoryMap]] = {MPS2_AN386.board: MPS2_AN386}
 
 
@@ -35,11 +38,18 @@ def map_of(device_type: str) -> MemoryMap:
 
 
 def plan(
-    memory: MemoryMap, flash: bytes, *, trust: bytes, config: bytes, replay: bytes | None
+    memory: MemoryMap,
+    flash: bytes,
+    *,
+    trust: bytes,
+    config: bytes,
+    replay: bytes | None,
+    firmware: bytes | None = None,
 ) -> list[Write]:
     """The writes that make `flash` (its whole content) belong to the fleet; none when it does already.
 
-    Raises Refused when another trust record is there, BadInput when something does not fit.
+    `firmware`, a signed image, goes into the first slot of a board that has none yet: what was updated since
+    stays. Raises Refused when another trust record is there, BadInput when something does not fit.
     """
     if len(flash) != memory.size_bytes:
         raise BadInput(
@@ -55,6 +65,11 @@ def plan(
         writes.append(_write(memory, "config_a", config))
     if replay is not None and not _holds(flash, memory["replay"], replay):
         writes.append(_write(memory, "replay", replay))
+    if firmware is not None and not any(
+        flash[slot.offset : slot.offset + len(_IMAGE_MAGIC)] == _IMAGE_MAGIC
+        for slot in firmware_slots(memory)
+    ):
+        writes.append(_write(memory, "firmware_a", firmware))
     return writes
 
 

@@ -1,4 +1,4 @@
-"""A named, versioned set of artifacts, one per device type."""
+"""A named, versioned set of artifacts: for a device type a model, a firmware (or one a slot), or both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.wire.enums import ArtifactKind
-from tinyfleet.wire.messages import WantedArtifact
+from tinyfleet.wire.messages import ImageInfo, WantedArtifact
 
 VERSION_PATTERN: Final = r"[0-9]{1,3}(\.[0-9]{1,3}(\.[0-9]{1,5}(\+[0-9]{1,10})?)?)?"
 
@@ -41,6 +41,8 @@ class Artifact:
     key_hash: bytes
     foreign: bool = False
     labels: tuple[str, ...] = ()
+    slot: int | None = None
+    """A firmware that runs in this slot alone; None: in any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,23 @@ class Release:
     artifacts: tuple[Artifact, ...]
     created_s: float = 0.0
 
-    def artifact_for(self, device_type: str) -> Artifact | None:
-        for artifact in self.artifacts:
-            if artifact.device_type == device_type:
-                return artifact
-        return None
+    def model_for(self, device_type: str) -> Artifact | None:
+        found = (a for a in self.artifacts if a.kind is ArtifactKind.MODEL and a.device_type == device_type)
+        return next(found, None)
+
+    def firmware_for(self, device_type: str, runs: ImageInfo | None = None) -> Artifact | None:
+        """What a device of that type would run: what runs there now (its birth says), if it is of this
+        release; else one for any slot, or for the slot that is free. Nothing known: for the first slot.
+        """
+        found = [
+            a for a in self.artifacts if a.kind is ArtifactKind.FIRMWARE and a.device_type == device_type
+        ]
+        if runs is not None:
+            for artifact in found:
+                if artifact.image == runs.image:
+                    return artifact
+        free = 0 if runs is None or runs.slot is None else 1 - runs.slot
+        return next((a for a in found if a.slot is None or a.slot == free), None)
 
 
 def wanted(artifact: Artifact) -> WantedArtifact:

@@ -17,7 +17,7 @@ from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
-from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.messages import Bench, Event, Tele
 
 Clock = Callable[[], float]
@@ -212,15 +212,24 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningRequest:
-    """What goes into the protected TLVs (SPEC section 7)."""
+    """What goes into header and protected TLVs (SPEC section 7).
+
+    A model has a `core`, and may need a firmware (`needs_firmware`, a version). A firmware has `ops` and
+    `cores`, and an `address`: that of its slot (`in_slot`), or that to which it is copied.
+    """
 
     payload: bytes
     kind: ArtifactKind
     device_type: str
     version: str
     security_counter: int
-    core: int
     abi: int
+    core: int = 0
+    needs_firmware: str | None = None
+    ops: bytes = b""
+    cores: frozenset[CoreVariant] = frozenset()
+    address: int = 0
+    in_slot: bool = False
 
 
 class Signer(Protocol):

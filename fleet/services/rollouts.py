@@ -180,7 +180,7 @@ class Rollouts:
                 raise NotFound(f"no device {', '.join(missing)}; see `tinyfleet devices`")
         chosen = []
         for device in known.values() if names is None else [known[name] for name in dict.fromkeys(names)]:
-            artifact = release.artifact_for(device.device_type)
+            artifact = release.model_for(device.device_type)
             if site is not None and device.site != site:
                 continue
             if artifact is None:

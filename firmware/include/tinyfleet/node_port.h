@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/boot.h"
 #include "tinyfleet/flash.h"
 
 struct netif;
@@ -27,7 +28,11 @@ typedef struct tf_node_port {
     bool emulated;
     uint64_t (*now_us)(void);
     const tf_flash_t *(*flash)(void);
+    /* What the bootloader left; NULL: there is none. */
+    const tf_handoff_t *(*handoff)(void);
+    const tf_boot_layout_t *(*boot_layout)(void);
     void (*watchdog_feed)(void);
+    /* The one way to reset on purpose: the bootloader is told that it was one. */
     void (*reset)(void);
     /* Leaves a crash record with cause PANIC and resets. */
     void (*panic)(const char *what);

@@ -6,10 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/boot.h"
 #include "tinyfleet/node_port.h"
+#include "tinyfleet/wire_keys.h"
 
 #define REG32(address) (*(volatile uint32_t *)(address))
 
+#define BOARD_DEVICE_TYPE "mps2-an386"
 #define CPU_HZ 25000000u
 
 #define UART0 0x40004000u
@@ -42,11 +45,19 @@
 #define IRQ_TIMER0 8u
 #define IRQ_ETHERNET 13u
 
-#define FLASH_BASE 0x21000000u
-#define FLASH_SIZE 0x1000000u
+#define FLASH_BASE TF_MPS2_AN386_FLASH_BASE
+#define FLASH_SIZE TF_MPS2_AN386_FLASH_BYTES
+
+/* Where RAM_LOAD puts an image (wire/SPEC.md, section 7). */
+#define EXECUTION_BASE 0x10000u
+#define EXECUTION_BYTES 0x100000u
+
+#define RESET_REQUEST 0x05FA0004u /* to SCB_AIRCR */
 
 /* A blocked main loop is reset after twice this; the idle never sleeps longer than half of it. */
 #define WATCHDOG_MS 8000u
+/* What the bootloader leaves a firmware to come that far. */
+#define WATCHDOG_BOOT_MS 2000u
 
 void uart_start(void);
 void uart_write(const char *text, uint32_t size);
@@ -54,7 +65,7 @@ void uart_write(const char *text, uint32_t size);
 void clock_start(void);
 uint64_t clock_us(void);
 
-void watchdog_start(void);
+void watchdog_start(uint32_t ms);
 void watchdog_feed(void);
 
 void system_reset(void) __attribute__((noreturn));
@@ -63,6 +74,10 @@ bool crash_take(tf_crash_t *crash);
 void crash_print(const tf_crash_t *crash);
 
 const tf_flash_t *flash_port(void);
+
+/* The linker decides which of the two kinds of start it is. */
+const tf_boot_layout_t *boot_layout(void);
+tf_handoff_t *handoff(void);
 
 void idle(uint32_t ms);
 

@@ -1,13 +1,10 @@
-/* Faults, the watchdog and resets. What happened is kept in memory that no start clears, and told by the next
+/* Faults and resets. What happened is kept in memory that no start clears, and told by the next
  * run. */
 #include <string.h>
 
 #include "board.h"
 
 #define CRASH_MAGIC 0x54464352u
-#define RESET_REQUEST 0x05FA0004u
-#define WATCHDOG_UNLOCK 0x1ACCE551u
-#define WATCHDOG_INTEN_RESEN 3u
 
 typedef struct {
     uint32_t magic;
@@ -23,11 +20,20 @@ static uint32_t checksum(const tf_crash_t *crash) {
     return hash;
 }
 
-void system_reset(void) {
+/* The bootloader asks why: it goes back from a firmware on trial that the watchdog ended. */
+static void leave(tf_reset_t ending) __attribute__((noreturn));
+
+static void leave(tf_reset_t ending) {
+    handoff()->ending = ending;
+    tf_handoff_seal(handoff());
     __asm volatile("dsb");
     REG32(SCB_AIRCR) = RESET_REQUEST;
     for (;;) {
     }
+}
+
+void system_reset(void) {
+    leave(TF_RESET_REQUEST);
 }
 
 bool crash_take(tf_crash_t *crash) {
@@ -43,9 +49,9 @@ void crash_print(const tf_crash_t *crash) {
                (unsigned long)crash->fault_address, (unsigned long)(crash->uptime_us / 1000));
 }
 
-static void die(const char *cause, uint32_t pc, uint32_t lr) __attribute__((noreturn));
+static void die(const char *cause, tf_reset_t ending, uint32_t pc, uint32_t lr) __attribute__((noreturn));
 
-static void die(const char *cause, uint32_t pc, uint32_t lr) {
+static void die(const char *cause, tf_reset_t ending, uint32_t pc, uint32_t lr) {
     tf_crash_t *crash = &record.crash;
     memset(&record, 0, sizeof record);
     memcpy(crash->cause, cause, strlen(cause));
@@ -57,12 +63,12 @@ static void die(const char *cause, uint32_t pc, uint32_t lr) {
     record.check = checksum(crash);
     record.magic = CRASH_MAGIC;
     crash_print(crash);
-    system_reset();
+    leave(ending);
 }
 
 void panic(const char *what) {
     tf_console("panic: %s", what);
-    die("PANIC", (uint32_t)__builtin_return_address(0), 0);
+    die("PANIC", TF_RESET_FAULT, (uint32_t)__builtin_return_address(0), 0);
 }
 
 void fault_handler(void);
@@ -73,11 +79,11 @@ void watchdog_in_c(const uint32_t *frame) __attribute__((used, noreturn));
 /* The exception frame: r0-r3, r12, lr, pc, xpsr. */
 void fault_in_c(const uint32_t *frame) {
     bool readable = (uint32_t)frame >= 0x20000000u && (uint32_t)frame < 0x20040000u;
-    die("FAULT", readable ? frame[6] : 0, readable ? frame[5] : 0);
+    die("FAULT", TF_RESET_FAULT, readable ? frame[6] : 0, readable ? frame[5] : 0);
 }
 
 void watchdog_in_c(const uint32_t *frame) {
-    die("WATCHDOG", frame[6], frame[5]);
+    die("WATCHDOG", TF_RESET_WATCHDOG, frame[6], frame[5]);
 }
 
 /* On a fresh stack: the old one may be what failed. */
@@ -87,18 +93,4 @@ __attribute__((naked)) void fault_handler(void) {
 
 __attribute__((naked)) void watchdog_handler(void) {
     __asm volatile("mov r0, sp\n ldr r1, =link_stack_top\n mov sp, r1\n b watchdog_in_c");
-}
-
-/* First it raises NMI, which tells where the loop hung; should that hang too, it resets. */
-void watchdog_start(void) {
-    REG32(WATCHDOG + WATCHDOG_LOCK) = WATCHDOG_UNLOCK;
-    REG32(WATCHDOG + WATCHDOG_LOAD) = WATCHDOG_MS * (CPU_HZ / 1000u);
-    REG32(WATCHDOG + WATCHDOG_CTRL) = WATCHDOG_INTEN_RESEN;
-    REG32(WATCHDOG + WATCHDOG_LOCK) = 0;
-}
-
-void watchdog_feed(void) {
-    REG32(WATCHDOG + WATCHDOG_LOCK) = WATCHDOG_UNLOCK;
-    REG32(WATCHDOG + WATCHDOG_INTCLEAR) = 1;
-    REG32(WATCHDOG + WATCHDOG_LOCK) = 0;
 }

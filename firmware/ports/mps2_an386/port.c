@@ -1,15 +1,23 @@
+#include <stddef.h>
+
 #include "board.h"
 #include "tinyfleet/wire_keys.h"
 
+static const tf_handoff_t *handoff_of_bootloader(void) {
+    return tf_handoff_is_whole(handoff()) ? handoff() : NULL;
+}
+
 const tf_node_port_t *tf_node_port(void) {
     static const tf_node_port_t port = {
-        .device_type = "mps2-an386",
+        .device_type = BOARD_DEVICE_TYPE,
         .hw_rev = "qemu",
         .timing = TF_TIMING_INSTRUCTIONS,
         .power_source = TF_POWER_SOURCE_MAINS,
         .emulated = true,
         .now_us = clock_us,
         .flash = flash_port,
+        .handoff = handoff_of_bootloader,
+        .boot_layout = boot_layout,
         .watchdog_feed = watchdog_feed,
         .reset = system_reset,
         .panic = panic,
@@ -26,5 +34,5 @@ const tf_node_port_t *tf_node_port(void) {
 void tf_node_port_start(void) {
     uart_start();
     clock_start();
-    watchdog_start();
+    watchdog_start(WATCHDOG_MS);
 }

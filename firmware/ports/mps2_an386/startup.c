@@ -1,4 +1,4 @@
-/* Vectors and the way from reset to main. */
+/* The way from reset to main. */
 #include <stddef.h>
 
 #include "board.h"
@@ -15,41 +15,10 @@
 #define MPU_REGION_ON 1u
 
 extern uint32_t link_stack_bottom[], link_stack_top[], link_data_start[], link_data_end[], link_data_load[],
-    link_bss_start[], link_bss_end[];
+    link_bss_start[], link_bss_end[], link_vectors[];
 
 int main(void);
 void reset_handler(void) __attribute__((noreturn));
-void fault_handler(void);
-void watchdog_handler(void);
-void timer0_handler(void);
-void ethernet_handler(void);
-
-typedef void (*vector_t)(void);
-
-__attribute__((section(".vectors"), used)) static const vector_t vectors[16 + 32] = {
-    [0] = (vector_t)(void *)link_stack_top,
-    [1] = reset_handler,
-    [2] = watchdog_handler, /* NMI */
-    [3] = fault_handler,
-    [4] = fault_handler,
-    [5] = fault_handler,
-    [6] = fault_handler,
-    [7] = fault_handler,
-    [8] = fault_handler,
-    [9] = fault_handler,
-    [10] = fault_handler,
-    [11] = fault_handler,
-    [12] = fault_handler,
-    [13] = fault_handler,
-    [14] = fault_handler,
-    [15] = fault_handler,
-    /* Interrupts; those nobody asked for are faults. */
-    [16 ... 15 + IRQ_TIMER0] = fault_handler,
-    [16 + IRQ_TIMER0] = timer0_handler,
-    [17 + IRQ_TIMER0... 15 + IRQ_ETHERNET] = fault_handler,
-    [16 + IRQ_ETHERNET] = ethernet_handler,
-    [17 + IRQ_ETHERNET... 16 + 31] = fault_handler,
-};
 
 /* The lowest KiB of the stack is out of bounds: an overflow is a fault, not silent damage. QEMU ignores
  * accesses below RAM, so the memory protection unit does it. */
@@ -66,7 +35,7 @@ void reset_handler(void) {
     for (uint32_t *to = link_data_start; to < link_data_end;) *to++ = *from++;
     for (uint32_t *to = link_bss_start; to < link_bss_end;) *to++ = 0;
     REG32(FPU_CPACR) |= FPU_FULL_ACCESS;
-    REG32(SCB_VTOR) = (uint32_t)vectors;
+    REG32(SCB_VTOR) = (uint32_t)link_vectors;
     guard_stack();
     __asm volatile("dsb\n isb");
     (void)main();

@@ -12,6 +12,9 @@ from tinyfleet.fleet.adapters.sql.schema import artifacts, releases
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.wire.enums import ArtifactKind
 
+# A primary key holds no NULL.
+NO_SLOT = -1
+
 # Built once: every snapshot asks whose model it counts.
 _BY_IMAGE = (
     select(artifacts, releases.c.name)
@@ -70,7 +73,9 @@ class ReleaseTable:
 
     def _release(self, row: Row[Any]) -> Release:
         rows = self._connection.execute(
-            select(artifacts).where(artifacts.c.release == row.id).order_by(artifacts.c.device_type)
+            select(artifacts)
+            .where(artifacts.c.release == row.id)
+            .order_by(artifacts.c.device_type, artifacts.c.kind, artifacts.c.slot)
         )
         return Release(
             id=row.id,
@@ -86,6 +91,7 @@ def _values(release: int, artifact: Artifact) -> dict[str, Any]:
         "release": release,
         "device_type": artifact.device_type,
         "kind": artifact.kind.name,
+        "slot": NO_SLOT if artifact.slot is None else artifact.slot,
         "image": artifact.image,
         "manifest": artifact.manifest,
         "blob": artifact.blob,
@@ -113,4 +119,5 @@ def _artifact(row: Row[Any]) -> Artifact:
         key_hash=row.key_hash,
         foreign=row.foreign,
         labels=unpack(row.labels),
+        slot=None if row.slot == NO_SLOT else row.slot,
     )

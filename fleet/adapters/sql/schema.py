@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -77,7 +77,8 @@ artifacts = Table(
     metadata,
     Column("release", ForeignKey("releases.id"), primary_key=True),
     Column("device_type", String, primary_key=True),
-    Column("kind", String, nullable=False),
+    Column("kind", String, primary_key=True),
+    Column("slot", Integer, primary_key=True),  # NO_SLOT: any
     Column("image", LargeBinary, nullable=False, index=True),
     Column("manifest", LargeBinary, nullable=False, index=True),
     Column("blob", LargeBinary, nullable=False),

@@ -23,9 +23,13 @@ from tests.models import LIVESTOCK, livestock
 from tests.servers import Mosquitto
 
 from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner
+from tinyfleet.fleet.services.ports import SigningRequest
 from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.blobs import Blob, chunk_topics, cut
 from tinyfleet.wire.codec import decode, encode
+from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.firmware import place_of, read_facts
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.limits import PREFIX
 from tinyfleet.wire.memory_map import MPS2_AN386
@@ -143,7 +147,8 @@ class Node:
     emulator: EmulatedNode
     flash: Path
     port: int
-    key_hashes: tuple[bytes, ...] = ()
+    key_hashes: tuple[bytes, ...]
+    firmware: bytes
 
     def write(self, region: str, data: bytes) -> None:
         with self.flash.open("r+b") as file:
@@ -156,7 +161,7 @@ class Node:
             return file.read(size)
 
     def provision(self, **changes: Any) -> None:
-        """Trust, configuration and replay windows into a fresh flash."""
+        """Trust, configuration, firmware and replay windows into a fresh flash."""
         make_blank_flash(self.flash)
         values: dict[str, Any] = {
             "device": DEVICE,
@@ -172,6 +177,7 @@ class Node:
         } | changes
         self.write("trust", encode_record(Trust(keys=self.key_hashes)))
         self.write("config_a", encode_record(NodeConfig(**values)))
+        self.write("firmware_a", self.firmware)
         self.write("replay", replay_region())
 
     def start(self) -> None:
@@ -196,7 +202,7 @@ def replay_region() -> bytes:
 
 
 class Workshop:
-    """Signs models."""
+    """Signs models and firmware."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -232,6 +238,26 @@ class Workshop:
         command += ["--custom-tlv", "0xa3", "0x" + ABI.to_bytes(2, "little").hex(), str(plain), str(signed)]
         subprocess.run(command, check=True, timeout=60, capture_output=True)
         return signed.read_bytes()
+
+    def sign_firmware(
+        self, binary: bytes, version: str, *, key: Path | None = None, counter: int = 1
+    ) -> bytes:
+        facts = read_facts(binary)
+        place = place_of(facts, MPS2_AN386)
+        return ImgtoolSigner(key or self.owner).sign(
+            SigningRequest(
+                payload=binary,
+                kind=ArtifactKind.FIRMWARE,
+                device_type=facts.device_type,
+                version=version,
+                security_counter=counter,
+                abi=facts.abi,
+                ops=facts.ops,
+                cores=facts.cores,
+                address=place.address,
+                in_slot=place.slot is not None,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -281,15 +307,32 @@ def make_release(workshop: Workshop) -> Callable[[bytes, str], Release]:
     return lambda payload, version: release(workshop.sign(payload, version), version)
 
 
-@pytest.fixture(scope="session")
-def node_elf() -> Path:
-    path = Path(os.environ.get("TINYFLEET_NODE_ELF", ROOT / "build/firmware/mps2-an386/apps/node/node.elf"))
+BOARD = Path(os.environ.get("TINYFLEET_BOARD_BUILD", ROOT / "build/firmware/mps2-an386"))
+
+
+def built(path: Path) -> Path:
     if not path.is_file():
         pytest.fail(
-            f"no node firmware at {path}: in firmware/, run "
+            f"no firmware at {path}: in firmware/, run "
             "`cmake --preset mps2-an386 && cmake --build --preset mps2-an386`"
         )
     return path
+
+
+@pytest.fixture(scope="session")
+def boot_elf() -> Path:
+    return built(BOARD / "ports/mps2_an386/boot.elf")
+
+
+@pytest.fixture(scope="session")
+def node_binary() -> bytes:
+    return built(BOARD / "apps/node/node.bin").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def firmware(workshop: Workshop, node_binary: bytes) -> bytes:
+    """The node's firmware as it comes from the factory: a signed image."""
+    return workshop.sign_firmware(node_binary, "0.1.0")
 
 
 @pytest.fixture
@@ -308,12 +351,14 @@ def manager(broker: Mosquitto) -> Iterator[Manager]:
 
 
 @pytest.fixture
-def bare_node(node_elf: Path, broker: Mosquitto, tmp_path: Path) -> Iterator[Node]:
+def bare_node(
+    boot_elf: Path, workshop: Workshop, firmware: bytes, broker: Mosquitto, tmp_path: Path
+) -> Iterator[Node]:
     """A node with an erased flash, not started."""
     flash = tmp_path / "flash.bin"
     make_blank_flash(flash)
-    emulator = EmulatedNode(flash=flash, kernel=node_elf, state_dir=tmp_path / "node")
-    yield Node(emulator, flash, broker.port)
+    emulator = EmulatedNode(flash=flash, kernel=boot_elf, state_dir=tmp_path / "node")
+    yield Node(emulator, flash, broker.port, (workshop.key_hash(),), firmware)
     emulator.stop()
     sys.stdout.write(f"--- console of the node\n{emulator.console(since_start=False)}")
 
@@ -321,7 +366,6 @@ def bare_node(node_elf: Path, broker: Mosquitto, tmp_path: Path) -> Iterator[Nod
 @pytest.fixture
 def node(bare_node: Node, workshop: Workshop, manager: Manager) -> Node:
     """Provisioned, started, and known to the manager."""
-    bare_node.key_hashes = (workshop.key_hash(),)
     bare_node.provision()
     bare_node.start()
     manager.wait(Birth)

@@ -16,13 +16,31 @@ pytestmark = [pytest.mark.qemu, pytest.mark.broker]
 
 def test_without_records_it_says_so_and_rests(bare_node: Any) -> None:
     bare_node.start()
-    bare_node.console("trust record at 0x000000: there is none")
+    bare_node.console("boot: stopped: no trust record")
+    assert bare_node.emulator.is_alive()
+
+
+def test_without_a_configuration_it_says_so_and_rests(bare_node: Any) -> None:
+    bare_node.provision()
+    bare_node.write("config_a", b"\xff" * 512)
+    bare_node.start()
+    bare_node.console("config record at 0x018000: there is none")
     bare_node.console("stopped: not provisioned")
     assert bare_node.emulator.is_alive()
 
 
+def test_nothing_starts_that_the_trusted_key_did_not_sign(
+    bare_node: Any, workshop: Any, node_binary: bytes
+) -> None:
+    bare_node.firmware = workshop.sign_firmware(node_binary, "0.1.0", key=workshop.foreign)
+    bare_node.provision()
+    bare_node.start()
+    bare_node.console("boot: slot A: signed by a key that is not in the trust record")
+    bare_node.console("boot: stopped: no firmware that may start")
+    assert bare_node.emulator.is_alive()
+
+
 def test_a_damaged_configuration_falls_back_to_the_other(bare_node: Any, manager: Any) -> None:
-    bare_node.key_hashes = (bytes(32),)
     bare_node.provision()
     good = bare_node.read("config_a", 512)
     bare_node.write("config_a", good[:40] + bytes([good[40] ^ 1]) + good[41:])
@@ -33,7 +51,6 @@ def test_a_damaged_configuration_falls_back_to_the_other(bare_node: Any, manager
 
 
 def test_birth_says_what_the_node_is(bare_node: Any, manager: Any) -> None:
-    bare_node.key_hashes = (bytes(32),)
     bare_node.provision()
     bare_node.start()
     birth = manager.wait(Birth)
@@ -54,7 +71,6 @@ def test_birth_says_what_the_node_is(bare_node: Any, manager: Any) -> None:
 
 
 def test_it_comes_back_after_its_broker(bare_node: Any, broker: Any, manager: Any) -> None:
-    bare_node.key_hashes = (bytes(32),)
     bare_node.provision()
     bare_node.start()
     assert manager.wait(Birth).seq == 0
@@ -69,7 +85,6 @@ def test_it_comes_back_after_its_broker(bare_node: Any, broker: Any, manager: An
 
 
 def test_a_wrong_password_is_told_and_tried_again(bare_node: Any) -> None:
-    bare_node.key_hashes = (bytes(32),)
     bare_node.provision(password=b"guess")
     bare_node.start()
     bare_node.console(r"mqtt: broker refused \(0x87\); again in \d+ ms")
@@ -79,7 +94,6 @@ def test_a_wrong_password_is_told_and_tried_again(bare_node: Any) -> None:
 def test_a_model_that_cannot_run_is_not_claimed(bare_node: Any, manager: Any, workshop: Any) -> None:
     """Signed, in its slot, for another sample rate: what a slot holds, not what runs."""
     image = workshop.sign(livestock("v1", vectors=1, rate_mhz=50_000), "1.0.0")
-    bare_node.key_hashes = (workshop.key_hash(),)
     bare_node.provision()
     bare_node.write("model_a", image)
     bare_node.start()

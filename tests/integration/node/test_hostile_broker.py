@@ -129,7 +129,6 @@ def hostile() -> Iterator[HostileBroker]:
 @pytest.fixture
 def lone_node(bare_node: Any, hostile: HostileBroker, workshop: Any, first: Any) -> Any:
     """Runs a model it was given before its first start, and knows only the hostile broker."""
-    bare_node.key_hashes = (workshop.key_hash(),)
     bare_node.provision(port=hostile.port)
     bare_node.write("model_a", first.image)
     bare_node.start()

@@ -171,7 +171,6 @@ def test_windows_that_a_slow_model_misses_are_counted(
     bare_node: Any, manager: Any, workshop: Any, first: Any, second: Any
 ) -> None:
     """Inferences take about 11 ms; a window comes every 4."""
-    bare_node.key_hashes = (workshop.key_hash(),)
     bare_node.provision(window_ms=4)
     bare_node.start()
     manager.wait(Birth)
@@ -196,7 +195,6 @@ def test_nonsense_is_refused_and_does_no_harm(node: Any, manager: Any, first: An
 def test_a_configuration_full_of_zeros_floods_nobody(
     bare_node: Any, manager: Any, workshop: Any, first: Any
 ) -> None:
-    bare_node.key_hashes = (workshop.key_hash(),)
     bare_node.provision(period_s=0, window_ms=0, keepalive_s=0)
     bare_node.start()
     assert manager.wait(Birth).period_s == 60

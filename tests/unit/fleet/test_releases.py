@@ -13,8 +13,9 @@ from tinyfleet.fleet.adapters import signer
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der, verify_ecdsa
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound, Refused, Unavailable
+from tinyfleet.fleet.services.contents import ModelFacts
 from tinyfleet.fleet.services.ports import SigningRequest
-from tinyfleet.fleet.services.releases import ModelFacts, Releases
+from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.wire.artifact import ArtifactError
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.image import read_image
@@ -82,7 +83,7 @@ def test_the_counter_is_inherited_and_raised_by_a_security_fix_only(
     ("payload", "options", "words"),
     [
         (b"nonsense", {}, "not a compiled model"),
-        (MODEL, {"version": "one"}, "imgtool refused"),
+        (MODEL, {"version": "one"}, "version 'one'"),
         (MODEL, {"name": "a b"}, "release name"),
         (MODEL, {"device_type": "a/b"}, "device type"),
     ],
@@ -131,7 +132,7 @@ def test_a_version_is_one_a_want_can_name(releases: Releases, tmp_path: Path, ve
 def test_an_image_too_large_to_transport_is_bad_input(
     releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signer, "SLOT_BYTES", 0x400000)
+    monkeypatch.setattr(signer, "MODEL_SLOT_BYTES", 0x400000)
     image = ImgtoolSigner(tmp_path / "own.pem").sign(
         SigningRequest(
             payload=MODEL + bytes(0x200000),
