@@ -149,6 +149,18 @@ def test_a_blank_flash_gets_everything_and_then_nothing_more() -> None:
     assert all(any(r.offset <= i < r.end for r in regions) for i in outside)
 
 
+def test_a_board_gets_its_firmware_once() -> None:
+    """What was updated since, in either slot, stays."""
+    image = b"\x3d\xb8\xf3\x96" + bytes(100)
+    blank = flash.blank(MPS2_AN386)
+    for slot in (None, "firmware_a", "firmware_b"):
+        data = bytearray(blank)
+        if slot is not None:
+            data[MPS2_AN386[slot].offset : MPS2_AN386[slot].offset + 4] = image[:4]
+        writes = flash.plan(MPS2_AN386, bytes(data), trust=TRUST, config=CONFIG, replay=None, firmware=image)
+        assert ("firmware_a" in [write.region for write in writes]) == (slot is None)
+
+
 def test_another_fleets_trust_is_never_overwritten() -> None:
     theirs = bytes(written(flash.blank(MPS2_AN386), trust=encode_record(Trust(keys=(b"\x06" * 32,)))))
     with pytest.raises(Refused, match="written once"):

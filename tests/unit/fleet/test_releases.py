@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.unit.fleet.fleet_rig import TYPE, Rig
+from tests.unit.wire.test_firmware import SLOT_A, SLOT_B
+from tests.unit.wire.test_firmware import binary as firmware_binary
 
 from tinyfleet.fleet.adapters import signer
 from tinyfleet.fleet.adapters.blobs import BlobFolder
@@ -19,6 +22,8 @@ from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.wire.artifact import ArtifactError
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.image import read_image
+from tinyfleet.wire.image_format import FLAG_RAM_LOAD, FLAG_ROM_FIXED
+from tinyfleet.wire.messages import ImageInfo
 
 MODEL = b"MODEL" + bytes(3000)
 
@@ -184,3 +189,48 @@ def test_blobs_are_what_their_name_says(tmp_path: Path) -> None:
     assert folder.get(digest) == b"content", "adding it again mends it"
     with pytest.raises(NotFound):
         folder.get(bytes(32))
+
+
+def test_a_release_holds_a_model_and_a_firmware_for_each_slot(releases: Releases, rig: Rig) -> None:
+    binaries = [firmware_binary(SLOT_A), firmware_binary(SLOT_B)]
+    made = releases.create_set(
+        [MODEL, *binaries], device_type=TYPE, name="both", version="3.0.0", needs_firmware="1.2.0"
+    )
+    (stored,) = releases.all()
+    assert set(stored.artifacts) == set(made.artifacts)
+    model = made.model_for(TYPE)
+    assert model is not None and (model.kind, model.version) == (ArtifactKind.MODEL, "1.2.3")
+    (need,) = read_image(rig.blobs.get(model.blob)).dependencies
+    assert (need.image_id, str(need.version)) == (0, "1.2.0")
+    firmwares = [a for a in made.artifacts if a.kind is ArtifactKind.FIRMWARE]
+    assert [(a.slot, a.version) for a in firmwares] == [(0, "1.2.300"), (1, "1.2.300")]
+    for artifact, binary in zip(firmwares, binaries, strict=True):
+        image = read_image(rig.blobs.get(artifact.blob))
+        assert image.payload == binary
+        assert (image.header.flags, image.header.header_bytes) == (FLAG_ROM_FIXED, 1024)
+        assert (image.kind, image.abi, image.device_type) == (ArtifactKind.FIRMWARE, 7, TYPE)
+    assert releases.firmware_image("both", None, TYPE) == rig.blobs.get(firmwares[0].blob)
+    # What a device gets is for the slot it does not run from, or what it runs already.
+    runs = ImageInfo(image=bytes(32), version="1", security_counter=1, slot=0)
+    assert made.firmware_for(TYPE, runs) == firmwares[1]
+    assert made.firmware_for(TYPE, replace(runs, image=firmwares[0].image)) == firmwares[0]
+    assert made.firmware_for(TYPE, replace(runs, slot=1)) == firmwares[0]
+    assert made.firmware_for("other", runs) is None
+
+
+def test_a_firmware_alone_takes_the_releases_version(releases: Releases, rig: Rig) -> None:
+    made = releases.create_set([firmware_binary()], device_type=TYPE, version="9.0.0")
+    (artifact,) = made.artifacts
+    assert (made.name, artifact.version, artifact.slot) == ("firmware", "9.0.0", None)
+    image = read_image(rig.blobs.get(artifact.blob))
+    assert (image.header.flags, image.header.load_addr) == (FLAG_RAM_LOAD, 0x10000)
+    again = releases.take(rig.blobs.get(artifact.blob), name="taken")
+    assert again.artifacts[0].image == artifact.image
+    with pytest.raises(BadInput, match="two firmwares for"):
+        releases.create_set([firmware_binary(), firmware_binary()], device_type=TYPE, version="9.0.1")
+    with pytest.raises(BadInput, match="origin of the firmware"):
+        releases.create_set([firmware_binary(0x400)], device_type=TYPE, version="9.0.1")
+    with pytest.raises(Refused, match="holds no firmware"):
+        releases.firmware_image("firmware", None, "other")
+    with pytest.raises(NotFound, match="no release nothing"):
+        releases.firmware_image("nothing", None, TYPE)
