@@ -163,8 +163,9 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
 def halfway(chain: Chain) -> Iterator[Rollout]:
     state = State(chain.folder)
     with chain.client() as client:
+        before = set(state.blobs.iterdir())
         made = client.create_release(artifact(), device_type="mps2-an386").artifacts[0]
-        (blob,) = state.blobs.iterdir()
+        (blob,) = set(state.blobs.iterdir()) - before
         signed = blob.read_bytes()
         assert blob.name == hashlib.sha256(signed).hexdigest()
         # Fresh nodes have no model, so the first slot is the free one.
