@@ -82,18 +82,19 @@ def fields(pairs: Iterable[tuple[str, str]]) -> None:
     left = max((len(name) for name, _ in pairs), default=0)
     room = max(width() - left - GAP, 20) if on_screen() else None
     for name, value in pairs:
-        for i, part in enumerate(_wrapped(value, room)):
+        for i, part in enumerate(wrapped(value, room)):
             head = click.style((name if i == 0 else "").ljust(left), dim=True)
             click.echo(f"{head}{' ' * GAP}{part}")
 
 
 def paragraph(text: str) -> None:
     """Prints text, wrapped between words on a screen."""
-    for line in _wrapped(text, width() if on_screen() else None):
+    for line in wrapped(text, width() if on_screen() else None):
         click.echo(line)
 
 
-def _wrapped(text: str, room: int | None) -> list[str]:
+def wrapped(text: str, room: int | None) -> list[str]:
+    """Lines of at most `room` characters, cut between words; None: one line."""
     if room is None or len(text) <= room:
         return [text]
     lines = [""]

@@ -85,7 +85,7 @@ def piece_names(plan: Artifact, pieces: Sequence[Piece], sources: Mapping[int, s
         elif piece.tensor in sources:
             names.append(short_name(sources[piece.tensor]))
         elif piece.first < 0:
-            names.append("input")
+            names.append(piece.role.value)
         else:
             names.append(f"{plan.ops[piece.first].code.name.lower()} {piece.first}")
     return names

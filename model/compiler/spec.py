@@ -26,6 +26,11 @@ def core_of(device_type: str) -> CoreVariant:
     return _CORES.get(device_type, CoreVariant.PORTABLE)
 
 
+def device_types(core: CoreVariant) -> tuple[str, ...]:
+    """Those known here that have this core."""
+    return tuple(name for name, own in _CORES.items() if own is core)
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """Where the input comes from.
