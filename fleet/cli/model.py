@@ -5,7 +5,10 @@ from __future__ import annotations
 import click
 
 from tinyfleet.fleet.cli.model_build import build
+from tinyfleet.fleet.cli.model_check import check
+from tinyfleet.fleet.cli.model_diff import diff
 from tinyfleet.fleet.cli.model_inspect import inspect
+from tinyfleet.fleet.cli.model_profile import profile
 
 
 @click.group()
@@ -13,5 +16,5 @@ def model() -> None:
     """Compile, inspect, check, profile and compare models."""
 
 
-for command in (build, inspect):
+for command in (build, inspect, check, profile, diff):
     model.add_command(command)

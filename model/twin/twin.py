@@ -125,6 +125,10 @@ class Twin:
             at = self._lib.tf_twin_step(self._model, at, arena)
             yield i, self._view(self.plan.tensors[op.outputs[0]]).copy()
 
+    def tensor(self, number: int) -> Integers:
+        """What the memory of the plan's tensor `number`, one in the arena, holds now (copy)."""
+        return self._view(self.plan.tensors[number]).copy()
+
     def failed_vector(self) -> int | None:
         """Index of the first golden vector whose output differs, as in a node's trial; None: all pass."""
         arena = self._pointer("uint8_t", self._arena)
