@@ -12,6 +12,7 @@ from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decod
 from tinyfleet.wire.artifact_ops import (
     PACKED,
     PER_TENSOR,
+    PLAIN,
     ConvParams,
     CopyParams,
     FullyConnectedParams,
@@ -81,7 +82,7 @@ def describe(payload: bytes) -> Summary:
             output_bytes=sum(plan.tensors[t].size_bytes for t in op.outputs),
             live_bytes=live_bytes(lives, i),
             tensor=op.outputs[0],
-            packed=op.variant == PACKED,
+            packed=op.variant != PLAIN,
         )
         for i, op in enumerate(plan.ops)
     )
