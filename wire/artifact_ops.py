@@ -190,7 +190,7 @@ class TableParams(Params):
 
 @dataclass(frozen=True, slots=True)
 class CopyParams(Params):
-    """Sizes and strides in elements, outermost first; an input stride may be negative."""
+    """Sizes and strides in bytes, outermost first; an input stride may be negative."""
 
     LAYOUT = struct.Struct("<6I6i6I2IHh")
 
@@ -205,7 +205,7 @@ class CopyParams(Params):
 
 @dataclass(frozen=True, slots=True)
 class GatherParams(Params):
-    """[outer, rows, columns, inner]; rows and columns: offsets of u16 tables that pick in the input."""
+    """[outer, rows, columns, inner]; rows and columns: offsets of u16 tables that pick. `inner` in bytes."""
 
     LAYOUT = struct.Struct("<8I")
 

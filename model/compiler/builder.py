@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.model.compiler.dtypes import DTYPES
 from tinyfleet.model.compiler.errors import UnsupportedModel
 from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
 from tinyfleet.model.compiler.schema import TensorType
@@ -20,18 +20,6 @@ from tinyfleet.wire.enums import CoreVariant
 
 WEIGHTS_ALIGN = 16
 TABLE_ALIGN = 4
-
-
-DTYPES: Final = {
-    TensorType.INT8: Dtype.INT8,
-    TensorType.INT16: Dtype.INT16,
-    TensorType.INT32: Dtype.INT32,
-    TensorType.UINT8: Dtype.UINT8,
-    TensorType.UINT32: Dtype.UINT32,
-    TensorType.INT64: Dtype.INT64,
-    TensorType.UINT64: Dtype.UINT64,
-}
-"""Types of activations that a plan can hold; which of them an op takes is the op's matter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from tinyfleet.model.compiler.builder import DTYPES, Builder
+from tinyfleet.model.compiler.builder import Builder
+from tinyfleet.model.compiler.dtypes import DTYPES
 from tinyfleet.model.compiler.errors import SpecError, UnsupportedModel
 from tinyfleet.model.compiler.fold import fold
 from tinyfleet.model.compiler.golden import golden_vectors
@@ -40,7 +41,6 @@ from tinyfleet.model.compiler.lower_other import (
     lower_add,
     lower_mean,
     lower_pool,
-    lower_reshape,
     lower_softmax,
 )
 from tinyfleet.model.compiler.lower_reduce import lower_reduce
@@ -110,7 +110,7 @@ _LOWER: Final[dict[int, Callable[[Builder, Operands], None]]] = {
     Builtin.REDUCE_MIN: lower_reduce,
     Builtin.RELU: lower_table,
     Builtin.RELU6: lower_table,
-    Builtin.RESHAPE: lower_reshape,
+    Builtin.RESHAPE: lower_alias,
     Builtin.RESIZE_BILINEAR: lower_bilinear,
     Builtin.RESIZE_NEAREST_NEIGHBOR: lower_nearest,
     Builtin.REVERSE_V2: lower_reverse,

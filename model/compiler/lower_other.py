@@ -1,4 +1,4 @@
-"""Pools, MEAN, SOFTMAX, ADD and RESHAPE."""
+"""Pools, MEAN, SOFTMAX and ADD."""
 
 from __future__ import annotations
 
@@ -180,12 +180,3 @@ def broadcast(
 def six(values: list[int], fill: int) -> tuple[int, int, int, int, int, int]:
     a, b, c, d, e, f = [fill] * (DIMS_MAX - len(values)) + values
     return a, b, c, d, e, f
-
-
-def lower_reshape(builder: Builder, ask: Operands) -> None:
-    """Bytes stay where they are. The output's shape is the one that the converter resolved."""
-    ask.count((1, 2))
-    x, y = ask.activation(0), ask.output()
-    if prod(x.shape) != prod(y.shape):
-        raise ask.refuse(f"{x.shape} does not become {y.shape}")
-    builder.alias(x.index, y.index)

@@ -69,7 +69,7 @@ def _images(ask: Operands) -> tuple[Quantized, Quantized]:
 
 
 def lower_gather(builder: Builder, ask: Operands) -> None:
-    x, y = ask.activation(0), ask.output()
+    x, y = ask.value(0), ask.made()
     axis = ask.axis(ask.option(0, "i"), len(x.shape))
     picks = ask.constant_ints(1)
     if ask.option(1, "i") or min(picks, default=0) < 0 or max(picks, default=0) >= x.shape[axis]:
@@ -81,7 +81,7 @@ def lower_gather(builder: Builder, ask: Operands) -> None:
 
 def lower_mirror_pad(builder: Builder, ask: Operands) -> None:
     """REFLECT (0) leaves the border out, SYMMETRIC (1) repeats it."""
-    x, y = ask.activation(0), ask.output()
+    x, y = ask.value(0), ask.made()
     padding = ask.constant_ints(1)
     skip = 1 - ask.option(0, "b")
     before, after = padding[0::2], padding[1::2]
@@ -115,6 +115,8 @@ def _emit_gather(
     columns: list[int] | None,
 ) -> None:
     """`rows` picks along `axis`; `columns`, if any, along the next one."""
+    if x.dtype is not y.dtype:
+        raise ask.refuse(f"{x.dtype.name} does not become {y.dtype.name}")
     behind = axis + 1 if columns is None else axis + 2
     for count in (x.shape[axis], 1 if columns is None else x.shape[axis + 1]):
         ask.positive("size", count, _PICKS_MAX)
@@ -126,6 +128,6 @@ def _emit_gather(
         output_rows=len(rows),
         input_columns=1 if columns is None else x.shape[axis + 1],
         output_columns=1 if columns is None else len(columns),
-        inner=prod(x.shape[behind:]),
+        inner=prod(x.shape[behind:]) * x.width,
     )
     builder.emit(OpCode.GATHER, (x.index,), y.index, params)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.model.compiler.dtypes import DTYPES, width_of
 from tinyfleet.model.compiler.errors import UnsupportedModel
 from tinyfleet.model.compiler.numerics import INT8_MAX, INT8_MIN, activation_range
 from tinyfleet.model.compiler.schema import Activation, TensorType
@@ -19,7 +20,7 @@ Number = TypeVar("Number", bound=IntEnum)
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """An int8 activation: real = (q - zero) x scale."""
+    """An activation: real = (q - zero) x scale."""
 
     tensor: TfTensor
     scale: np.float32
@@ -32,6 +33,19 @@ class Quantized:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.tensor.shape
+
+    @property
+    def dtype(self) -> TensorType:
+        return self.tensor.dtype
+
+    @property
+    def width(self) -> int:
+        """Bytes of a value."""
+        return width_of(self.tensor.dtype)
+
+    def fits(self, other: Quantized) -> bool:
+        """Whether equal numbers mean equal values."""
+        return (self.dtype, self.scale, self.zero) == (other.dtype, other.scale, other.zero)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +73,15 @@ class Operands:
         return self._quantized(self._input(number))
 
     def output(self, number: int = 0) -> Quantized:
-        if number >= len(self.op.outputs):
-            raise self.refuse(f"output {number} is missing")
-        return self._quantized(self.graph.tensors[self.op.outputs[number]])
+        return self._quantized(self._output(number))
+
+    def value(self, number: int) -> Quantized:
+        """An input of any type that a plan holds; one that is not quantised means its own numbers."""
+        return self._any(self._input(number))
+
+    def made(self, number: int = 0) -> Quantized:
+        """An output of any type that a plan holds."""
+        return self._any(self._output(number))
 
     def axis(self, value: int, rank: int) -> int:
         """An axis that may count from the end."""
@@ -128,13 +148,32 @@ class Operands:
             raise self.refuse(f"input {number} is missing")
         return self.graph.tensors[self.op.inputs[number]]
 
+    def _output(self, number: int) -> TfTensor:
+        if number >= len(self.op.outputs):
+            raise self.refuse(f"output {number} is missing")
+        return self.graph.tensors[self.op.outputs[number]]
+
+    def _any(self, tensor: TfTensor) -> Quantized:
+        if tensor.dtype is TensorType.INT8:
+            return self._quantized(tensor)
+        if tensor.dtype not in DTYPES:
+            raise self._not_int8(tensor)
+        if tensor.scales.size > 1:
+            raise self.refuse(f"{tensor} has {tensor.scales.size} scales; an activation has at most one")
+        if tensor.scales.size == 0:
+            return Quantized(tensor, np.float32(1.0), 0)
+        return Quantized(tensor, np.float32(tensor.scales[0]), int(tensor.zero_points[0]))
+
+    def _not_int8(self, tensor: TfTensor) -> UnsupportedModel:
+        return self.refuse(
+            f"{tensor} is {tensor.dtype.name}; this runtime takes int8 activations: convert with full "
+            "integer quantisation (a representative dataset, inference_input_type and "
+            "inference_output_type int8)"
+        )
+
     def _quantized(self, tensor: TfTensor) -> Quantized:
         if tensor.dtype is not TensorType.INT8:
-            raise self.refuse(
-                f"{tensor} is {tensor.dtype.name}; this runtime takes int8 activations: convert with full "
-                "integer quantisation (a representative dataset, inference_input_type and "
-                "inference_output_type int8)"
-            )
+            raise self._not_int8(tensor)
         if tensor.scales.size != 1:
             raise self.refuse(f"{tensor} has {tensor.scales.size} scales; an int8 activation has one")
         zero = int(tensor.zero_points[0])

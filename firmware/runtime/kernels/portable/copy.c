@@ -1,5 +1,5 @@
-/* COPY: moves values from strides to strides. Slices, splits, pads, packs, transposes and concatenations are
- * all one or several of these. */
+/* COPY: moves bytes from strides to strides, of tensors of any type. Slices, splits, pads, packs, transposes
+ * and concatenations are all one or several of these. */
 #include <string.h>
 
 #include "../../kernel.h"
@@ -7,11 +7,13 @@
 
 static bool check(const tf_call_t *call) {
     const tf_copy_params_t *const p = call->params;
-    const uint32_t elements = tf_walk_elements(p->size);
-    return elements != 0 && elements <= tf_elements(tf_operand(call, 1)) && p->flags <= TF_FLAG_FILL &&
+    const tf_tensor_t *const x = tf_operand(call, 0);
+    const tf_tensor_t *const y = tf_operand(call, 1);
+    const uint32_t bytes = tf_walk_elements(p->size);
+    return x->dtype == y->dtype && bytes != 0 && bytes <= tf_tensor_bytes(y) && p->flags <= TF_FLAG_FILL &&
            p->fill >= INT8_MIN && p->fill <= INT8_MAX &&
-           tf_walk_stays_inside(p->size, p->input_stride, p->input_first, tf_elements(tf_operand(call, 0))) &&
-           tf_walk_stays_inside(p->size, p->output_stride, p->output_first, tf_elements(tf_operand(call, 1)));
+           tf_walk_stays_inside(p->size, p->input_stride, p->input_first, tf_tensor_bytes(x)) &&
+           tf_walk_stays_inside(p->size, p->output_stride, p->output_first, tf_tensor_bytes(y));
 }
 
 static void run(const tf_call_t *call, uint8_t *arena) {
@@ -21,7 +23,7 @@ static void run(const tf_call_t *call, uint8_t *arena) {
     const uint32_t count = p->size[TF_LAST_AXIS];
     const uint32_t from_step = p->input_stride[TF_LAST_AXIS];
     const uint32_t to_step = p->output_stride[TF_LAST_AXIS];
-    if (p->flags & TF_FLAG_FILL) memset(output, p->fill, tf_elements(tf_operand(call, 1)));
+    if (p->flags & TF_FLAG_FILL) memset(output, p->fill, tf_tensor_bytes(tf_operand(call, 1)));
     tf_walk_t walk = {p->size, p->input_stride, p->output_stride, p->input_first, p->output_first, {0}};
     do {
         if (from_step == 1 && to_step == 1) {
@@ -39,6 +41,7 @@ const tf_kernel_t tf_kernel_copy = {
     .inputs = 1,
     .outputs = 1,
     .param_bytes = sizeof(tf_copy_params_t),
+    .own_dtypes = true,
     .check = check,
     .run = run,
 };

@@ -1,5 +1,5 @@
-/* GATHER: rows and columns picked by two tables. RESIZE_NEAREST_NEIGHBOR, GATHER by constants, MIRROR_PAD and
- * reversals are this. */
+/* GATHER: rows and columns of bytes picked by two tables. RESIZE_NEAREST_NEIGHBOR, GATHER by constants,
+ * MIRROR_PAD and reversals are this. */
 #include <string.h>
 
 #include "../../kernel.h"
@@ -14,20 +14,22 @@ static bool check_axis(const tf_model_t *model, uint32_t table, uint32_t count, 
     return true;
 }
 
-/* Whether a x b x c x d is the number of elements, without an overflow on the way. */
-static bool is_volume(uint32_t elements, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+/* Whether a x b x c x d is the number of bytes, without an overflow on the way. */
+static bool is_volume(uint32_t bytes, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     uint64_t product = (uint64_t)a * b;
-    if (product > elements) return false;
+    if (product > bytes) return false;
     product *= c;
-    return product <= elements && product * d == elements;
+    return product <= bytes && product * d == bytes;
 }
 
 static bool check(const tf_call_t *call) {
     const tf_gather_params_t *const p = call->params;
-    return check_axis(call->model, p->rows, p->output_rows, p->input_rows) &&
+    const tf_tensor_t *const x = tf_operand(call, 0);
+    const tf_tensor_t *const y = tf_operand(call, 1);
+    return x->dtype == y->dtype && check_axis(call->model, p->rows, p->output_rows, p->input_rows) &&
            check_axis(call->model, p->columns, p->output_columns, p->input_columns) &&
-           is_volume(tf_elements(tf_operand(call, 0)), p->outer, p->input_rows, p->input_columns, p->inner) &&
-           is_volume(tf_elements(tf_operand(call, 1)), p->outer, p->output_rows, p->output_columns, p->inner);
+           is_volume(tf_tensor_bytes(x), p->outer, p->input_rows, p->input_columns, p->inner) &&
+           is_volume(tf_tensor_bytes(y), p->outer, p->output_rows, p->output_columns, p->inner);
 }
 
 static void run(const tf_call_t *call, uint8_t *arena) {
@@ -52,6 +54,7 @@ const tf_kernel_t tf_kernel_gather = {
     .inputs = 1,
     .outputs = 1,
     .param_bytes = sizeof(tf_gather_params_t),
+    .own_dtypes = true,
     .check = check,
     .run = run,
 };
