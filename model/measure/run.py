@@ -19,6 +19,7 @@ from tinyfleet.model.measure.errors import MeasureError
 
 EMULATOR: Final = "qemu-system-arm"
 RUN_TIMEOUT_S: Final = 300
+PLAN_ALIGN: Final = 16
 _SHOWN: Final = 2000
 
 
@@ -33,7 +34,8 @@ class OpTime:
 class Measured:
     """`equal` of `vectors` golden vectors gave the twin's bytes; instructions are of the first.
 
-    status: tf_model_status_t of loading. ops: of the first vector, empty without one.
+    status: tf_model_status_t of loading. ops: of the first vector, empty without one. together: of two plans
+    run in turns, the vectors of both that gave the twin's bytes; None for one plan alone.
     """
 
     status: int
@@ -43,10 +45,14 @@ class Measured:
     vectors: int
     equal: int
     ops: tuple[OpTime, ...]
+    together: int | None = None
 
 
-def measure(core: MeasureCore, app: Path, payload: bytes) -> Measured:
-    """Runs `payload` and its golden vectors. MeasureError when there is no QEMU or the app does not end."""
+def measure(core: MeasureCore, app: Path, payload: bytes, beside: bytes = b"") -> Measured:
+    """Runs `payload` and its golden vectors, and in turns with the plan `beside`, where there is one.
+
+    MeasureError when there is no QEMU or the app does not end.
+    """
     if shutil.which(EMULATOR) is None:
         raise MeasureError(
             f"{EMULATOR} is not on PATH: run `make setup`, or install it (Debian: apt-get install "
@@ -55,7 +61,7 @@ def measure(core: MeasureCore, app: Path, payload: bytes) -> Measured:
     handle, name = tempfile.mkstemp(suffix=".plan")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(payload)
+            file.write(payload + bytes(-len(payload) % PLAN_ALIGN) + beside)
         done = subprocess.run(
             [
                 *(EMULATOR, "-M", core.machine, "-display", "none", "-monitor", "none"),
@@ -96,4 +102,5 @@ def _read(output: str) -> Measured:
         vectors=said.get("vectors", 0),
         equal=said.get("equal", 0),
         ops=ops,
+        together=said.get("together"),
     )

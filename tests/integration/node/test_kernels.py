@@ -89,3 +89,16 @@ def test_rounding(dsp: Path, name: str) -> None:
 def test_a_portable_board_refuses_a_packed_plan() -> None:
     payload = plan_of(SOURCES[0].read_bytes(), CoreVariant.DSP)
     assert measure(PORTABLE, build(PORTABLE.preset), payload).status == ModelStatus.CORE
+
+
+def test_two_models_side_by_side(dsp: Path) -> None:
+    """An op of the one, an op of the other, each in its own arena: as a node runs a shadow of its model."""
+    first, second = (
+        plan_of(SOURCES[i].read_bytes(), core)
+        for i, core in ((0, CoreVariant.DSP), (1, CoreVariant.PORTABLE))
+    )
+    got = measure(DSP, dsp, first, beside=second)
+    assert (got.equal, got.vectors, got.together) == (6, 6, 12)
+    wrong = bytearray(second)
+    wrong[-1] ^= 0x40  # an expected output of the last vector
+    assert measure(DSP, dsp, first, beside=bytes(wrong)).together == 11
