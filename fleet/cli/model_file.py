@@ -92,6 +92,7 @@ class Opened:
 
 def open_model(path: Path) -> Opened:
     """Raises BadInput: what the file is, where it is not a model, and what to do."""
+    from tinyfleet.wire.enums import ArtifactKind
     from tinyfleet.wire.image import read_image
     from tinyfleet.wire.image_format import IMAGE_MAGIC
 
@@ -108,6 +109,8 @@ def open_model(path: Path) -> Opened:
     if data.startswith(IMAGE_MAGIC.to_bytes(4, "little")):
         with about(path):
             image = read_image(data)
+        if image.kind != ArtifactKind.MODEL:
+            raise BadInput(f"{path} is a signed image {image.header.version} of firmware, not of a model")
         return Opened(
             path, f"a signed image {image.header.version} for {image.device_type}", image.payload, image=image
         )

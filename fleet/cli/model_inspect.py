@@ -168,7 +168,9 @@ def _input_text(summary: Summary) -> str:
     if meta.sensor:
         parts.append(meta.sensor)
     rate = f" at {meta.rate_mhz / 1000:g} Hz" if meta.rate_mhz else ""
-    parts.append(f"{meta.samples} samples of {meta.channels}{rate}{f', {meta.unit}' if meta.unit else ''}")
+    if meta.samples > 1 or rate:
+        unit = f" {meta.unit}" if meta.unit else ""
+        parts.append(f"{meta.samples} samples of {meta.channels}{unit}{rate}")
     parts.append(f"scale {meta.input_scale:.6g}")
     if summary.inputs > 1:
         parts.append(f"the first of {summary.inputs}")

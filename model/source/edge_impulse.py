@@ -15,6 +15,8 @@ from tinyfleet.model.source.archive import Archive
 
 METADATA: Final = "model-parameters/model_metadata.h"
 VARIABLES: Final = "model-parameters/model_variables.h"
+BLOCKS: Final = "model-parameters/dsp_blocks.h"
+"""Until 2021 labels stood in METADATA and the processing blocks in a file of their own."""
 _HEADER_MAX_BYTES: Final = 2**22
 _LABELS_MAX: Final = 64
 _LABEL_MAX_BYTES: Final = 32
@@ -57,7 +59,8 @@ def is_edge_impulse(archive: Archive) -> bool:
 
 def read_impulse(archive: Archive) -> Impulse:
     """SourceError when a header is too large or damaged; what a header lacks is left out."""
-    metadata, variables = _text(archive, METADATA), _text(archive, VARIABLES)
+    metadata = _text(archive, METADATA)
+    variables = _text(archive, VARIABLES) + _text(archive, BLOCKS) + metadata
     macros = dict(
         re.findall(r"^[ \t]*#define[ \t]+EI_CLASSIFIER_(\w+)[ \t]+(\S[^\r\n]*?)[ \t]*$", metadata, re.M)
     )
