@@ -11,7 +11,7 @@ import click
 
 from tinyfleet.fleet.cli.common import json_option, one_line_errors, show_json
 from tinyfleet.fleet.cli.grid import Column, fields, on_screen, paragraph, shape_text, show_grid, width
-from tinyfleet.fleet.cli.model_file import FILE, device_type_option, open_model
+from tinyfleet.fleet.cli.model_file import FILE, about, device_type_option, open_model
 
 if TYPE_CHECKING:
     from tinyfleet.model.compiler import Summary
@@ -50,7 +50,8 @@ def inspect(model: Path, svg: Path | None, device_type: str, as_json: bool) -> N
     opened = open_model(model)
     core = core_of(device_type)
     payload = opened.plan(core)
-    summary, plan = describe(payload), decode_artifact(payload)
+    with about(model):
+        summary, plan = describe(payload), decode_artifact(payload)
     pieces = occupancy(plan)
     sources = opened.tensor_names(core)
     names = piece_names(plan, pieces, sources)

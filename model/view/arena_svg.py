@@ -9,20 +9,21 @@ from typing import Final
 
 from tinyfleet.model.compiler.describe import Summary
 from tinyfleet.model.compiler.occupancy import Piece, Role
-from tinyfleet.model.view.arena_text import shades_of, size_text
+from tinyfleet.model.view.arena_text import round_step, shades_of, size_text
 
 _LEFT: Final = 70
 _RIGHT: Final = 150
 _TOP: Final = 74
 _HEIGHT: Final = 340
-_NAMES: Final = 118
-"""Under the picture, for the ops' slanted names."""
 _ALIVE: Final = 70
 _PLOT_WIDTH: Final = 900
 _STEP_LEAST: Final = 15
 _STEP_MOST: Final = 76
-_CHARACTER: Final = 6.1
-"""Width of one at font size 11, about."""
+_RULES: Final = 8
+_CHARACTER: Final = 6.6
+"""Width of one at font size 11, at most on average."""
+_SLANT: Final = 0.65
+"""How deep a name hangs for its length, at 40 degrees."""
 _LINE: Final = 13
 _THINNEST: Final = 3
 """Pixels of the smallest block: ten bytes of scores shall still be seen."""
@@ -52,8 +53,22 @@ _STYLE: Final = """
 class _Frame:
     """Pixels of moments and bytes."""
 
-    moments: int
+    names: tuple[str, ...]
+    """Of the moments."""
     arena_bytes: int
+
+    @property
+    def moments(self) -> int:
+        return len(self.names)
+
+    @property
+    def names_height(self) -> float:
+        return 30 + _CHARACTER * _SLANT * max(map(len, self.names))
+
+    @property
+    def base(self) -> float:
+        """Where the bars of living bytes stand."""
+        return _TOP + _HEIGHT + self.names_height + _ALIVE
 
     @property
     def step(self) -> float:
@@ -73,9 +88,10 @@ class _Frame:
 
 def arena_svg(summary: Summary, pieces: Sequence[Piece], names: Sequence[str]) -> str:
     """One picture, readable alone. `names`: of each piece; whole in its tooltip, cut where it must be."""
-    frame = _Frame(len(summary.ops) + 2, summary.arena_bytes)
+    moments = ("input", *(f"{op.index} {op.name}" for op in summary.ops), "output")
+    frame = _Frame(moments, summary.arena_bytes)
     width = _LEFT + frame.width + _RIGHT
-    height = _TOP + _HEIGHT + _NAMES + _ALIVE + 34
+    height = round(frame.base + 20)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" '
         f'height="{height}" role="img" aria-label="Arena over time">',
@@ -84,7 +100,7 @@ def arena_svg(summary: Summary, pieces: Sequence[Piece], names: Sequence[str]) -
         'patternTransform="rotate(45)"><rect width="6" height="6" style="fill:var(--scratch)"/>'
         '<line y2="6" stroke="#fff" stroke-opacity=".35" stroke-width="3"/></pattern></defs>',
         f'<rect class="paper" width="{width:.0f}" height="{height}"/>',
-        *_title(summary, width),
+        *_title(summary, {piece.role for piece in pieces}),
         *_grid(frame),
         *(
             _block(frame, piece, shade, name)
@@ -93,22 +109,25 @@ def arena_svg(summary: Summary, pieces: Sequence[Piece], names: Sequence[str]) -
             )
         ),
         *_limits(frame, summary),
-        *_moments(frame, summary),
+        *_moments(frame),
         *_alive(frame, summary, pieces),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _title(summary: Summary, width: float) -> list[str]:
+def _title(summary: Summary, roles: set[Role]) -> list[str]:
+    """What it is, and what the colours mean."""
     meta = summary.metadata
     said = f"{meta.name} {meta.version}: {summary.arena_bytes:,} bytes of arena over {len(summary.ops)} ops"
-    kinds = (("input", "input"), ("a0", "activation"), ("output", "output"), ("scratch", "scratch"))
     legend, x = [], float(_LEFT)
-    for kind, word in kinds:
+    for role in Role:
+        if role not in roles:
+            continue
+        kind = "a0" if role is Role.ACTIVATION else role.value
         legend.append(f'<rect class="{kind}" x="{x:.1f}" y="40" width="12" height="12" rx="2"/>')
-        legend.append(f'<text class="soft" x="{x + 17:.1f}" y="50">{word}</text>')
-        x += 17 + _CHARACTER * len(word) + 20
+        legend.append(f'<text class="soft" x="{x + 17:.1f}" y="50">{role.value}</text>')
+        x += 17 + _CHARACTER * len(role.value) + 20
     note = f"core {summary.core.name}; every block is a piece of the arena: how long it lives, where it lies"
     return [
         f'<text class="title" x="{_LEFT}" y="25">{escape(said)}</text>',
@@ -119,12 +138,7 @@ def _title(summary: Summary, width: float) -> list[str]:
 
 def _grid(frame: _Frame) -> list[str]:
     """Rules at round byte figures."""
-    steps = [
-        unit * factor
-        for unit in (16, 128, 1024, 10240, 102400, 1024**2, 10 * 1024**2)
-        for factor in (1, 2, 5)
-    ]
-    step = next((size for size in steps if size * 8 >= frame.arena_bytes), steps[-1])
+    step = round_step(frame.arena_bytes // _RULES)
     parts = []
     for at in range(0, frame.arena_bytes + 1, step):
         y = frame.y(at)
@@ -146,6 +160,8 @@ def _block(frame: _Frame, piece: Piece, shade: int, name: str) -> str:
         f'<rect class="block {kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
         f'rx="2"><title>{escape(tip)}</title></rect>'
     )
+    if piece.role is Role.SCRATCH:
+        return rect
     return rect + _inscription(name, f"{piece.size_bytes:,} B", x, y, width, height)
 
 
@@ -195,12 +211,11 @@ def _limits(frame: _Frame, summary: Summary) -> list[str]:
     ]
 
 
-def _moments(frame: _Frame, summary: Summary) -> list[str]:
+def _moments(frame: _Frame) -> list[str]:
     """The ops' names under the picture."""
-    names = ["input", *(f"{op.index} {op.name}" for op in summary.ops), "output"]
     bottom = _TOP + _HEIGHT
     parts = [f'<line class="axis" x1="{_LEFT}" x2="{_LEFT + frame.width:.1f}" y1="{bottom}" y2="{bottom}"/>']
-    for i, name in enumerate(names):
+    for i, name in enumerate(frame.names):
         x = frame.x(i - 1) + frame.step / 2
         parts.append(
             f'<text class="end" x="{x:.1f}" y="{bottom + 14}" transform="rotate(-40 {x:.1f} {bottom + 14})">'
@@ -211,13 +226,13 @@ def _moments(frame: _Frame, summary: Summary) -> list[str]:
 
 def _alive(frame: _Frame, summary: Summary, pieces: Sequence[Piece]) -> list[str]:
     """Bars of the bytes alive at each moment."""
-    base = _TOP + _HEIGHT + _NAMES + _ALIVE + 14
+    base = frame.base
     alive = [
         sum(piece.size_bytes for piece in pieces if piece.first <= moment <= piece.last)
         for moment in range(-1, len(summary.ops) + 1)
     ]
     most = max(alive, default=0)
-    parts = [f'<text class="soft end" x="{_LEFT - 8}" y="{base - _ALIVE + 8}">alive</text>']
+    parts = [f'<text class="soft end" x="{_LEFT - 8}" y="{base - _ALIVE + 8:.1f}">alive</text>']
     for i, size in enumerate(alive):
         height = _ALIVE * size / max(most, 1)
         kind = "peak" if size == most else "alive"
@@ -228,8 +243,8 @@ def _alive(frame: _Frame, summary: Summary, pieces: Sequence[Piece]) -> list[str
         )
     peak = alive.index(most) if alive else 0
     right = _LEFT + frame.width
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right:.1f}" y1="{base}" y2="{base}"/>')
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right:.1f}" y1="{base:.1f}" y2="{base:.1f}"/>')
     x, y = right + 8, base - _ALIVE + 8
-    parts.append(f'<text class="boundtext" x="{x:.1f}" y="{y}">{most:,} B alive</text>')
-    parts.append(f'<text class="soft" x="{x:.1f}" y="{y + _LINE}">at most, at {_moment(peak - 1)}</text>')
+    parts.append(f'<text class="boundtext" x="{x:.1f}" y="{y:.1f}">{most:,} B alive</text>')
+    parts.append(f'<text class="soft" x="{x:.1f}" y="{y + _LINE:.1f}">at most, at {_moment(peak - 1)}</text>')
     return parts

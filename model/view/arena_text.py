@@ -51,12 +51,7 @@ def arena_rows(
 
 def scale_line(arena_bytes: int, columns: int) -> str:
     """Byte positions over the columns, at round figures; the arena's end is the last."""
-    step = next(
-        unit * factor
-        for unit in (16, 128, 1024, 10240, 102400, 1024**2, 10 * 1024**2, 2**40)
-        for factor in (1, 2, 5)
-        if unit * factor * columns >= arena_bytes * _TICK_COLUMNS or unit == 2**40
-    )
+    step = round_step(arena_bytes * _TICK_COLUMNS // columns)
     line = [" "] * (columns + 1)
     for at in range(0, arena_bytes, step):
         text = size_text(at)
@@ -65,6 +60,13 @@ def scale_line(arena_bytes: int, columns: int) -> str:
             line[column : column + 1 + len(text)] = f"╷{text}"
     line[columns] = "╷"
     return "".join(line)
+
+
+def round_step(least: int) -> int:
+    """The smallest round number of bytes that is at least that."""
+    small = [16 << i for i in range(6)]
+    large = [unit * ten * factor for unit in (2**10, 2**20) for ten in (1, 10, 100) for factor in (1, 2, 5)]
+    return next((step for step in small + large if step >= least), large[-1])
 
 
 def size_text(size: int) -> str:
