@@ -12,8 +12,10 @@ from tinyfleet.fleet.cli.common import json_option, one_line_errors, show_json
 from tinyfleet.fleet.cli.grid import paragraph
 from tinyfleet.fleet.cli.model_file import FILE, Opened, about, device_type_option, open_model
 from tinyfleet.fleet.core.errors import BadInput
+from tinyfleet.fleet.core.release import check_version
 
 if TYPE_CHECKING:
+    from tinyfleet.model.compiler import Summary
     from tinyfleet.wire.enums import CoreVariant
 
 
@@ -48,18 +50,19 @@ def build(
     said: dict[str, Any] = {
         key: value for key, value in (("name", name), ("version", version)) if value is not None
     }
+    if version is not None:
+        check_version(version)
     payload = _payload(opened, core_of(device_type), said)
+    notes = [*opened.notes, *_notes(describe(payload), device_type)]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(payload)
     summary = describe(payload)
     if as_json:
-        show_json({"out": str(out), "notes": list(opened.notes), **model_json(summary)})
+        show_json({"out": str(out), "notes": notes, **model_json(summary)})
         return
     show_model(summary, opened.kind)
-    for note in opened.notes:
+    for note in notes:
         paragraph(f"note: {note}")
-    if summary.metadata.version == _unsaid():
-        paragraph(f"note: version {_unsaid()}, for nothing says one: give --version before you release it")
     click.echo(f"written to {out}")
 
 
@@ -74,7 +77,18 @@ def _payload(opened: Opened, core: CoreVariant, said: dict[str, Any]) -> bytes:
         return compile_model(opened.source, replace(opened.known, core=core, **said))
 
 
-def _unsaid() -> str:
+def _notes(summary: Summary, device_type: str) -> list[str]:
+    """What a person may have overlooked."""
+    from tinyfleet.model.compiler.spec import known_device_types
     from tinyfleet.model.source.read import VERSION_UNSAID
 
-    return VERSION_UNSAID
+    notes = []
+    known = known_device_types()
+    if device_type not in known:
+        notes.append(
+            f"device type {device_type!r} is none of {', '.join(known)}: packed as plain C, which runs on "
+            "any node, but slower than on a core with kernels of its own"
+        )
+    if summary.metadata.version == VERSION_UNSAID:
+        notes.append(f"version {VERSION_UNSAID}, for nothing says one: give --version before you release it")
+    return notes

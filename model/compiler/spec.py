@@ -19,6 +19,7 @@ Raw = npt.NDArray[np.int16] | Sequence[npt.NDArray[np.int16]]
 
 _CORES: Final = {"mps2-an386": CoreVariant.DSP}
 """Cores of the device types that have more than plain C."""
+_PLAIN: Final = ("microbit",)
 
 
 def core_of(device_type: str) -> CoreVariant:
@@ -28,7 +29,12 @@ def core_of(device_type: str) -> CoreVariant:
 
 def device_types(core: CoreVariant) -> tuple[str, ...]:
     """Those known here that have this core."""
-    return tuple(name for name, own in _CORES.items() if own is core)
+    plain = _PLAIN if core is CoreVariant.PORTABLE else ()
+    return (*(name for name, own in _CORES.items() if own is core), *plain)
+
+
+def known_device_types() -> tuple[str, ...]:
+    return tuple(sorted((*_CORES, *_PLAIN)))
 
 
 @dataclass(frozen=True, slots=True)

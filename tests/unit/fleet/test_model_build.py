@@ -59,6 +59,20 @@ def test_name_version_and_device_type_are_taken(source: Path, tmp_path: Path) ->
     assert len(said["metadata"]["source"]) == 64
 
 
+def test_a_typing_error_in_the_device_type_is_noted(source: Path, tmp_path: Path) -> None:
+    done = run("build", source, "-o", tmp_path / "m.plan", "--device-type", "mps2-an368")
+    assert done.exit_code == 0
+    assert "note: device type 'mps2-an368' is none of " in done.output
+    assert "microbit" in done.output
+    assert "is none of" not in run("build", source, "-o", tmp_path / "m.plan").output
+
+
+def test_a_version_that_no_image_can_hold_is_refused(source: Path, tmp_path: Path) -> None:
+    done = run("build", source, "-o", tmp_path / "m.plan", "--version", "v2")
+    assert done.exit_code == 1
+    assert "version 'v2': expected major.minor.revision" in done.output
+
+
 def test_a_card_builds_and_may_be_renamed(tmp_path: Path) -> None:
     out = tmp_path / "m.plan"
     done = run("build", EXAMPLE / "livestock_v1.json", "-o", out, "--version", "9.0.0")

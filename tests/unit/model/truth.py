@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import pytest
 
-PINNED = "0.dev20261023182759"
+from tinyfleet.model.truth import PINNED
 
 
 def wheel():
