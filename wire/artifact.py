@@ -23,7 +23,6 @@ from tinyfleet.wire.artifact_metadata import (
     encode_metadata,
 )
 from tinyfleet.wire.artifact_ops import (
-    PLAIN,
     SHIFT_MAX,
     SHIFT_MIN,
     OpCode,
@@ -190,7 +189,7 @@ def decode_artifact(payload: bytes) -> Artifact:
     metadata = decode_metadata(spans[Section.METADATA][0])
     constants = spans[Section.CONSTANTS][0]
     tensors = tuple(decode_tensors(*spans[Section.TENSORS], arena_bytes, len(constants)))
-    ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors), packed=core is not CoreVariant.PORTABLE))
+    ops = tuple(_decode_ops(*spans[Section.OPS], len(tensors), core))
     source, *more_inputs = _decode_endpoints("INPUTS", *spans[Section.INPUTS], tensors)
     sink, *more_outputs = _decode_endpoints("OUTPUTS", *spans[Section.OUTPUTS], tensors)
     plan = Artifact(
@@ -272,7 +271,7 @@ def _encode_op(op: Op) -> bytes:
     return _OP.pack(op.code, op.variant, _OP.size + len(body), *counts, 0) + body
 
 
-def _decode_ops(content: bytes, count: int, tensors: int, *, packed: bool) -> Iterator[Op]:
+def _decode_ops(content: bytes, count: int, tensors: int, core: CoreVariant) -> Iterator[Op]:
     if count > RECORDS_MAX:
         raise ArtifactError("OPS", expected=f"at most {RECORDS_MAX}", actual=count)
     at = 0
@@ -283,7 +282,7 @@ def _decode_ops(content: bytes, count: int, tensors: int, *, packed: bool) -> It
         code, variant, size, n_in, n_out, n_temp, reserved = _OP.unpack_from(content, at)
         if code not in OpCode.__members__.values():
             raise ArtifactError(f"{where}, code", expected="an op of this version", actual=code)
-        form = op_form(OpCode(code), variant) if variant == PLAIN or packed else None
+        form = op_form(OpCode(code), variant, core)
         if form is None:
             raise ArtifactError(f"{where}, variant", expected="one of this op and core", actual=variant)
         total = n_in + n_out + n_temp

@@ -11,12 +11,16 @@ from dataclasses import astuple, dataclass, fields
 from enum import IntEnum
 from typing import ClassVar, Final, Self
 
+from tinyfleet.wire.enums import CoreVariant
+
 DIMS_MAX: Final = 6
 SOFTMAX_DEPTH_MAX: Final = 4095
 SHIFT_MIN: Final = -31
 SHIFT_MAX: Final = 30
 PER_TENSOR: Final = 1
 """Flag of conv-like ops: one multiplier and one shift for all output channels."""
+COLUMNS_FIRST: Final = 2
+"""Flag of a DEPTHWISE_CONV_2D packed for MVE: a word holds taps of a kernel row (ARTIFACT.md section 10)."""
 FILL: Final = 1
 """Flag of COPY: the whole output is set to `fill` first."""
 
@@ -264,18 +268,24 @@ OP_FORMS: Final[dict[OpCode, OpForm]] = {
 }
 
 PLAIN: Final = 0
-PACKED: Final = 1
-"""Variant of an op: plain layouts, or those of the plan's core (ARTIFACT.md section 8)."""
+"""Variant of an op: plain layouts. Any other is the plan's CoreVariant (ARTIFACT.md sections 8 and 10)."""
 
-PACKED_FORMS: Final[dict[OpCode, OpForm]] = {
+_PACKED: Final[dict[OpCode, OpForm]] = {
     OpCode.CONV_2D: OpForm(1, 1, 1, ConvParams),
     OpCode.DEPTHWISE_CONV_2D: OpForm(1, 1, 1, ConvParams),
     OpCode.FULLY_CONNECTED: OpForm(1, 1, 0, FullyConnectedParams),
 }
+_AS_PLAIN: Final = (OpCode.ADD, OpCode.AVERAGE_POOL_2D, OpCode.MAX_POOL_2D, OpCode.MEAN)
+
+PACKED_FORMS: Final[dict[CoreVariant, dict[OpCode, OpForm]]] = {
+    CoreVariant.PORTABLE: {},
+    CoreVariant.DSP: _PACKED,
+    CoreVariant.MVE: _PACKED | {code: OP_FORMS[code] for code in _AS_PLAIN},
+}
 
 
-def op_form(code: OpCode, variant: int) -> OpForm | None:
-    """None: there is no such variant of this op."""
+def op_form(code: OpCode, variant: int, core: CoreVariant) -> OpForm | None:
+    """None: plans for this core have no such variant of this op."""
     if variant == PLAIN:
         return OP_FORMS[code]
-    return PACKED_FORMS.get(code) if variant == PACKED else None
+    return PACKED_FORMS[core].get(code) if variant == core else None

@@ -35,9 +35,16 @@ typedef struct {
 /* CoreVariant of SPEC section 4. */
 #define TF_RUNTIME_CORE_PORTABLE 0u
 #define TF_RUNTIME_CORE_DSP 1u
+#define TF_RUNTIME_CORE_MVE 2u
 
-/* Kernels of variant 1, the packing of this build's core; NULL ends the list. */
-extern const tf_kernel_t *const tf_packed_kernels[];
+/* A core that this build runs packed plans of. */
+typedef struct {
+    uint8_t core;                     /* an op's variant in such a plan */
+    const tf_kernel_t *const *packed; /* NULL ends the list */
+} tf_core_t;
+
+/* The build's own core first; one without packed kernels ends the list. */
+extern const tf_core_t tf_cores[];
 
 /* NULL when this build has no such op in this variant. */
 const tf_kernel_t *tf_find_kernel(uint8_t code, uint8_t variant);
@@ -99,5 +106,12 @@ extern const tf_kernel_t tf_kernel_transpose_conv;
 extern const tf_kernel_t tf_packed_conv;
 extern const tf_kernel_t tf_packed_depthwise_conv;
 extern const tf_kernel_t tf_packed_fully_connected;
+extern const tf_kernel_t tf_mve_kernel_add;
+extern const tf_kernel_t tf_mve_kernel_average_pool;
+extern const tf_kernel_t tf_mve_kernel_conv;
+extern const tf_kernel_t tf_mve_kernel_depthwise_conv;
+extern const tf_kernel_t tf_mve_kernel_fully_connected;
+extern const tf_kernel_t tf_mve_kernel_max_pool;
+extern const tf_kernel_t tf_mve_kernel_mean;
 
 #endif

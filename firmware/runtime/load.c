@@ -142,7 +142,7 @@ static tf_model_status_t check_ops(tf_model_t *model, const span_t *span) {
     model->ops_at = span->offset;
     model->ops_bytes = span->bytes;
     model->op_count = span->count;
-    const bool packed = ((const tf_plan_header_t *)(const void *)model->payload)->core == tf_runtime_core();
+    const uint32_t core = ((const tf_plan_header_t *)(const void *)model->payload)->core;
     uint32_t at = 0;
     for (uint32_t i = 0; i < span->count; i++) {
         const uint32_t where = span->offset + at;
@@ -153,7 +153,8 @@ static tf_model_status_t check_ops(tf_model_t *model, const span_t *span) {
         }
         if (tf_find_kernel(op->code, 0) == 0) return refuse(model, TF_MODEL_OP, i);
         const tf_kernel_t *const kernel = tf_find_kernel(op->code, op->variant);
-        if (kernel == 0 || (op->variant != 0 && !packed)) return refuse(model, TF_MODEL_MALFORMED, where);
+        if (kernel == 0 || (op->variant != 0 && op->variant != core))
+            return refuse(model, TF_MODEL_MALFORMED, where);
         tf_call_t call;
         (void)tf_next_op(model, &at, &call);
         if (!check_op(&call, kernel)) return refuse(model, TF_MODEL_MALFORMED, where);

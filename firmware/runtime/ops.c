@@ -24,33 +24,40 @@ static const tf_kernel_t *const kernels[] = {
     &tf_kernel_sub,
     &tf_kernel_table,
     &tf_kernel_transpose_conv,
+    0,
 };
 
-enum { KERNELS = sizeof(kernels) / sizeof(kernels[0]) };
+static const tf_kernel_t *find(const tf_kernel_t *const *list, uint8_t code) {
+    for (; *list != 0; list++) {
+        if ((*list)->code == code) return *list;
+    }
+    return 0;
+}
 
 const tf_kernel_t *tf_find_kernel(uint8_t code, uint8_t variant) {
-    if (variant == 0) {
-        for (uint32_t i = 0; i < KERNELS; i++) {
-            if (kernels[i]->code == code) return kernels[i];
-        }
-    } else if (variant == 1) {
-        for (const tf_kernel_t *const *k = tf_packed_kernels; *k != 0; k++) {
-            if ((*k)->code == code) return *k;
-        }
+    if (variant == 0) return find(kernels, code);
+    for (const tf_core_t *core = tf_cores; core->packed != 0; core++) {
+        if (core->core == variant) return find(core->packed, code);
     }
     return 0;
 }
 
 void tf_runtime_ops(uint8_t bitmap[32]) {
     for (uint32_t i = 0; i < 32; i++) bitmap[i] = 0;
-    for (uint32_t i = 0; i < KERNELS; i++) {
-        const uint32_t code = kernels[i]->code;
+    for (const tf_kernel_t *const *k = kernels; *k != 0; k++) {
+        const uint32_t code = (*k)->code;
         bitmap[code / 8] = (uint8_t)(bitmap[code / 8] | (1u << (code % 8)));
     }
 }
 
+uint8_t tf_runtime_core(void) {
+    return tf_cores[0].core;
+}
+
 uint8_t tf_runtime_cores(void) {
-    return (uint8_t)(1u << TF_RUNTIME_CORE_PORTABLE | 1u << tf_runtime_core());
+    uint32_t cores = 1u << TF_RUNTIME_CORE_PORTABLE;
+    for (const tf_core_t *core = tf_cores; core->packed != 0; core++) cores |= 1u << core->core;
+    return (uint8_t)cores;
 }
 
 const tf_tensor_t *tf_tensor(const tf_model_t *model, uint32_t index) {

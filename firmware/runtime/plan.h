@@ -124,6 +124,7 @@ typedef struct {
 } tf_state_t;
 
 #define TF_FLAG_PER_TENSOR 1u
+#define TF_FLAG_COLUMNS_FIRST 2u /* ARTIFACT.md section 10 */
 
 typedef struct {
     uint32_t weights, bias, multiplier, shift; /* offsets into CONSTANTS */
@@ -143,6 +144,13 @@ typedef struct {
     int32_t round;
     int32_t shift; /* 1..31 */
 } tf_channel_t;
+
+/* Four output channels of an op packed for MVE. */
+typedef struct {
+    int32_t bias[4];
+    int32_t multiplier[4];
+    int32_t shift[4]; /* -31..-1: to the right */
+} tf_quad_t;
 
 typedef struct {
     uint32_t weights, bias, multiplier, shift;
@@ -218,6 +226,7 @@ static_assert(sizeof(tf_state_t) == 8, "ARTIFACT.md section 9");
 static_assert(sizeof(tf_conv_params_t) == 48, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_fully_connected_params_t) == 32, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_channel_t) == 16, "ARTIFACT.md section 8");
+static_assert(sizeof(tf_quad_t) == 48, "ARTIFACT.md section 10");
 static_assert(sizeof(tf_pool_params_t) == 16, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_mean_params_t) == 64, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_softmax_params_t) == 16, "ARTIFACT.md section 4");

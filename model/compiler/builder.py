@@ -11,10 +11,11 @@ import numpy.typing as npt
 from tinyfleet.model.compiler.dtypes import DTYPES
 from tinyfleet.model.compiler.errors import UnsupportedModel
 from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
+from tinyfleet.model.compiler.packing_mve import takes_as_is
 from tinyfleet.model.compiler.schema import TensorType
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
 from tinyfleet.wire.artifact import Dtype, Op, Place, State, Tensor
-from tinyfleet.wire.artifact_ops import PACKED, PLAIN, OpCode, Params
+from tinyfleet.wire.artifact_ops import PLAIN, OpCode, Params
 from tinyfleet.wire.artifact_tensors import DTYPE_BYTES
 from tinyfleet.wire.enums import CoreVariant
 
@@ -121,11 +122,9 @@ class Builder:
         """Offset of a table of records."""
         return self._add(content, TABLE_ALIGN)
 
-    def records(self, values: npt.NDArray[np.int64], multiple: int) -> int:
-        """Offset of channel records [channels][4], filled up to a multiple of what a kernel takes at once."""
-        filler = np.zeros((-len(values) % multiple, 4), np.int64)
-        filler[:, 3] = 1
-        return self._add(np.concatenate([values, filler]).astype("<i4").tobytes(), TABLE_ALIGN)
+    def records(self, values: npt.NDArray[np.int64]) -> int:
+        """Offset of channel records."""
+        return self.blob(values.astype("<i4").tobytes())
 
     def emit(
         self,
@@ -138,14 +137,15 @@ class Builder:
     ) -> None:
         """An op that every core has. State that it reads and writes is an output."""
         outputs = output if isinstance(output, tuple) else (output,)
-        self._ops.append(_Emitted(code, inputs, outputs, params, in_place, PLAIN, scratch))
+        variant = self.core if takes_as_is(self.core, code, params) else PLAIN
+        self._ops.append(_Emitted(code, inputs, outputs, params, in_place, variant, scratch))
 
     def emit_packed(
         self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0
     ) -> None:
         """An op in the packing of this plan's core."""
         scratch = (Scratch(Dtype.INT8, scratch_bytes),) if scratch_bytes else ()
-        self._ops.append(_Emitted(code, (source,), (output,), params, (), PACKED, scratch))
+        self._ops.append(_Emitted(code, (source,), (output,), params, (), self.core, scratch))
 
     def alias(self, source: int, output: int) -> None:
         """`output` is `source` under another shape: no op, no memory."""

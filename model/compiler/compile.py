@@ -70,7 +70,6 @@ from tinyfleet.wire.artifact import (
 )
 from tinyfleet.wire.artifact_ops import OpCode
 from tinyfleet.wire.artifact_tensors import ENDPOINT_DTYPES, limits
-from tinyfleet.wire.enums import CoreVariant
 
 COMPILER: Final = "tinyfleet 1"
 RAW_SHIFT_MAX: Final = 15
@@ -162,8 +161,6 @@ def lower_named(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int
 
 
 def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
-    if spec.core not in (CoreVariant.PORTABLE, CoreVariant.DSP):
-        raise SpecError(f"core variant {spec.core.name} is not built yet; use PORTABLE or DSP")
     graph = fold(read_tflite(tflite))
     _check_supported(graph)
     sources, sinks = _endpoints(graph)

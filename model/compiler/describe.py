@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from tinyfleet.model.compiler import packing_dsp, packing_mve
 from tinyfleet.model.compiler.memory import live_bytes, lower_bound
 from tinyfleet.model.compiler.occupancy import occupancy
-from tinyfleet.model.compiler.packing import packed_bytes
 from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decode_artifact
 from tinyfleet.wire.artifact_ops import (
-    PACKED,
     PER_TENSOR,
     PLAIN,
     ConvParams,
@@ -137,7 +136,8 @@ def _constant_bytes(plan: Artifact, op: Op) -> int:
     if not isinstance(params, ConvParams | FullyConnectedParams):
         return held
     channels = plan.tensors[op.outputs[0]].shape[-1]
-    if op.variant == PACKED:
+    if op.variant != PLAIN:
+        packed_bytes = packing_mve.packed_bytes if op.variant == CoreVariant.MVE else packing_dsp.packed_bytes
         return held + packed_bytes(op.code, params, channels, plan.tensors[op.inputs[0]].shape)
     if isinstance(params, FullyConnectedParams):
         weights = channels * params.depth

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.model.compiler import packing_dsp, packing_mve
 from tinyfleet.model.compiler.builder import Builder
 from tinyfleet.model.compiler.numerics import Multiplier, checked_multiplier, window, wrapped
 from tinyfleet.model.compiler.operands import Operands, Quantized
-from tinyfleet.model.compiler.packing import (
-    Channels,
-    as_row,
-    band_scratch,
-    channel_records,
-    is_column,
-    pack_rows,
-    pack_taps,
-    pack_windows,
-    window_scratch,
-)
+from tinyfleet.model.compiler.packing import Channels, Filters, Packed
 from tinyfleet.model.compiler.schema import Padding
 from tinyfleet.model.compiler.tflite import TfTensor
 from tinyfleet.wire.artifact_ops import PER_TENSOR, ConvParams, FullyConnectedParams, OpCode
@@ -81,14 +74,13 @@ def lower_fully_connected(builder: Builder, ask: Operands) -> None:
         act_min=act_min,
         act_max=act_max,
     )
-    packed = _pack(builder, filters, 0, bias, scales, y.zero)
-    if packed is not None:
-        weights = pack_rows(_values(filters))
-        tables = {"weights": builder.weights(weights), "bias": builder.records(packed, 4)}
-        builder.emit_packed(OpCode.FULLY_CONNECTED, x.index, y.index, replace(params, **tables))
-        return
-    tables = _plain_tables(builder, filters, bias, scales)
-    builder.emit(OpCode.FULLY_CONNECTED, (x.index,), y.index, replace(params, **tables))
+    _emit(
+        builder,
+        OpCode.FULLY_CONNECTED,
+        (x.index, y.index),
+        params,
+        Filters(_values(filters), 0, bias, scales, y.zero, x.shape, y.shape),
+    )
 
 
 def _emit_conv(
@@ -139,55 +131,65 @@ def _emit_conv(
         act_min=act_min,
         act_max=act_max,
     )
-    packed = None
-    if dilation_h == dilation_w == 1 and (code is OpCode.DEPTHWISE_CONV_2D or depth == x.shape[3]):
-        packed = _pack(builder, filters, channels_axis, bias, scales, y.zero)
-    if packed is None:
-        builder.emit(
-            code, (x.index,), y.index, replace(params, **_plain_tables(builder, filters, bias, scales))
-        )
-        return
-    if code is OpCode.CONV_2D:
-        weights, scratch_bytes, multiple = pack_windows(_values(filters)), window_scratch(params), 2
-    else:
-        taps, multiple = _values(filters), 1
-        if is_column(params, x.shape[2], out_w):
-            weights = pack_taps(taps.swapaxes(1, 2))
-            scratch_bytes = band_scratch(as_row(params), 1, out_h)
-        else:
-            weights, scratch_bytes = pack_taps(taps), band_scratch(params, out_h, out_w)
-    tables = {"weights": builder.weights(weights), "bias": builder.records(packed, multiple)}
-    builder.emit_packed(code, x.index, y.index, replace(params, **tables), scratch_bytes)
+    _emit(
+        builder,
+        code,
+        (x.index, y.index),
+        params,
+        Filters(_values(filters), channels_axis, bias, scales, y.zero, x.shape, y.shape),
+        can_pack=code is OpCode.DEPTHWISE_CONV_2D or depth == x.shape[3],
+    )
 
 
 def _values(filters: TfTensor) -> npt.NDArray[np.int8]:
     return np.asarray(filters.data, np.int8)
 
 
-def _pack(
+_PACK: Final[
+    dict[CoreVariant, Callable[[OpCode, ConvParams | FullyConnectedParams, Filters], Packed | None]]
+] = {
+    CoreVariant.DSP: packing_dsp.pack,
+    CoreVariant.MVE: packing_mve.pack,
+}
+
+
+def _emit(
     builder: Builder,
-    filters: TfTensor,
-    channels_axis: int,
-    bias: Channels,
-    scales: list[Multiplier],
-    output_zero: int,
-) -> Channels | None:
-    """Channel records, where the plan's core has a packing and it holds what these sums can be."""
-    if builder.core is CoreVariant.PORTABLE:
-        return None
-    rows = np.moveaxis(_values(filters), channels_axis, 0).reshape(bias.size, -1)
-    return channel_records(rows, bias, scales, output_zero)
+    code: OpCode,
+    tensors: tuple[int, int],
+    params: ConvParams | FullyConnectedParams,
+    filters: Filters,
+    *,
+    can_pack: bool = True,
+) -> None:
+    """In the packing of the plan's core where it has one and that holds what these sums can be, else plain.
+
+    `tensors`: input and output; params: without offsets of tables.
+    """
+    pack = _PACK.get(builder.core)
+    packed = pack(code, params, filters) if pack is not None and can_pack else None
+    if packed is None:
+        builder.emit(code, tensors[:1], tensors[1], _with_tables(params, _plain_tables(builder, filters)))
+        return
+    tables = {"weights": builder.weights(packed.weights), "bias": builder.records(packed.records)}
+    builder.emit_packed(code, *tensors, _with_tables(packed.params, tables), packed.scratch_bytes)
 
 
-def _plain_tables(
-    builder: Builder, filters: TfTensor, bias: Channels, scales: list[Multiplier]
-) -> dict[str, int]:
+def _with_tables(
+    params: ConvParams | FullyConnectedParams, tables: dict[str, int]
+) -> ConvParams | FullyConnectedParams:
+    if isinstance(params, ConvParams):  # one call each: `replace` takes no union
+        return replace(params, **tables)
+    return replace(params, **tables)
+
+
+def _plain_tables(builder: Builder, filters: Filters) -> dict[str, int]:
     return {
-        "multiplier": builder.table([m for m, _ in scales], "<i4"),
-        "shift": builder.table([s for _, s in scales], "i1"),
-        "weights": builder.weights(_values(filters)),
-        "bias": builder.table([wrapped(int(value)) for value in bias], "<i4"),
-        "flags": PER_TENSOR if filters.scales.size == 1 else 0,
+        "multiplier": builder.table([m for m, _ in filters.scales], "<i4"),
+        "shift": builder.table([s for _, s in filters.scales], "i1"),
+        "weights": builder.weights(filters.values),
+        "bias": builder.table([wrapped(int(value)) for value in filters.bias], "<i4"),
+        "flags": PER_TENSOR if len(filters.scales) == 1 else 0,
     }
 
 

@@ -17,7 +17,11 @@ Window = bytes | npt.NDArray[np.signedinteger[Any]]
 Golden = Window | Sequence[Window]
 Raw = npt.NDArray[np.int16] | Sequence[npt.NDArray[np.int16]]
 
-_CORES: Final = {"mps2-an386": CoreVariant.DSP}
+_CORES: Final = {
+    "mps2-an386": CoreVariant.DSP,
+    "mps2-an500": CoreVariant.DSP,
+    "mps3-an547": CoreVariant.MVE,
+}
 """Cores of the device types that have more than plain C."""
 _PLAIN: Final = ("microbit",)
 

@@ -47,7 +47,8 @@ def open_library() -> tuple[FFI, Any]:
 
 def runtime_sources(room: Path) -> list[Path]:
     """The C files of `firmware/runtime` that make the host's build: it runs every core's plans."""
-    return sorted(path for path in room.rglob("*.c") if path != room / "cores" / "portable.c")
+    cores = room / "cores"
+    return sorted(path for path in room.rglob("*.c") if path.parent != cores or path.name == "host.c")
 
 
 def build_library() -> Path:

@@ -2,13 +2,11 @@
  * kernel does (dilation, groups, scales of 1/2 and more). */
 #include "../kernel.h"
 
-const tf_kernel_t *const tf_packed_kernels[] = {
+static const tf_kernel_t *const packed[] = {
     &tf_packed_conv,
     &tf_packed_depthwise_conv,
     &tf_packed_fully_connected,
     0,
 };
 
-uint8_t tf_runtime_core(void) {
-    return TF_RUNTIME_CORE_DSP;
-}
+const tf_core_t tf_cores[] = {{TF_RUNTIME_CORE_DSP, packed}, {0}};
