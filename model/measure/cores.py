@@ -26,11 +26,19 @@ class MeasureCore:
 
 
 DSP: Final = MeasureCore("measure-dsp", "M4, DSP kernels", CoreVariant.DSP)
+MVE: Final = MeasureCore(
+    "measure-mve",
+    "M55, Helium kernels",
+    CoreVariant.MVE,
+    machine="mps3-an547",
+    plan_address=0x70000000,
+    tick_instructions=50,
+)
 PORTABLE: Final = MeasureCore("measure-portable", "M4, portable kernels", CoreVariant.PORTABLE)
 M0PLUS: Final = MeasureCore("measure-m0plus", "M0+ code on an M4", CoreVariant.PORTABLE)
 """QEMU has no M0+ with enough RAM: an M4 runs code that was compiled for the M0+."""
 
-CORES: Final = (DSP, PORTABLE, M0PLUS)
+CORES: Final = (DSP, MVE, PORTABLE, M0PLUS)
 
 _BY_DEVICE_TYPE: Final = {"microbit": M0PLUS}
 _BY_VARIANT: Final = {core.variant: core for core in reversed(CORES)}

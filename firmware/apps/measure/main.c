@@ -1,6 +1,6 @@
 /* Runs the plan that was put where the board's flash starts, and says on the console what each step took.
  * The emulator executes one instruction in a nanosecond (-icount shift=0): its clock counts instructions, in
- * steps of 40. Nothing here says cycles. */
+ * steps of a tick. Nothing here says cycles. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "pair.h"
 #include "tinyfleet/runtime.h"
 
-#define INSTRUCTIONS_A_TICK 40u
+#define INSTRUCTIONS_A_TICK (1000000000u / FPGAIO_HZ)
 #define SEMIHOSTING_EXIT 0x18u
 #define SEMIHOSTING_SUCCESS 0x20026u
 
@@ -92,7 +92,7 @@ static void pair(const tf_model_t *first) {
 
 int main(void) {
     uart_start();
-    REG32(FPGAIO + FPGAIO_PRESCALE) = 0; /* a tick is a cycle of the board's 25 MHz clock */
+    REG32(FPGAIO + FPGAIO_PRESCALE) = 0; /* a tick is a cycle of the counter's clock */
     const uint8_t *const payload = (const uint8_t *)FLASH_BASE;
     const uint32_t size = ((const tf_plan_header_t *)(const void *)payload)->payload_bytes;
     const uint32_t used = aligned(size);

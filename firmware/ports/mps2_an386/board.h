@@ -33,6 +33,7 @@
 #define WATCHDOG_LOCK 0xC00u
 
 #define FPGAIO 0x40028000u
+#define FPGAIO_HZ CPU_HZ
 #define FPGAIO_COUNTER 0x18u
 #define FPGAIO_PRESCALE 0x1Cu
 

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.unit.model.single_ops import OPS
-from tests.unit.model.test_exactness import EDGE_OPS
+from tests.unit.model.test_exactness import EDGE_OPS, OWN_KERNELS
 from tests.unit.model.tflite_writer import INT32, O, T, write_tflite
 
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.model.measure import Measured, build, measure
-from tinyfleet.model.measure.cores import DSP, PORTABLE
+from tinyfleet.model.measure.cores import DSP, MVE, PORTABLE, MeasureCore
 from tinyfleet.model.twin import ModelStatus, Twin
 from tinyfleet.wire.enums import CoreVariant
 
 ROOT = Path(__file__).resolve().parents[3]
 MODELS = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
 SOURCES = sorted([*ROOT.glob("examples/*/*.tflite"), *MODELS.glob("*.tflite")])
-PACKED = ("conv", "depthwise", "fully_connected")
+CASES = 12
+OWN = [(core, name) for core in (DSP, MVE) for name in sorted(OWN_KERNELS[core.variant])]
 
 
-@pytest.fixture(scope="module")
-def dsp() -> Path:
-    return build(DSP.preset)
+@cache
+def app(core: MeasureCore) -> Path:
+    return build(core.preset)
 
 
-def on_board(app: Path, payload: bytes) -> Measured:
-    return measure(DSP, app, payload)
+def on_board(core: MeasureCore, payload: bytes) -> Measured:
+    got = measure(core, app(core), payload)
+    assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6)
+    return got
 
 
 def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
@@ -42,31 +46,29 @@ def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("core", [CoreVariant.DSP, CoreVariant.PORTABLE], ids=lambda core: core.name)
-def test_whole_models(dsp: Path, source: Path, core: CoreVariant) -> None:
-    got = on_board(dsp, plan_of(source.read_bytes(), core))
-    assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6)
-    assert any(op.variant for op in got.ops) == (core is CoreVariant.DSP)
+@pytest.mark.parametrize("core", [DSP, MVE], ids=lambda core: core.variant.name)
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "portable"])
+def test_whole_models(core: MeasureCore, packed: bool, source: Path) -> None:
+    got = on_board(core, plan_of(source.read_bytes(), core.variant if packed else CoreVariant.PORTABLE))
+    assert any(op.variant for op in got.ops) == packed
 
 
-@pytest.mark.parametrize("name", PACKED)
-def test_packed_ops(dsp: Path, name: str) -> None:
-    packed = 0
+@pytest.mark.parametrize(("core", "name"), OWN, ids=lambda value: getattr(value, "preset", value))
+def test_own_kernels(core: MeasureCore, name: str) -> None:
+    tried = 0
     for seed in range(400):
-        if packed == 12:
+        if tried == CASES:
             break
-        tflite = OPS[name](np.random.default_rng([seed, 11]))
-        payload = plan_of(tflite, CoreVariant.DSP)
-        if not any(op.variant for op in Twin(payload).plan.ops):
-            continue
-        packed += 1
-        got = on_board(dsp, payload)
-        assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), f"{name}, seed {seed}"
-    assert packed == 12
+        payload = plan_of(OPS[name](np.random.default_rng([seed, 11])), core.variant)
+        if any(op.variant for op in Twin(payload).plan.ops):
+            on_board(core, payload)
+            tried += 1
+    assert tried == CASES
 
 
+@pytest.mark.parametrize("core", [DSP, MVE], ids=lambda core: core.variant.name)
 @pytest.mark.parametrize("name", EDGE_OPS)
-def test_rounding(dsp: Path, name: str) -> None:
+def test_rounding(core: MeasureCore, name: str) -> None:
     """Sums of few steps an output value: each rounding shows in the answer."""
     code, shape, filter_shape, axis, options = EDGE_OPS[name]
     bias = np.arange(-200, 200)
@@ -78,27 +80,25 @@ def test_rounding(dsp: Path, name: str) -> None:
             T(weights.shape, 1.0, 0, data=weights, axis=axis),
             T(bias.shape, 1.0, 0, INT32, bias),
         ]
-        payload = plan_of(
-            write_tflite(tensors, [O(code, (0, 2, 3), (1,), options)], [0], [1]), CoreVariant.DSP
-        )
-        got = on_board(dsp, payload)
-        assert (got.status, got.equal, got.vectors) == (ModelStatus.OK, 6, 6), scale
-        assert [op.variant for op in got.ops] == [1]
+        tflite = write_tflite(tensors, [O(code, (0, 2, 3), (1,), options)], [0], [1])
+        got = on_board(core, plan_of(tflite, core.variant))
+        assert [op.variant for op in got.ops] == [core.variant], scale
 
 
-def test_a_portable_board_refuses_a_packed_plan() -> None:
-    payload = plan_of(SOURCES[0].read_bytes(), CoreVariant.DSP)
-    assert measure(PORTABLE, build(PORTABLE.preset), payload).status == ModelStatus.CORE
-
-
-def test_two_models_side_by_side(dsp: Path) -> None:
+@pytest.mark.parametrize("core", [DSP, MVE], ids=lambda core: core.variant.name)
+def test_two_models_side_by_side(core: MeasureCore) -> None:
     """An op of the one, an op of the other, each in its own arena: as a node runs a shadow of its model."""
-    first, second = (
-        plan_of(SOURCES[i].read_bytes(), core)
-        for i, core in ((0, CoreVariant.DSP), (1, CoreVariant.PORTABLE))
-    )
-    got = measure(DSP, dsp, first, beside=second)
+    first = plan_of(SOURCES[0].read_bytes(), core.variant)
+    second = plan_of(SOURCES[1].read_bytes(), CoreVariant.PORTABLE)
+    got = measure(core, app(core), first, beside=second)
     assert (got.equal, got.vectors, got.together) == (6, 6, 12)
     wrong = bytearray(second)
     wrong[-1] ^= 0x40  # an expected output of the last vector
-    assert measure(DSP, dsp, first, beside=bytes(wrong)).together == 11
+    assert measure(core, app(core), first, beside=bytes(wrong)).together == 11
+
+
+@pytest.mark.parametrize("core", [DSP, MVE], ids=lambda core: core.variant.name)
+def test_a_board_refuses_a_plan_for_another_core(core: MeasureCore) -> None:
+    payload = plan_of(SOURCES[0].read_bytes(), core.variant)
+    for other in {DSP, MVE, PORTABLE} - {core}:
+        assert measure(other, app(other), payload).status == ModelStatus.CORE

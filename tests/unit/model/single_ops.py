@@ -45,10 +45,10 @@ def out_size(size, kernel, stride, dilation, padding):
     return (size + stride - ((kernel - 1) * dilation + 1)) // stride
 
 
-def axis(rng, padding):
+def axis(rng, padding, most=4):
     """(size, kernel, stride, dilation, output size) along one axis."""
     while True:
-        size, kernel = int(rng.integers(1, 11)), int(rng.integers(1, 5))
+        size, kernel = int(rng.integers(1, 11)), int(rng.integers(1, most + 1))
         stride, dilation = int(rng.integers(1, 4)), int(rng.choice([1, 1, 1, 2, 3]))
         out = out_size(size, kernel, stride, dilation, padding)
         if out >= 1 and (padding == SAME or (kernel - 1) * dilation < size):
@@ -94,10 +94,10 @@ def conv(rng):
     return write_tflite(tensors, [op], [0], [1])
 
 
-def depthwise(rng):
+def depthwise(rng, most=4):
     padding = int(rng.choice([SAME, VALID]))
-    h, kh, sh, dh, oh = axis(rng, padding)
-    w, kw, sw, dw, ow = axis(rng, padding)
+    h, kh, sh, dh, oh = axis(rng, padding, most)
+    w, kw, sw, dw, ow = axis(rng, padding, most)
     ic, multiplier, n = int(rng.integers(1, 13)), int(rng.choice([1, 1, 2, 3])), int(rng.choice([1, 1, 2]))
     oc, taps = ic * multiplier, kh * kw
     in_scale, scales = scale(rng), filter_scales(rng, oc)
@@ -111,6 +111,10 @@ def depthwise(rng):
     act = int(rng.choice(ACTIVATIONS))
     op = O(4, (0, *range(2, len(tensors))), (1,), depthwise_options(padding, sh, sw, multiplier, act, dh, dw))
     return write_tflite(tensors, [op], [0], [1])
+
+
+def depthwise_wide(rng):
+    return depthwise(rng, most=10)
 
 
 def fully_connected(rng):
@@ -208,6 +212,7 @@ def reshape(rng):
 OPS = {
     "conv": conv,
     "depthwise": depthwise,
+    "depthwise_wide": depthwise_wide,
     "fully_connected": fully_connected,
     "average_pool": average_pool,
     "max_pool": max_pool,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-@pytest.fixture(scope="module", params=[CoreVariant.PORTABLE, CoreVariant.DSP], ids=lambda core: core.name)
+@pytest.fixture(scope="module", params=list(CoreVariant), ids=lambda core: core.name)
 def plan(request: pytest.FixtureRequest) -> bytes:
     rng = np.random.default_rng(3)
     golden = [rng.integers(-128, 128, 96).astype(np.int8) for _ in range(2)]
