@@ -1,4 +1,5 @@
-/* blocks.S in C, for machines without its instructions: the same layouts, the same bits. */
+/* windows.S, columns.S and elements.S in C, for machines without its instructions: the same layouts, the same
+ * bits. */
 #include <string.h>
 
 #include "../../quant.h"

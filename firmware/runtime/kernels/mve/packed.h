@@ -1,5 +1,5 @@
-/* What the kernels for Helium share: layouts of wire/ARTIFACT.md section 10, and their inner loops (blocks.S;
- * blocks_emulated.c elsewhere). blocks.S knows where the fields of these structures are. */
+/* What the kernels for Helium share: layouts of wire/ARTIFACT.md section 10, and their inner loops: *.S on a
+ * board, which knows where the fields of these structures are, blocks_emulated.c elsewhere. */
 #ifndef TF_MVE_PACKED_H
 #define TF_MVE_PACKED_H
 
