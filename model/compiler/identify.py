@@ -59,7 +59,7 @@ def identify(data: bytes) -> tuple[str, str] | None:
             return what, way
     if data[4:8] in _BY_IDENTIFIER:
         return _BY_IDENTIFIER[data[4:8]]
-    # Both are protobuf; a SavedModel's first field is its schema version, 1, ONNX's its ir_version, 3 and more.
+    # Both are protobuf: a SavedModel begins with its schema version, 1, ONNX with ir_version, 3 and more.
     if head.startswith(b"\x08\x01\x12") and any(word in data[: 2**16] for word in _SAVED_MODEL):
         return "a TensorFlow SavedModel (saved_model.pb)", _CONVERT
     if re.match(rb"\x08[\x02-\x20]\x12.[\w.\- ]{2,}", head, re.DOTALL) or b"onnx" in head.lower():
