@@ -29,6 +29,8 @@ typedef struct {
     bool (*check)(const tf_call_t *call);
     /* Whether output 0 may start where input i starts; NULL: never. */
     bool (*in_place)(const tf_call_t *call, uint32_t input);
+    /* Where it may, the two may overlap in any way. */
+    bool overlaps;
     void (*run)(const tf_call_t *call, uint8_t *arena);
 } tf_kernel_t;
 

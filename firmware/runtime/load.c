@@ -116,7 +116,8 @@ static bool check_writes(const tf_call_t *call, const tf_kernel_t *kernel) {
             const tf_tensor_t *const other = tf_operand(call, i);
             if (!overlap(written, other)) continue;
             const bool may = w == kernel->inputs && i < kernel->inputs && kernel->in_place != 0;
-            if (!may || written->offset != other->offset || !kernel->in_place(call, i)) return false;
+            if (!may || !kernel->in_place(call, i)) return false;
+            if (written->offset != other->offset && !kernel->overlaps) return false;
         }
     }
     return true;

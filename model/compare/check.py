@@ -15,7 +15,7 @@ from tinyfleet.model.compiler.schema import TensorType
 from tinyfleet.model.compiler.tflite import TfGraph, read_tflite
 from tinyfleet.model.truth import Tflm
 from tinyfleet.model.twin import Twin
-from tinyfleet.wire.artifact import Place
+from tinyfleet.wire.artifact import Place, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -132,15 +132,29 @@ class _Pair:
         finished: dict[int, list[int]] = {}
         for tensor in self._origins:
             writers = [i for i, op in enumerate(plan.ops) if tensor in op.outputs]
-            if writers:
-                finished.setdefault(writers[-1], []).append(tensor)
-                continue
             readers = [i for i, op in enumerate(plan.ops) if tensor in op.inputs]
-            if readers and readers[0] > 0:
+            if writers:
+                finished.setdefault(self._last_part(writers[-1], tensor), []).append(tensor)
+            elif readers and readers[0] > 0:
                 finished.setdefault(readers[0] - 1, []).append(tensor)
             elif not readers and any(end.tensor == tensor for end in plan.outputs):
                 finished.setdefault(len(plan.ops) - 1, []).append(tensor)
         return finished
+
+    def _last_part(self, op: int, tensor: int) -> int:
+        """The last op, from `op` on, that writes a part of the tensor before anybody reads it."""
+        plan = self.twin.plan
+        whole = plan.tensors[tensor]
+        last = op
+        for i in range(op + 1, len(plan.ops)):
+            if any(_meet(plan.tensors[t], whole) for t in plan.ops[i].inputs):
+                break
+            written = [plan.tensors[t] for t in (*plan.ops[i].outputs, *plan.ops[i].temps)]
+            parts = [part for part in written if _meet(part, whole)]
+            if any(part.size_bytes >= whole.size_bytes for part in parts):
+                break
+            last = i if parts else last
+        return last
 
     def _comparable(self, index: int, number: int) -> bool:
         if index >= len(self.graph.tensors):
@@ -188,6 +202,12 @@ class _Pair:
             ours=int(ours.reshape(-1)[at]),
             theirs=int(theirs.reshape(-1)[at]),
         )
+
+
+def _meet(a: Tensor, b: Tensor) -> bool:
+    if a.place is not b.place:
+        return False
+    return a.offset < b.offset + b.size_bytes and b.offset < a.offset + a.size_bytes
 
 
 def _comparable_values(theirs: Array, ours: Array) -> Array:

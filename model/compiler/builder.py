@@ -9,43 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.model.compiler.dtypes import DTYPES
+from tinyfleet.model.compiler.emitted import Emitted, Scratch, Storage
 from tinyfleet.model.compiler.errors import UnsupportedModel
 from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
 from tinyfleet.model.compiler.packing_mve import takes_as_is
 from tinyfleet.model.compiler.schema import TensorType
+from tinyfleet.model.compiler.state_moves import StateMoves
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
 from tinyfleet.wire.artifact import Dtype, Op, Place, State, Tensor
-from tinyfleet.wire.artifact_ops import PLAIN, OpCode, Params
+from tinyfleet.wire.artifact_ops import DIMS_MAX, PLAIN, CopyParams, OpCode, Params
 from tinyfleet.wire.artifact_tensors import DTYPE_BYTES
 from tinyfleet.wire.enums import CoreVariant
 
 WEIGHTS_ALIGN = 16
 TABLE_ALIGN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Scratch:
-    """Memory that only one op uses, while it runs."""
-
-    dtype: Dtype
-    elements: int
-
-    @property
-    def size_bytes(self) -> int:
-        return self.elements * DTYPE_BYTES[self.dtype]
-
-
-@dataclass(frozen=True, slots=True)
-class _Emitted:
-    """An op before tensors have offsets. `in_place`: inputs whose memory output 0 may take over."""
-
-    code: OpCode
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    params: Params
-    in_place: tuple[int, ...]
-    variant: int = PLAIN
-    scratch: tuple[Scratch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +54,12 @@ class Builder:
         self._tensors = list(graph.tensors)
         self._constants = bytearray()
         self._placed: dict[tuple[bytes, int], int] = {}
-        self._ops: list[_Emitted] = []
+        self._ops: list[Emitted] = []
         self._states: dict[int, _Beginning] = {}
-        # Tensor -> the tensor whose memory it is in, and where in it: a reshape's output is its input under
-        # another shape, a part of a split begins behind the parts before it.
-        self._storage: dict[int, tuple[int, int]] = {}
+        self._storage = Storage()
+        for tensor in graph.tensors:
+            if tensor.is_variable:
+                self.keep(tensor.index, initial=graph.initial.get(tensor.index, _zero_of(tensor)))
 
     def new(self, dtype: TensorType, shape: tuple[int, ...]) -> int:
         """A tensor that the source has not."""
@@ -106,8 +84,6 @@ class Builder:
         it these bytes. RuntimeError when it is a part of another tensor."""
         if index in self._storage:
             raise RuntimeError(f"tensor {index} is in another's memory")
-        if initial is not None:
-            self._add(initial, TABLE_ALIGN)
         self._states[index] = _Beginning(fill, initial)
 
     def weights(self, values: npt.NDArray[np.int8]) -> int:
@@ -138,29 +114,34 @@ class Builder:
         """An op that every core has. State that it reads and writes is an output."""
         outputs = output if isinstance(output, tuple) else (output,)
         variant = self.core if takes_as_is(self.core, code, params) else PLAIN
-        self._ops.append(_Emitted(code, inputs, outputs, params, in_place, variant, scratch))
+        self._ops.append(Emitted(code, inputs, outputs, params, in_place, variant, scratch))
 
     def emit_packed(
         self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0
     ) -> None:
         """An op in the packing of this plan's core."""
         scratch = (Scratch(Dtype.INT8, scratch_bytes),) if scratch_bytes else ()
-        self._ops.append(_Emitted(code, (source,), (output,), params, (), self.core, scratch))
+        self._ops.append(Emitted(code, (source,), (output,), params, (), self.core, scratch))
+
+    def emit_copy(self, source: int, output: int) -> None:
+        """`output` gets the bytes of `source`. Left out where it can lie there from the start."""
+        params = whole_copy(self._bytes(source))
+        self._ops.append(Emitted(OpCode.COPY, (source,), (output,), params, (0,), copies=True))
 
     def alias(self, source: int, output: int) -> None:
         """`output` is `source` under another shape: no op, no memory."""
-        self._storage[output] = (source, 0)
+        self._storage.put(output, source)
 
     def view(self, source: int, output: int, offset: int) -> bool:
         """`output` is the piece of `source` from byte `offset` on; False where it would not be aligned."""
-        if (self._offset(source) + offset) % ALIGN or output in self._states:
+        if (self._storage.offset(source) + offset) % ALIGN or output in self._states:
             return False
-        self._storage[output] = (source, offset)
+        self._storage.put(output, source, offset)
         return True
 
     def home(self, index: int) -> int:
         """The tensor whose memory `index` lies in."""
-        return self._root(index)
+        return self._storage.root(index)
 
     def put_inside(self, part: int, whole: int, offset: int) -> bool:
         """`part` is made inside `whole`, from byte `offset` on. False when its memory is settled already:
@@ -168,13 +149,22 @@ class Builder:
         settled = part in self._storage or part in self._states or self._tensors[part].data is not None
         if settled or offset % ALIGN:
             return False
-        if self._root(whole) == part:
+        if self._storage.root(whole) == part:
             return False
-        self._storage[part] = (whole, offset)
+        self._storage.put(part, whole, offset)
         return True
 
     def finish(self, graph_inputs: tuple[int, ...], graph_outputs: tuple[int, ...]) -> Placed:
         """The plan's tables. UnsupportedModel where a tensor is of a type that no plan holds."""
+        self._drop_unused_states()
+        self._ops = StateMoves(
+            self._ops,
+            self._storage,
+            frozenset(self._states),
+            (graph_inputs, graph_outputs),
+            self._bytes,
+            self._is_constant,
+        ).settle()
         used: list[int] = []
         touched = (i for op in self._ops for i in (*op.inputs, *op.outputs))
         for i in (*graph_inputs, *touched, *graph_outputs, *self._states):
@@ -205,10 +195,23 @@ class Builder:
             for at, op in enumerate(self._ops)
         )
         states = tuple(
-            State(numbers[i], one.fill, None if one.initial is None else self._add(one.initial, TABLE_ALIGN))
-            for i, one in self._states.items()
+            State(numbers[i], *self._beginning(self._tensors[i], one)) for i, one in self._states.items()
         )
         return Placed(tuple(tensors), ops, states, layout, bytes(self._constants), numbers)
+
+    def _drop_unused_states(self) -> None:
+        used = {i for op in self._ops for i in (*op.inputs, *op.outputs)}
+        self._states = {i: one for i, one in self._states.items() if i in used}
+
+    def _beginning(self, tensor: TfTensor, one: _Beginning) -> tuple[int, int | None]:
+        """(fill, where the initial bytes are)."""
+        if one.initial is None:
+            return one.fill, None
+        width = DTYPE_BYTES[self._dtype(tensor)]
+        value = int.from_bytes(one.initial[:width], "little", signed=True)
+        if one.initial == one.initial[:width] * tensor.elements and -(2**15) <= value < 2**15:
+            return value, None
+        return 0, self._add(one.initial, TABLE_ALIGN)
 
     def _add(self, blob: bytes, align: int) -> int:
         at = self._placed.get((blob, align))
@@ -219,21 +222,8 @@ class Builder:
             self._placed[blob, align] = at
         return at
 
-    def _root(self, index: int) -> int:
-        while index in self._storage:
-            index = self._storage[index][0]
-        return index
-
-    def _offset(self, index: int) -> int:
-        """Where a tensor begins in its root, in bytes."""
-        offset = 0
-        while index in self._storage:
-            index, step = self._storage[index]
-            offset += step
-        return offset
-
     def _is_constant(self, index: int) -> bool:
-        return self._tensors[self._root(index)].data is not None
+        return self._tensors[self._storage.root(index)].data is not None
 
     def _bytes(self, index: int) -> int:
         return self._tensors[index].elements * DTYPE_BYTES[self._dtype(self._tensors[index])]
@@ -246,8 +236,8 @@ class Builder:
         return DTYPES[tensor.dtype]
 
     def _place(self, tensor: TfTensor, offsets: dict[int, int]) -> Tensor:
-        root = self._tensors[self._root(tensor.index)]
-        offset = self._offset(tensor.index)
+        root = self._tensors[self._storage.root(tensor.index)]
+        offset = self._storage.offset(tensor.index)
         dtype = self._dtype(tensor)
         if root.data is not None:
             align = max(TABLE_ALIGN, DTYPE_BYTES[dtype])
@@ -260,7 +250,7 @@ class Builder:
         def touch(index: int, at: int) -> None:
             if self._is_constant(index):
                 return
-            root = self._root(index)
+            root = self._storage.root(index)
             life = lives.get(root, Lifetime(self._bytes(root), at, at))
             lives[root] = replace(life, first=min(life.first, at), last=max(life.last, at))
 
@@ -284,11 +274,26 @@ class Builder:
                 continue
             lives = self._lifetimes(inputs, outputs)
             for operand in op.in_place:
-                root = self._root(op.inputs[operand])
+                root = self._storage.root(op.inputs[operand])
                 if self._is_constant(root) or lives[root].last != at:
                     continue
-                sharing = [k for k, i in enumerate(op.inputs) if self._root(i) == root]
+                sharing = [k for k, i in enumerate(op.inputs) if self._storage.root(i) == root]
                 same_size = lives[root].size_bytes == self._bytes(output)
                 if same_size and all(k in op.in_place for k in sharing):
                     self.alias(root, output)
                     break
+
+
+def _zero_of(tensor: TfTensor) -> bytes:
+    """What TensorFlow Lite Micro's interpreter resets a variable tensor to (ResetTensorData): zero, or the
+    zero point of an int8."""
+    is_int8 = tensor.dtype is TensorType.INT8 and tensor.zero_points.size > 0
+    value = int(tensor.zero_points[0]) % 256 if is_int8 else 0
+    width = DTYPE_BYTES[DTYPES[tensor.dtype]] if tensor.dtype in DTYPES else 1
+    return bytes([value]) * (tensor.elements * width)
+
+
+def whole_copy(size_bytes: int) -> CopyParams:
+    outer = (1,) * (DIMS_MAX - 1)
+    none = (0,) * (DIMS_MAX - 1)
+    return CopyParams((*outer, size_bytes), (*none, 1), (*none, 1), 0, 0, 0, 0)  # type: ignore[arg-type]

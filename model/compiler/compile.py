@@ -50,6 +50,7 @@ from tinyfleet.model.compiler.lower_resize import (
     lower_mirror_pad,
     lower_nearest,
 )
+from tinyfleet.model.compiler.lower_state import lower_variable
 from tinyfleet.model.compiler.lower_table import lower_table
 from tinyfleet.model.compiler.lower_transpose_conv import lower_transpose_conv
 from tinyfleet.model.compiler.numerics import quantize_multiplier
@@ -81,6 +82,7 @@ _LOWER: Final[dict[int, Callable[[Builder, Operands], None]]] = {
     OpCode.TABLE: lower_table,
     Builtin.ABS: lower_table,
     Builtin.ADD: lower_add,
+    Builtin.ASSIGN_VARIABLE: lower_variable,
     Builtin.AVERAGE_POOL_2D: lower_pool,
     Builtin.BROADCAST_TO: lower_broadcast_to,
     Builtin.CONCATENATION: lower_concatenation,
@@ -105,6 +107,7 @@ _LOWER: Final[dict[int, Callable[[Builder, Operands], None]]] = {
     Builtin.PADV2: lower_pad,
     Builtin.PRELU: lower_prelu,
     Builtin.QUANTIZE: lower_table,
+    Builtin.READ_VARIABLE: lower_variable,
     Builtin.REDUCE_MAX: lower_reduce,
     Builtin.REDUCE_MIN: lower_reduce,
     Builtin.RELU: lower_table,

@@ -19,6 +19,7 @@ from tinyfleet.model.compiler.operands import Operands
 from tinyfleet.model.compiler.schema import Builtin, TensorType
 from tinyfleet.model.compiler.tables import FloatFunction, through_floats
 from tinyfleet.model.compiler.tflite import TfGraph, TfOp, TfTensor
+from tinyfleet.model.compiler.variables import with_states
 from tinyfleet.wire.artifact_ops import OpCode
 
 _UINT8_ZERO: Final = 128
@@ -87,7 +88,7 @@ class _Chain:
 
 def fold(graph: TfGraph) -> TfGraph:
     """UnsupportedModel when constants do not fit together."""
-    graph = _without_uint8(graph)
+    graph = _without_uint8(with_states(graph))
     graph = _with_constants(graph)
     graph = _without_floats(graph)
     return _without_unused(graph)
@@ -177,11 +178,17 @@ def _enters_here(graph: TfGraph, op: TfOp, inputs: list[int]) -> bool:
 
 
 def _without_unused(graph: TfGraph) -> TfGraph:
-    wanted = set(graph.outputs)
-    kept = []
-    for op in reversed(graph.ops):
-        if wanted.isdisjoint(op.outputs):
-            continue
-        kept.append(op)
-        wanted.update(op.inputs)
-    return replace(graph, ops=tuple(reversed(kept)))
+    """What a state is given matters where the state is read, in this run or the next."""
+    ends = set(graph.outputs)
+    while True:
+        wanted = set(ends)
+        kept = []
+        for op in reversed(graph.ops):
+            if wanted.isdisjoint(op.outputs):
+                continue
+            kept.append(op)
+            wanted.update(op.inputs)
+        states = {i for op in kept for i in op.inputs if i >= 0 and graph.tensors[i].is_variable}
+        if states <= ends:
+            return replace(graph, ops=tuple(reversed(kept)))
+        ends |= states

@@ -70,7 +70,8 @@ def emit_move(
         flags=0 if fill is None else FILL,
         fill=0 if fill is None else fill,
     )
-    builder.emit(OpCode.COPY, (x.index,), y.index, params)
+    in_one_piece = plain and fill is None
+    builder.emit(OpCode.COPY, (x.index,), y.index, params, in_place=(0,) if in_one_piece else ())
 
 
 def lower_alias(builder: Builder, ask: Operands) -> None:

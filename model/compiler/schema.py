@@ -118,7 +118,11 @@ class Builtin(IntEnum):
     QUANTIZE = 114
     ROUND = 116
     HARD_SWISH = 117
+    CALL_ONCE = 129
     BROADCAST_TO = 130
+    VAR_HANDLE = 142
+    READ_VARIABLE = 143
+    ASSIGN_VARIABLE = 144
 
 
 # All BuiltinOperator names in order, so that a refusal can name the op.

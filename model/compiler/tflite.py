@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Final
 
@@ -68,10 +69,15 @@ class TfOp:
 
 @dataclass(frozen=True, slots=True)
 class TfGraph:
+    """beginnings: the graphs that CALL_ONCE ops run, by number. initial: bytes of variable tensors after a
+    reset, where they are not what the interpreter gives any."""
+
     tensors: tuple[TfTensor, ...]
     ops: tuple[TfOp, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    beginnings: Mapping[int, TfGraph] = field(default_factory=dict)
+    initial: Mapping[int, bytes] = field(default_factory=dict)
 
     def where(self, op: TfOp) -> str:
         """How messages name an op: index, name and the tensor it makes."""
@@ -80,7 +86,8 @@ class TfGraph:
 
 
 def read_tflite(data: bytes) -> TfGraph:
-    """The main graph (subgraph 0). TfliteError when the file is damaged or is no TensorFlow Lite model."""
+    """The main graph (subgraph 0) with those that CALL_ONCE runs. TfliteError when the file is damaged or is
+    no TensorFlow Lite model."""
     model = FlatBuffer(data).root(IDENTIFIER)
     version = model.integer(0, "I")
     if version != VERSION:
@@ -90,14 +97,26 @@ def read_tflite(data: bytes) -> TfGraph:
     buffers = model.tables(4, 4 * RECORDS_MAX)
     if not graphs:
         raise TfliteError("model, subgraphs", expected="at least one", actual="none")
-    graph = graphs[0]
+    main = _read_graph(graphs[0], codes, buffers, "model")
+    beginnings = {}
+    for op in main.ops:
+        if op.code == Builtin.CALL_ONCE:
+            number = 0 if op.options is None else op.options.integer(0, "i")
+            if not 1 <= number < len(graphs):
+                expected = f"1 to {len(graphs) - 1}"
+                raise TfliteError(f"{main.where(op)}, subgraph", expected=expected, actual=number)
+            beginnings[number] = _read_graph(graphs[number], codes, buffers, f"subgraph {number}")
+    return replace(main, beginnings=beginnings)
+
+
+def _read_graph(graph: Table, codes: list[Table], buffers: list[Table], name: str) -> TfGraph:
     tensors = tuple(_read_tensor(table, i, buffers) for i, table in enumerate(graph.tables(0, RECORDS_MAX)))
     ops = tuple(
         _read_op(table, i, codes, len(tensors)) for i, table in enumerate(graph.tables(3, RECORDS_MAX))
     )
     count = len(tensors)
-    inputs = _indices(graph, 1, "model, inputs", count, optional=False)
-    outputs = _indices(graph, 2, "model, outputs", count, optional=False)
+    inputs = _indices(graph, 1, f"{name}, inputs", count, optional=False)
+    outputs = _indices(graph, 2, f"{name}, outputs", count, optional=False)
     made = {i for op in ops for i in op.outputs}
     tensors = tuple(_empty(t) if t.elements == 0 and t.index not in made else t for t in tensors)
     result = TfGraph(tensors, ops, inputs, outputs)

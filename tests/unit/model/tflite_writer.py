@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 INT8, INT32, FLOAT32, UINT8, INT64 = 9, 2, 0, 3, 4
-FLOAT16, INT16, INT4 = 1, 7, 17
+FLOAT16, INT16, INT4, RESOURCE, UINT32 = 1, 7, 17, 13, 15
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = 0, 1, 2, 3, 4
 
@@ -47,6 +47,7 @@ class T:
     name: str = "t"
     axis: int = 0
     signature: object = None
+    variable: bool = False
 
 
 @dataclass
@@ -164,37 +165,57 @@ def reducer_options(keep_dims):
     return options(27, ("b", int(keep_dims)))
 
 
-def write_tflite(tensors, ops, inputs, outputs):
-    """Bytes of a model with one subgraph."""
-    buffers, tensor_tables = [{}], []
-    numpy_types = {INT8: "i1", INT32: "<i4", FLOAT32: "<f4", UINT8: "u1", INT64: "<i8", FLOAT16: "<f2"}
-    numpy_types[INT4] = "i1"
+NUMPY_TYPES = {
+    INT8: "i1",
+    INT4: "i1",
+    UINT8: "u1",
+    INT16: "<i2",
+    INT32: "<i4",
+    UINT32: "<u4",
+    INT64: "<i8",
+    FLOAT32: "<f4",
+    FLOAT16: "<f2",
+}
+
+
+def write_tflite(tensors, ops, inputs, outputs, more_graphs=()):
+    """Bytes of a model. more_graphs: (tensors, ops, inputs, outputs) of further subgraphs."""
+    graphs = [(tensors, ops, inputs, outputs), *more_graphs]
+    buffers = [{}]
+    codes = sorted({(op.code, op.custom) for graph in graphs for op in graph[1]})
+    tables = [graph_table(*graph, codes, buffers) for graph in graphs]
+    code_tables = [
+        {0: Scalar("b", min(code, 127)), 1: custom or None, 2: Scalar("i", 1), 3: Scalar("i", code)}
+        for code, custom in codes
+    ]
+    writer = Writer(bytearray(8))
+    root = writer.table(
+        {0: Scalar("I", 3), 1: Tables(code_tables), 2: Tables(tables), 3: "test", 4: Tables(buffers)}
+    )
+    struct.pack_into("<I4s", writer.out, 0, root, b"TFL3")
+    return bytes(writer.out)
+
+
+def graph_table(tensors, ops, inputs, outputs, codes, buffers):
+    """A subgraph; its constants go into `buffers`."""
+    tensor_tables = []
     for i, t in enumerate(tensors):
         buffer = 0
         if t.data is not None:
             buffer = len(buffers)
-            raw = np.ascontiguousarray(t.data, numpy_types[t.dtype]).tobytes()
+            raw = np.ascontiguousarray(t.data, NUMPY_TYPES[t.dtype]).tobytes()
             buffers.append({0: Numbers("u1", np.frombuffer(raw, "u1"), 16)})
-        quantization = None
-        if t.scale is not None:
-            scales = np.atleast_1d(np.asarray(t.scale, "<f4"))
-            zeros = np.broadcast_to(np.asarray(t.zero), scales.shape)
-            quantization = {
-                2: Numbers("<f4", scales),
-                3: Numbers("<i8", zeros, 8),
-                6: Scalar("i", t.axis),
-            }
         tensor_tables.append(
             {
                 0: ints(t.shape),
                 1: Scalar("b", t.dtype),
                 2: Scalar("I", buffer),
                 3: f"{t.name}{i}",
-                4: quantization,
+                4: quantization_table(t),
+                5: Scalar("b", 1) if t.variable else None,
                 7: None if t.signature is None else ints(t.signature),
             }
         )
-    codes = sorted({(op.code, op.custom) for op in ops})
     op_tables = [
         {
             0: Scalar("I", codes.index((op.code, op.custom))),
@@ -205,14 +226,12 @@ def write_tflite(tensors, ops, inputs, outputs):
         }
         for op in ops
     ]
-    code_tables = [
-        {0: Scalar("b", min(code, 127)), 1: custom or None, 2: Scalar("i", 1), 3: Scalar("i", code)}
-        for code, custom in codes
-    ]
-    graph = {0: Tables(tensor_tables), 1: ints(inputs), 2: ints(outputs), 3: Tables(op_tables), 4: "main"}
-    writer = Writer(bytearray(8))
-    root = writer.table(
-        {0: Scalar("I", 3), 1: Tables(code_tables), 2: Tables([graph]), 3: "test", 4: Tables(buffers)}
-    )
-    struct.pack_into("<I4s", writer.out, 0, root, b"TFL3")
-    return bytes(writer.out)
+    return {0: Tables(tensor_tables), 1: ints(inputs), 2: ints(outputs), 3: Tables(op_tables), 4: "main"}
+
+
+def quantization_table(t):
+    if t.scale is None:
+        return None
+    scales = np.atleast_1d(np.asarray(t.scale, "<f4"))
+    zeros = np.broadcast_to(np.asarray(t.zero), scales.shape)
+    return {2: Numbers("<f4", scales), 3: Numbers("<i8", zeros, 8), 6: Scalar("i", t.axis)}

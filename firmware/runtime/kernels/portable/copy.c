@@ -16,6 +16,16 @@ static bool check(const tf_call_t *call) {
            tf_walk_stays_inside(p->size, p->output_stride, p->output_first, tf_tensor_bytes(y));
 }
 
+/* One piece is moved at once, wherever it lies. */
+static bool in_place(const tf_call_t *call, uint32_t input) {
+    const tf_copy_params_t *const p = call->params;
+    (void)input;
+    for (uint32_t i = 0; i < TF_LAST_AXIS; i++) {
+        if (p->size[i] != 1) return false;
+    }
+    return p->flags == 0 && p->input_stride[TF_LAST_AXIS] == 1 && p->output_stride[TF_LAST_AXIS] == 1;
+}
+
 static void run(const tf_call_t *call, uint8_t *arena) {
     const tf_copy_params_t *const p = call->params;
     const int8_t *const input = tf_read(call, 0, arena);
@@ -27,7 +37,7 @@ static void run(const tf_call_t *call, uint8_t *arena) {
     tf_walk_t walk = {p->size, p->input_stride, p->output_stride, p->input_first, p->output_first, {0}};
     do {
         if (from_step == 1 && to_step == 1) {
-            memcpy(output + walk.y, input + walk.x, count);
+            memmove(output + walk.y, input + walk.x, count);
             continue;
         }
         uint32_t from = walk.x;
@@ -43,5 +53,7 @@ const tf_kernel_t tf_kernel_copy = {
     .param_bytes = sizeof(tf_copy_params_t),
     .own_dtypes = true,
     .check = check,
+    .in_place = in_place,
+    .overlaps = true,
     .run = run,
 };
