@@ -60,7 +60,7 @@ def test_unsupported_ops_are_named_with_index_and_tensor() -> None:
     text = str(refusal.value)
     assert "op 0 L2_NORMALIZATION (tensor 1 'soft1')" in text
     assert "op 1 POW (tensor 2 'powered/2')" in text
-    assert "It has ABS, ADD, AVERAGE_POOL_2D" in text
+    assert "It has ABS, ADD, " in text
 
 
 def test_custom_op_is_named() -> None:
