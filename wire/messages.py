@@ -164,6 +164,7 @@ class Status:
     size_bytes: Annotated[U32, Key(6)]
     detail: Annotated[str | None, Size(0, 96), Key(7)] = None
     transfer: Annotated[Transfer | None, Key(8)] = None
+    kind: Annotated[ArtifactKind | None, Key(9)] = None
 
 
 @message("tele", section="3", max_bytes=MESSAGE_MAX_BYTES)

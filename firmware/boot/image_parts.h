@@ -21,7 +21,6 @@ typedef struct {
 /* NULL, or why the areas do not add up. */
 const char *tf_image_parts(const uint8_t *slot, uint32_t slot_bytes, tf_image_parts_t *parts);
 void tf_image_describe(const uint8_t *slot, const tf_image_parts_t *parts, tf_image_t *out);
-bool tf_image_version_below(const tf_image_version_t *left, const tf_image_version_t *right);
 
 /* Whether `signature` (DER) over the digest is of the key whose DER was given (SubjectPublicKeyInfo, P-256).
  * One source file a multiplier: m31 where 32 x 32 -> 64 is one constant-time instruction, m15 on Cortex-M0.

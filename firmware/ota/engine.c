@@ -1,10 +1,11 @@
 #include "engine.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "state.h"
 
-uint8_t tf_engine_free_slot(const tf_update_t *update) {
+uint8_t tf_engine_free_model_slot(const tf_update_t *update) {
     const tf_update_record_t *record = &update->record;
     if (record->active != TF_UPDATE_NO_SLOT) return record->active == 0 ? 1 : 0;
     /* Nothing runs: go on with the slot that is being filled or tried. */
@@ -12,9 +13,35 @@ uint8_t tf_engine_free_slot(const tf_update_t *update) {
     return second ? 1 : 0;
 }
 
-const uint8_t *tf_engine_slot(const tf_update_t *update, uint8_t slot) {
-    const tf_update_layout_t *layout = &update->config.layout;
-    return layout->flash->map(layout->flash->context, layout->slot_offset[slot], layout->slot_bytes);
+/* On trial, a firmware runs from the slot that is still the free one. */
+static uint8_t free_firmware_slot(const tf_update_t *update) {
+    uint8_t active = update->config.boot->record.active;
+    if (active == TF_BOOT_NO_SLOT) active = update->config.booted;
+    return active == 0 ? 1 : 0;
+}
+
+uint8_t tf_engine_free_slot(const tf_update_t *update) {
+    return update->record.firmware ? free_firmware_slot(update) : tf_engine_free_model_slot(update);
+}
+
+uint32_t tf_engine_free_offset(const tf_update_t *update) {
+    uint8_t slot = tf_engine_free_slot(update);
+    return update->record.firmware ? update->config.boot->layout->slot_offset[slot]
+                                   : update->config.layout.slot_offset[slot];
+}
+
+uint32_t tf_engine_slot_bytes(const tf_update_t *update) {
+    return update->record.firmware ? update->config.boot->layout->slot_bytes
+                                   : update->config.layout.slot_bytes;
+}
+
+uint8_t *tf_engine_slots(tf_update_t *update) {
+    return update->record.firmware ? update->record.firmware_slots : update->record.slots;
+}
+
+const uint8_t *tf_engine_free_bytes(const tf_update_t *update) {
+    const tf_flash_t *flash = update->config.layout.flash;
+    return flash->map(flash->context, tf_engine_free_offset(update), tf_engine_slot_bytes(update));
 }
 
 bool tf_engine_record(tf_update_t *update) {
@@ -49,14 +76,34 @@ void tf_engine_tell(tf_update_t *update, const tf_update_now_t *now, const char 
         .detail = tf_text(detail),
         .has_transfer = record->state >= TF_UPDATE_STATE_DOWNLOADING,
         .transfer = {.elapsed_ms = (uint32_t)(now->uptime_ms - update->fetch.started_ms)},
+        .has_kind = record->generation != 0,
+        .kind = record->firmware ? TF_ARTIFACT_KIND_FIRMWARE : TF_ARTIFACT_KIND_MODEL,
     };
+}
+
+/* The confirmed firmware's model is under way now. */
+static void take_next(tf_update_record_t *record) {
+    record->firmware = false;
+    record->has_next = false;
+    record->committed = 0;
+    record->tries = 0;
+    record->size_bytes = record->next_bytes;
+    memcpy(record->manifest, record->next_manifest, sizeof record->manifest);
+    memcpy(record->image, record->next_image, sizeof record->image);
+}
+
+static void confirm_model(tf_update_t *update) {
+    tf_update_record_t *record = &update->record;
+    record->active = tf_engine_free_slot(update);
+    if (record->security_counter < update->candidate.security_counter) {
+        record->security_counter = update->candidate.security_counter;
+    }
 }
 
 /* What an action changes in the record, before it is written. */
 static void prepare(tf_update_t *update, action_t action) {
     tf_update_record_t *record = &update->record;
-    uint8_t free_slot = tf_engine_free_slot(update);
-    uint8_t *slot = &record->slots[free_slot];
+    uint8_t *slot = &tf_engine_slots(update)[tf_engine_free_slot(update)];
     switch (action) {
         case ACTION_FETCH:
             *slot = TF_UPDATE_SLOT_FILLING;
@@ -78,10 +125,11 @@ static void prepare(tf_update_t *update, action_t action) {
             break;
         case ACTION_CONFIRM:
             *slot = TF_UPDATE_SLOT_CONFIRMED;
-            record->active = free_slot;
-            if (record->security_counter < update->candidate.security_counter) {
-                record->security_counter = update->candidate.security_counter;
-            }
+            if (!record->firmware) confirm_model(update);
+            break;
+        case ACTION_ADVANCE:
+            *slot = TF_UPDATE_SLOT_CONFIRMED;
+            take_next(record);
             break;
         default:
             break;
@@ -93,6 +141,7 @@ static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t
     tf_update_fetch_t *fetch = &update->fetch;
     switch (action) {
         case ACTION_OFFER:
+        case ACTION_ADVANCE:
             tf_fetch_reset(update);
             return tf_install_consider(update, now);
         case ACTION_CONSIDER:
@@ -119,14 +168,17 @@ static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t
         case ACTION_STAGE:
             return fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL);
         case ACTION_TRY:
+            if (update->record.firmware) return tf_firmware_try(update);
             update->trial_due = true;
             update->due_ms = now->uptime_ms + update->config.trial_timeout_ms +
                              (uint64_t)update->record.trial.inferences * update->config.trial_inference_ms;
             return NOTHING;
         case ACTION_RETRY:
-            return tf_install_retry(update);
+            return tf_install_retry(update, now);
         case ACTION_CONFIRM:
+            if (update->record.firmware) return NOTHING;
             update->active = update->candidate;
+            update->runs = true;
             return NOTHING;
         default:
             return NOTHING;
@@ -154,11 +206,13 @@ void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what
         if (moves || (cell->flags & CELL_TELL) != 0) record->result = (uint8_t)what.result;
         /* Each state sets its own time; none outlives it. */
         if (moves) update->due_ms = TF_UPDATE_NEVER;
-        prepare(update, (action_t)cell->action);
-        if (moves && before.state == TF_UPDATE_STATE_TRIAL) {
-            update->trial_due = false;
-            update->run_due = true;
+        bool tried_model = before.state == TF_UPDATE_STATE_TRIAL && !before.firmware;
+        if (record->state == TF_UPDATE_STATE_REVERTED && before.firmware && moves) {
+            tf_firmware_reject(update, what.result);
         }
+        prepare(update, (action_t)cell->action);
+        if (moves) update->trial_due = false;
+        if (moves && tried_model) update->run_due = true;
         if ((cell->flags & CELL_RECORD) != 0 && !tf_engine_record(update)) {
             give_up(update, &before, now);
             return;

@@ -25,18 +25,39 @@ void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what
  * not. */
 void tf_engine_tell(tf_update_t *update, const tf_update_now_t *now, const char *detail);
 bool tf_engine_record(tf_update_t *update);
-/* The slot that is not the active one. */
+/* Of what is under way: the slot that is not the active one, and its offset; how large slots are; what they
+ * hold. */
 uint8_t tf_engine_free_slot(const tf_update_t *update);
-const uint8_t *tf_engine_slot(const tf_update_t *update, uint8_t slot);
+uint32_t tf_engine_free_offset(const tf_update_t *update);
+uint32_t tf_engine_slot_bytes(const tf_update_t *update);
+uint8_t *tf_engine_slots(tf_update_t *update);
+const uint8_t *tf_engine_free_bytes(const tf_update_t *update);
+/* The model slot that is not the active one, whatever is under way. */
+uint8_t tf_engine_free_model_slot(const tf_update_t *update);
 
 /* install.c: effects of actions. */
 fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now);
 /* VERIFIED when the free slot holds the wanted image, signed and for this node; else REFUSE. */
 fact_t tf_install_check(tf_update_t *update);
-fact_t tf_install_retry(tf_update_t *update);
+fact_t tf_install_retry(tf_update_t *update, const tf_update_now_t *now);
 uint32_t tf_install_sectors(const tf_update_t *update);
-/* Verifies a slot as it stands; true when it may run. */
+/* Verifies a model's slot as it stands; true when it may run. */
 bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);
+
+/* firmware.c: what the bootloader has to do with it. */
+bool tf_firmware_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);
+/* Why the active model would not run on the candidate; NULL: it would, or need not. */
+const char *tf_firmware_drops(const tf_update_t *update);
+/* Asks the bootloader for a trial. */
+fact_t tf_firmware_try(tf_update_t *update);
+/* After a start in TRIAL: what the bootloader made of it. */
+fact_t tf_firmware_retry(tf_update_t *update, const tf_update_now_t *now);
+/* The running firmware has passed, and the bootloader shall know it first. */
+bool tf_firmware_confirm(tf_update_t *update);
+/* The running firmware is on trial and has failed. */
+void tf_firmware_reject(tf_update_t *update, tf_result_t result);
+/* Ends a trial that no record of ours knows of. */
+void tf_firmware_start(tf_update_t *update);
 
 /* fetch.c */
 void tf_fetch_reset(tf_update_t *update);

@@ -84,8 +84,7 @@ fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now) {
 /* Erases, writes and reads back one sector of the free slot. */
 static bool write_sector(tf_update_t *update, uint32_t sector, uint8_t *bytes, uint32_t length) {
     const tf_flash_t *flash = update->config.layout.flash;
-    uint32_t offset =
-        update->config.layout.slot_offset[tf_engine_free_slot(update)] + sector * TF_SECTOR_BYTES;
+    uint32_t offset = tf_engine_free_offset(update) + sector * TF_SECTOR_BYTES;
     uint32_t units = (length + flash->write_bytes - 1u) / flash->write_bytes * flash->write_bytes;
     /* Only the last sector is short; what lies behind it in the buffer belongs to no other. */
     memset(bytes + length, 0xFF, units - length);

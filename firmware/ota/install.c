@@ -11,7 +11,9 @@ uint32_t tf_install_sectors(const tf_update_t *update) {
 }
 
 bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result) {
-    const uint8_t *bytes = tf_engine_slot(update, slot);
+    const tf_update_layout_t *layout = &update->config.layout;
+    const uint8_t *bytes =
+        layout->flash->map(layout->flash->context, layout->slot_offset[slot], layout->slot_bytes);
     *image = (tf_image_t){.reason = "the slot cannot be read"};
     *result = TF_RESULT_NO_FLASH;
     if (bytes == NULL) return false;
@@ -24,17 +26,25 @@ bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_
 fact_t tf_install_check(tf_update_t *update) {
     tf_image_t *candidate = &update->candidate;
     tf_result_t result;
-    if (!tf_install_verify(update, tf_engine_free_slot(update), candidate, &result)) {
-        return fact(EVENT_REFUSE, result, candidate->reason);
-    }
+    bool firmware = update->record.firmware;
+    uint8_t slot = tf_engine_free_slot(update);
+    bool good = firmware ? tf_firmware_verify(update, slot, candidate, &result)
+                         : tf_install_verify(update, slot, candidate, &result);
+    if (!good) return fact(EVENT_REFUSE, result, candidate->reason);
     if (!tf_equal(candidate->image, update->record.image, TF_DIGEST_BYTES) ||
         candidate->size_bytes != update->record.size_bytes) {
         return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "another image than the wanted one");
     }
+    /* Once it runs, its own test of the model tells more. */
+    if (firmware && update->config.booted != slot) {
+        const char *drops = tf_firmware_drops(update);
+        if (drops != NULL) return fact(EVENT_REFUSE, TF_RESULT_UNSUPPORTED_TYPE, drops);
+    }
     return fact(EVENT_VERIFIED, TF_RESULT_INITIAL, NULL);
 }
 
-fact_t tf_install_retry(tf_update_t *update) {
+fact_t tf_install_retry(tf_update_t *update, const tf_update_now_t *now) {
+    if (update->record.firmware) return tf_firmware_retry(update, now);
     if (update->record.tries >= TF_UPDATE_TRIES) {
         return fact(EVENT_REJECT, TF_RESULT_BOOT_FAILED, "the node restarted during each trial");
     }
@@ -45,12 +55,10 @@ fact_t tf_install_retry(tf_update_t *update) {
 /* Rolling back to what the free slot still holds costs no byte on air. A slot that was being filled does not
  * count, even if it verifies: what a power cut hit may read well today and not tomorrow. */
 static bool is_present(tf_update_t *update) {
-    uint8_t slot = tf_engine_free_slot(update);
-    if (update->record.slots[slot] < TF_UPDATE_SLOT_CANDIDATE) return false;
-    const uint8_t *bytes = tf_engine_slot(update, slot);
+    if (tf_engine_slots(update)[tf_engine_free_slot(update)] < TF_UPDATE_SLOT_CANDIDATE) return false;
+    const uint8_t *bytes = tf_engine_free_bytes(update);
     tf_image_t image;
-    return bytes != NULL &&
-           tf_image_read(bytes, update->config.layout.slot_bytes, &image) == TF_RESULT_SUCCESS &&
+    return bytes != NULL && tf_image_read(bytes, tf_engine_slot_bytes(update), &image) == TF_RESULT_SUCCESS &&
            tf_equal(image.image, update->record.image, TF_DIGEST_BYTES) &&
            tf_install_check(update).event == EVENT_VERIFIED;
 }
@@ -61,7 +69,7 @@ fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now) {
         return fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed");
     }
     if (record->size_bytes == 0) return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the want says 0 bytes");
-    if (record->size_bytes > update->config.layout.slot_bytes) {
+    if (record->size_bytes > tf_engine_slot_bytes(update)) {
         return fact(EVENT_REFUSE, TF_RESULT_NO_FLASH, "larger than the slot");
     }
     if (record->has_not_before && now->has_unix_s && now->unix_s < record->not_before) {

@@ -21,7 +21,7 @@ static uint32_t whole_bytes(const tf_update_fetch_t *fetch) {
 static void check_committed(tf_update_t *update) {
     tf_update_fetch_t *fetch = &update->fetch;
     tf_update_record_t *record = &update->record;
-    const uint8_t *slot = tf_engine_slot(update, tf_engine_free_slot(update));
+    const uint8_t *slot = tf_engine_free_bytes(update);
     uint32_t claimed = record->committed;
     memset(fetch->done, 0, sizeof fetch->done);
     record->committed = 0;

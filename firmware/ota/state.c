@@ -23,6 +23,11 @@ enum {
     KEY_INFERENCES = 16,
     KEY_LATENCY_US = 17,
     KEY_ENERGY_UJ = 18,
+    KEY_FIRMWARE = 19,
+    KEY_FIRMWARE_SLOTS = 20,
+    KEY_NEXT_MANIFEST = 21,
+    KEY_NEXT_IMAGE = 22,
+    KEY_NEXT_BYTES = 23,
     REQUIRED = (1 << 13) - 1 + (1 << KEY_INFERENCES),
 };
 
@@ -81,6 +86,35 @@ static bool read_conditions(tf_reader_t *reader, uint64_t key, tf_update_record_
     }
 }
 
+static void read_slots(tf_reader_t *reader, uint8_t slots[2]) {
+    if (tf_read_array(reader, 2, 2) != 2) return;
+    for (uint32_t i = 0; i < 2; i++) slots[i] = (uint8_t)tf_read_uint(reader, TF_UPDATE_SLOT_CONFIRMED);
+    tf_read_leave(reader);
+}
+
+static bool read_firmware(tf_reader_t *reader, uint64_t key, tf_update_record_t *record) {
+    switch (key) {
+        case KEY_FIRMWARE:
+            record->firmware = tf_read_bool(reader);
+            return true;
+        case KEY_FIRMWARE_SLOTS:
+            read_slots(reader, record->firmware_slots);
+            return true;
+        case KEY_NEXT_MANIFEST:
+            tf_read_digest(reader, record->next_manifest);
+            return true;
+        case KEY_NEXT_IMAGE:
+            tf_read_digest(reader, record->next_image);
+            return true;
+        case KEY_NEXT_BYTES:
+            record->has_next = true;
+            record->next_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
 static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
     tf_update_record_t *record = out;
     switch (key) {
@@ -97,11 +131,7 @@ static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
             }
             return true;
         case KEY_SLOTS:
-            if (tf_read_array(reader, TF_UPDATE_SLOTS, TF_UPDATE_SLOTS) != TF_UPDATE_SLOTS) return true;
-            for (uint32_t i = 0; i < TF_UPDATE_SLOTS; i++) {
-                record->slots[i] = (uint8_t)tf_read_uint(reader, TF_UPDATE_SLOT_CONFIRMED);
-            }
-            tf_read_leave(reader);
+            read_slots(reader, record->slots);
             return true;
         case KEY_GENERATION:
             record->generation = (uint32_t)tf_read_uint(reader, UINT32_MAX);
@@ -113,7 +143,8 @@ static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
             record->result = (uint8_t)tf_read_uint(reader, UINT8_MAX);
             return true;
         default:
-            return read_download(reader, key, record) || read_conditions(reader, key, record);
+            return read_download(reader, key, record) || read_conditions(reader, key, record) ||
+                   read_firmware(reader, key, record);
     }
 }
 
@@ -135,11 +166,17 @@ static void put_digest(tf_writer_t *writer, uint32_t key, const uint8_t digest[3
     tf_write_bytes(writer, digest, TF_DIGEST_BYTES);
 }
 
+static void put_slots(tf_writer_t *writer, uint32_t key, const uint8_t slots[2]) {
+    tf_write_uint(writer, key);
+    tf_write_array(writer, 2);
+    for (uint32_t i = 0; i < 2; i++) tf_write_uint(writer, slots[i]);
+}
+
 /* The record's map in `area`, which is filled up with erased bytes; its length, 0 when it does not fit. */
 static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECORD_BYTES]) {
     const bool optional[] = {record->has_not_before, record->has_deadline, record->has_min_battery_pct,
                              record->trial.has_latency_us, record->trial.has_energy_uj};
-    uint32_t pairs = 14;
+    uint32_t pairs = 16 + (record->has_next ? 3u : 0u);
     for (uint32_t i = 0; i < sizeof optional / sizeof *optional; i++) pairs += optional[i] ? 1u : 0u;
     memset(area, 0xFF, TF_STATE_RECORD_BYTES);
     tf_writer_t writer;
@@ -148,9 +185,7 @@ static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_R
     put(&writer, KEY_SEQUENCE, record->sequence);
     put(&writer, KEY_BOOT, record->boot);
     put(&writer, KEY_ACTIVE, record->active);
-    tf_write_uint(&writer, KEY_SLOTS);
-    tf_write_array(&writer, TF_UPDATE_SLOTS);
-    for (uint32_t i = 0; i < TF_UPDATE_SLOTS; i++) tf_write_uint(&writer, record->slots[i]);
+    put_slots(&writer, KEY_SLOTS, record->slots);
     put(&writer, KEY_GENERATION, record->generation);
     put(&writer, KEY_STATE, record->state);
     put(&writer, KEY_RESULT, record->result);
@@ -166,6 +201,14 @@ static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_R
     put(&writer, KEY_INFERENCES, record->trial.inferences);
     if (record->trial.has_latency_us) put(&writer, KEY_LATENCY_US, record->trial.latency_us);
     if (record->trial.has_energy_uj) put(&writer, KEY_ENERGY_UJ, record->trial.energy_uj);
+    tf_write_uint(&writer, KEY_FIRMWARE);
+    tf_write_bool(&writer, record->firmware);
+    put_slots(&writer, KEY_FIRMWARE_SLOTS, record->firmware_slots);
+    if (record->has_next) {
+        put_digest(&writer, KEY_NEXT_MANIFEST, record->next_manifest);
+        put_digest(&writer, KEY_NEXT_IMAGE, record->next_image);
+        put(&writer, KEY_NEXT_BYTES, record->next_bytes);
+    }
     return tf_writer_end(&writer);
 }
 

@@ -5,7 +5,7 @@
 
 #include "tinyfleet/update.h"
 
-enum { TF_STATE_RECORD_KIND = 5, TF_STATE_RECORD_BYTES = 256 };
+enum { TF_STATE_RECORD_KIND = 5, TF_STATE_RECORD_BYTES = 512 };
 
 /* The newest valid record; false: there is none, and `record` is zero. */
 bool tf_state_load(const tf_update_layout_t *layout, tf_log_t *log, tf_update_record_t *record);

@@ -18,7 +18,8 @@
 #define NO_DOWNLOAD(state) [EVENT_DAMAGED] = IGNORE(state), [EVENT_STALL] = IGNORE(state)
 #define NO_DOOR(state) \
     [EVENT_START] = IGNORE(state), [EVENT_WAIT] = IGNORE(state), [EVENT_PRESENT] = IGNORE(state)
-#define NO_TRIAL(state) [EVENT_PASS] = IGNORE(state), [EVENT_REJECT] = IGNORE(state)
+#define NO_TRIAL(state) \
+    [EVENT_PASS] = IGNORE(state), [EVENT_HALFWAY] = IGNORE(state), [EVENT_REJECT] = IGNORE(state)
 
 /* Nothing is under way: only a newer want changes that. */
 #define SETTLED(state)                  \
@@ -174,6 +175,7 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_VERIFIED] = IGNORE(TRIAL),
                 [EVENT_PROCEED] = GO(TRIAL, TRY),
                 [EVENT_PASS] = GO(CONFIRMED, CONFIRM),
+                [EVENT_HALFWAY] = GO(OFFERED, ADVANCE),
                 [EVENT_REJECT] = GO(REVERTED, FAIL),
                 NO_DOWNLOAD(TRIAL),
                 NO_DOOR(TRIAL),

@@ -9,7 +9,7 @@
 /* What can happen. Each carries a result, INITIAL where nothing went wrong; it is taken where the cell tells
  * or the state changes. */
 typedef enum {
-    EVENT_OFFER = 0, /* a newer want names a model that does not run */
+    EVENT_OFFER = 0, /* a newer want names a firmware or model that does not run */
     EVENT_CURRENT,   /* a newer want names only what runs */
     EVENT_FIRMWARE,  /* a newer want names a firmware that does not run, and none can be installed */
     EVENT_STAY,      /* a newer want names nothing */
@@ -29,6 +29,7 @@ typedef enum {
     EVENT_VERIFIED, /* all there, signed, and for this node */
     EVENT_PROCEED,  /* the step before is on record */
     EVENT_PASS,     /* the trial showed what it had to */
+    EVENT_HALFWAY,  /* so did a firmware's, and a model is wanted, too */
     EVENT_REJECT,   /* it did not */
     EVENT_COUNT
 } event_t;
@@ -49,9 +50,10 @@ typedef enum {
     ACTION_CHECK,    /* verify the free slot once more */
     ACTION_PRESENT,  /* all of it is in the free slot */
     ACTION_STAGE,    /* the free slot holds a candidate */
-    ACTION_TRY,      /* count a trial, then begin it */
+    ACTION_TRY,      /* count a trial, then begin it: of a firmware by the bootloader */
     ACTION_RETRY,    /* a trial was cut off: another one, if any are left */
-    ACTION_CONFIRM,  /* the candidate becomes the active model */
+    ACTION_CONFIRM,  /* the candidate becomes the active one */
+    ACTION_ADVANCE,  /* likewise, and the model is offered */
 } action_t;
 
 enum {

@@ -20,11 +20,11 @@ static bool is_usable(const tf_update_layout_t *layout) {
            layout->slot_bytes / TF_SECTOR_BYTES <= TF_SECTORS_MAX;
 }
 
-static bool runs_from(tf_update_t *update, uint8_t slot) {
+static tf_result_t runs_from(tf_update_t *update, uint8_t slot) {
     tf_result_t result;
-    if (!tf_install_verify(update, slot, &update->active, &result)) return false;
-    update->record.active = slot;
-    return true;
+    update->runs = tf_install_verify(update, slot, &update->active, &result);
+    if (update->runs) update->record.active = slot;
+    return result;
 }
 
 /* The active slot if it verifies, else the one confirmed before it, else nothing. */
@@ -33,21 +33,26 @@ static void choose_active(tf_update_t *update, bool has_record) {
     if (!has_record) {
         /* A board that was given a model before its first start. */
         for (uint8_t slot = 0; slot < TF_UPDATE_SLOTS; slot++) {
-            if (!runs_from(update, slot)) continue;
+            if (runs_from(update, slot) != TF_RESULT_SUCCESS) continue;
             record->slots[slot] = TF_UPDATE_SLOT_CONFIRMED;
             record->security_counter = update->active.security_counter;
             return;
         }
     } else if (record->active != TF_UPDATE_NO_SLOT) {
-        uint8_t active = record->active, other = tf_engine_free_slot(update);
-        if (runs_from(update, active)) return;
+        uint8_t active = record->active, other = tf_engine_free_model_slot(update);
+        tf_result_t result = runs_from(update, active);
+        /* Whole, but not for this firmware: the one before may need it again. */
+        if (result == TF_RESULT_SUCCESS || result == TF_RESULT_UNSUPPORTED_TYPE) return;
         record->slots[active] = TF_UPDATE_SLOT_EMPTY;
         /* What was reported as confirmed does not run any more, and birth must not say so. */
-        if (record->state == TF_UPDATE_STATE_CONFIRMED) {
+        if (record->state == TF_UPDATE_STATE_CONFIRMED && !record->firmware) {
             record->state = TF_UPDATE_STATE_REVERTED;
             record->result = TF_RESULT_INTEGRITY;
         }
-        if (record->slots[other] == TF_UPDATE_SLOT_CONFIRMED && runs_from(update, other)) return;
+        if (record->slots[other] == TF_UPDATE_SLOT_CONFIRMED &&
+            runs_from(update, other) == TF_RESULT_SUCCESS) {
+            return;
+        }
     }
     record->active = TF_UPDATE_NO_SLOT;
 }
@@ -76,6 +81,7 @@ bool tf_update_start(tf_update_t *update, const tf_update_config_t *config, cons
     own->resume_ms = or_default(own->resume_ms, 60000);
     own->trial_timeout_ms = or_default(own->trial_timeout_ms, 600000);
     own->trial_inference_ms = or_default(own->trial_inference_ms, 60000);
+    own->self_test_ms = or_default(own->self_test_ms, 300000);
     update->fetch.group = update->fetch.subscribed = TF_UPDATE_NO_GROUP;
     update->fetch.started_ms = now->uptime_ms;
     update->record.active = TF_UPDATE_NO_SLOT;
@@ -83,6 +89,7 @@ bool tf_update_start(tf_update_t *update, const tf_update_config_t *config, cons
     bool has_record = tf_state_load(&own->layout, &update->log, &update->record);
     update->record.boot++;
     choose_active(update, has_record);
+    tf_firmware_start(update);
     update->run_due = true;
     note_time(update, now);
     if (!tf_engine_record(update)) return false;
@@ -91,7 +98,7 @@ bool tf_update_start(tf_update_t *update, const tf_update_config_t *config, cons
 }
 
 const tf_image_t *tf_update_active(const tf_update_t *update) {
-    return update->record.active == TF_UPDATE_NO_SLOT ? NULL : &update->active;
+    return update->runs ? &update->active : NULL;
 }
 
 const tf_update_record_t *tf_update_record(const tf_update_t *update) {
@@ -105,6 +112,13 @@ static void take_wanted(tf_update_record_t *record, const tf_wanted_t *wanted) {
     memcpy(record->manifest, wanted->manifest, sizeof record->manifest);
     memcpy(record->image, wanted->image, sizeof record->image);
     record->size_bytes = wanted->size_bytes;
+}
+
+static void take_next(tf_update_record_t *record, const tf_wanted_t *wanted) {
+    record->has_next = true;
+    memcpy(record->next_manifest, wanted->manifest, sizeof record->next_manifest);
+    memcpy(record->next_image, wanted->image, sizeof record->next_image);
+    record->next_bytes = wanted->size_bytes;
 }
 
 static void take_conditions(tf_update_record_t *record, const tf_want_t *want) {
@@ -125,19 +139,23 @@ static bool is_image(const uint8_t *running, const tf_wanted_t *wanted) {
 
 /* What a newer want asks of this node. Firmware comes first: a model may need the one it came with. */
 static fact_t judge(tf_update_t *update, const tf_want_t *want) {
+    tf_update_record_t *record = &update->record;
+    const tf_image_t *active = tf_update_active(update);
+    bool model = want->has_model && !is_image(active != NULL ? active->image : NULL, &want->model);
+    record->firmware = record->has_next = false;
     if (want->has_firmware) {
-        take_wanted(&update->record, &want->firmware);
+        take_wanted(record, &want->firmware);
         if (!is_image(update->config.firmware_image, &want->firmware)) {
-            return fact(EVENT_FIRMWARE, TF_RESULT_UNSUPPORTED_TYPE, "this node cannot install firmware");
-        }
-    }
-    if (want->has_model) {
-        take_wanted(&update->record, &want->model);
-        const tf_image_t *active = tf_update_active(update);
-        if (!is_image(active != NULL ? active->image : NULL, &want->model)) {
+            if (update->config.boot == NULL) {
+                return fact(EVENT_FIRMWARE, TF_RESULT_UNSUPPORTED_TYPE, "this node cannot install firmware");
+            }
+            record->firmware = true;
+            if (model) take_next(record, &want->model);
             return fact(EVENT_OFFER, TF_RESULT_INITIAL, NULL);
         }
     }
+    if (want->has_model) take_wanted(record, &want->model);
+    if (model) return fact(EVENT_OFFER, TF_RESULT_INITIAL, NULL);
     if (!want->has_firmware && !want->has_model) return fact(EVENT_STAY, TF_RESULT_INITIAL, NULL);
     return fact(EVENT_CURRENT, TF_RESULT_SUCCESS, NULL);
 }
@@ -150,7 +168,11 @@ bool tf_update_is_newer(const tf_update_t *update, uint32_t generation) {
 
 void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_now_t *now) {
     tf_update_record_t *record = &update->record;
+    if (update->reset_due) return;
+    bool held = record->firmware && record->state == TF_UPDATE_STATE_TRIAL;
     if (want == NULL) {
+        update->has_held = false;
+        if (held) record->has_next = false;
         tf_engine_step(update, now, fact(EVENT_WITHDRAW, TF_RESULT_INITIAL, NULL));
         return;
     }
@@ -160,6 +182,12 @@ void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_
         return;
     }
     if (!tf_update_is_newer(update, want->generation)) return;
+    if (held) {
+        /* The slot that it would go to is the one that runs. */
+        update->has_held = true;
+        update->held = *want;
+        return;
+    }
     take_conditions(record, want);
     update->fetch.started_ms = now->uptime_ms;
     update->deadline_ms = TF_UPDATE_NEVER; /* the old one's; the new one's needs a clock */
@@ -193,15 +221,33 @@ void tf_update_link(tf_update_t *update, bool up, const tf_update_now_t *now) {
                       : fact(EVENT_LINK_DOWN, TF_RESULT_CONNECTION_LOST, NULL));
 }
 
+/* What came while a firmware was on trial. */
+static void take_held(tf_update_t *update, const tf_update_now_t *now) {
+    if (!update->has_held || update->reset_due) return;
+    const tf_want_t want = update->held;
+    update->has_held = false;
+    tf_update_want(update, &want, now);
+}
+
 void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail,
                      const tf_update_now_t *now) {
+    tf_update_record_t *record = &update->record;
     /* A trial that was not handed out yet cannot have ended: it is the answer of one before. */
-    if (update->trial_due) return;
-    event_t event = result == TF_RESULT_SUCCESS ? EVENT_PASS : EVENT_REJECT;
+    if (update->trial_due || update->reset_due) return;
+    bool passed = result == TF_RESULT_SUCCESS;
+    bool firmware = record->firmware && record->state == TF_UPDATE_STATE_TRIAL;
+    if (passed && firmware && !tf_firmware_confirm(update)) {
+        passed = false;
+        result = TF_RESULT_UPDATE_FAILED;
+        detail = "the boot record cannot be written";
+    }
+    event_t event = !passed ? EVENT_REJECT : firmware && record->has_next ? EVENT_HALFWAY : EVENT_PASS;
     tf_engine_step(update, now, fact(event, result, detail));
+    if (firmware) take_held(update, now);
 }
 
 void tf_update_tick(tf_update_t *update, const tf_update_now_t *now) {
+    if (update->reset_due) return;
     note_time(update, now);
     if (now->uptime_ms >= update->deadline_ms) {
         tf_engine_step(update, now, fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed"));
@@ -220,7 +266,7 @@ static bool is_open(uint8_t state) {
 }
 
 uint64_t tf_update_due(const tf_update_t *update) {
-    uint64_t due_ms = update->due_ms;
+    uint64_t due_ms = update->reset_due ? TF_UPDATE_NEVER : update->due_ms;
     if (is_open(update->record.state) && update->deadline_ms < due_ms) due_ms = update->deadline_ms;
     return due_ms;
 }
@@ -261,11 +307,15 @@ bool tf_update_next(tf_update_t *update, tf_update_action_t *action) {
         queue->count--;
         return true;
     }
+    if (update->reset_due) {
+        action->kind = TF_UPDATE_RESET;
+        return true;
+    }
     if (next_subscription(update, action)) return true;
     if (update->run_due) {
         update->run_due = false;
         action->kind = TF_UPDATE_RUN;
-        action->slot = update->record.active;
+        action->slot = update->runs ? update->record.active : TF_UPDATE_NO_SLOT;
         if (action->slot != TF_UPDATE_NO_SLOT) action->image = update->active;
         return true;
     }
@@ -273,6 +323,7 @@ bool tf_update_next(tf_update_t *update, tf_update_action_t *action) {
         update->trial_due = false;
         action->kind = TF_UPDATE_TRIAL;
         action->slot = tf_engine_free_slot(update);
+        action->firmware = update->record.firmware;
         action->image = update->candidate;
         action->trial = update->record.trial;
         return true;

@@ -54,6 +54,14 @@ uint8_t tf_runtime_core(void) {
     return tf_cores[0].core;
 }
 
+void tf_model_ops(const tf_model_t *model, uint8_t bitmap[32]) {
+    for (uint32_t i = 0; i < 32; i++) bitmap[i] = 0;
+    tf_call_t call;
+    for (uint32_t at = 0; tf_next_op(model, &at, &call);) {
+        bitmap[call.op->code / 8] = (uint8_t)(bitmap[call.op->code / 8] | (1u << (call.op->code % 8)));
+    }
+}
+
 uint8_t tf_runtime_cores(void) {
     uint32_t cores = 1u << TF_RUNTIME_CORE_PORTABLE;
     for (const tf_core_t *core = tf_cores; core->packed != 0; core++) cores |= 1u << core->core;

@@ -280,6 +280,7 @@ static void take_actions(void) {
                 CHECK(action.slot == TF_UPDATE_NO_SLOT || memcmp(action.image.image, model.digest, 32) == 0);
                 break;
             case TF_UPDATE_STATUS:
+            case TF_UPDATE_RESET:
                 break;
         }
     }

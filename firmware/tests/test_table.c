@@ -20,7 +20,7 @@ static void every_cell_was_written(void) {
             if ((cell->flags & CELL_KNOWN) == 0) fprintf(stderr, "state %u, event %u\n", state, event);
             CHECK((cell->flags & CELL_KNOWN) != 0);
             CHECK(cell->next < STATE_COUNT);
-            CHECK(cell->action <= ACTION_CONFIRM);
+            CHECK(cell->action <= ACTION_ADVANCE);
         }
     }
 }
@@ -73,6 +73,8 @@ static void nothing_is_confirmed_without_a_trial(void) {
         for (uint32_t event = 0; event < EVENT_COUNT; event++) {
             const cell_t *cell = &tf_update_table[state][event];
             if (cell->action == ACTION_CONFIRM) CHECK(state == TF_UPDATE_STATE_TRIAL && event == EVENT_PASS);
+            if (cell->action == ACTION_ADVANCE)
+                CHECK(state == TF_UPDATE_STATE_TRIAL && event == EVENT_HALFWAY);
             if (cell->next == TF_UPDATE_STATE_CONFIRMED && event != EVENT_CURRENT && !is_settled(state)) {
                 CHECK(cell->action == ACTION_CONFIRM);
             }

@@ -36,6 +36,7 @@ void world_install(world_t *world, const made_t *made) {
 void world_boot(world_t *world) {
     world->subscribed = TF_UPDATE_NO_GROUP;
     world->now.uptime_ms = 0;
+    world->reset_wanted = false;
     CHECK(tf_update_start(&world->update, &world->config, &world->now));
 }
 
@@ -59,8 +60,7 @@ void world_offer(world_t *world, const made_t *made, uint32_t generation) {
     tf_update_want(&world->update, &want, &world->now);
 }
 
-static void serve_chunk(world_t *world, uint16_t group, uint32_t index, bool bad) {
-    const made_t *blob = world->blob;
+static void serve_chunk(world_t *world, const made_t *blob, uint16_t group, uint32_t index, bool bad) {
     const uint8_t *content = group == 0 ? blob->manifest : blob->bytes + (group - 1u) * TF_GROUP_BYTES;
     uint32_t total = group == 0 ? blob->manifest_bytes : blob->size - (group - 1u) * TF_GROUP_BYTES;
     uint32_t at = index * TF_CHUNK_BYTES;
@@ -85,6 +85,8 @@ static void serve_chunk(world_t *world, uint16_t group, uint32_t index, bool bad
 /* All retained chunks of a group, as a broker sends them after SUBSCRIBE. */
 static void serve(world_t *world, uint16_t group) {
     const made_t *blob = world->blob;
+    if (blob != NULL && memcmp(world->subscribed_manifest, blob->manifest_digest, 16) != 0)
+        blob = world->other;
     if (blob == NULL || memcmp(world->subscribed_manifest, blob->manifest_digest, 16) != 0) return;
     if (group == world->silent_group) return;
     uint32_t total = group == 0 ? blob->manifest_bytes : blob->size - (group - 1u) * TF_GROUP_BYTES;
@@ -95,8 +97,8 @@ static void serve(world_t *world, uint16_t group) {
     uint32_t shift = world->order == ORDER_MIXED ? random_next(&world->random) % count : 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = world->order == ORDER_DOWN ? count - 1u - i : (i + shift) % count;
-        serve_chunk(world, group, index, bad && index == world->bad_index);
-        if (world->order == ORDER_TWICE) serve_chunk(world, group, index, false);
+        serve_chunk(world, blob, group, index, bad && index == world->bad_index);
+        if (world->order == ORDER_TWICE) serve_chunk(world, blob, group, index, false);
     }
 }
 
@@ -132,8 +134,8 @@ static void carry_out(world_t *world, const tf_update_action_t *action) {
             world->log[world->log_count++] = action->status;
             break;
         case TF_UPDATE_TRIAL:
-            check_image(world, action);
-            CHECK(action->slot != tf_update_record(&world->update)->active);
+            if (!action->firmware) check_image(world, action);
+            if (!action->firmware) CHECK(action->slot != tf_update_record(&world->update)->active);
             world->trials++;
             if (world->trial != NULL) world->trial_result = world->trial(world, action);
             if (!world->trial_hangs) tf_update_trial(&world->update, world->trial_result, NULL, &world->now);
@@ -145,11 +147,15 @@ static void carry_out(world_t *world, const tf_update_action_t *action) {
             check_image(world, action);
             memcpy(world->running, action->image.image, sizeof world->running);
             break;
+        case TF_UPDATE_RESET:
+            world->reset_wanted = true;
+            break;
     }
 }
 
 void world_run_until(world_t *world, tf_update_state_t state, uint32_t steps) {
-    for (uint32_t i = 0; i < steps && tf_update_record(&world->update)->state != state; i++) {
+    for (uint32_t i = 0;
+         i < steps && tf_update_record(&world->update)->state != state && !world->reset_wanted; i++) {
         tf_update_action_t action;
         if (tf_update_next(&world->update, &action)) {
             carry_out(world, &action);
@@ -173,7 +179,8 @@ static bool is_settled(uint8_t state) {
 void world_run(world_t *world) {
     tf_update_action_t action;
     for (uint32_t i = 0; i < 10000; i++) {
-        while (tf_update_next(&world->update, &action)) carry_out(world, &action);
+        while (!world->reset_wanted && tf_update_next(&world->update, &action)) carry_out(world, &action);
+        if (world->reset_wanted) return;
         if (is_settled(tf_update_record(&world->update)->state)) return;
         if (tf_update_due(&world->update) == TF_UPDATE_NEVER) return;
         /* A state that is none: one step at a time. */

@@ -27,7 +27,8 @@ typedef struct world {
     tf_update_now_t now;
     tf_trust_t trust;
 
-    const made_t *blob; /* what the broker holds */
+    const made_t *blob;  /* what the broker holds */
+    const made_t *other; /* and this, if it is not NULL */
     order_t order;
     /* Group served damaged, so many times; UINT32_MAX: always. NO_GROUP: none. */
     uint16_t bad_group;
@@ -43,6 +44,7 @@ typedef struct world {
     tf_result_t (*trial)(struct world *world, const tf_update_action_t *action);
     bool trial_hangs;
     uint32_t trials;
+    bool reset_wanted; /* the engine asked for one: nothing more is done before world_boot */
     uint32_t runs;
     uint8_t running[32]; /* image of the last RUN; zero: none */
 

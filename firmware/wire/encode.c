@@ -126,7 +126,7 @@ uint32_t tf_encode_status(const tf_status_t *status, uint8_t *out, uint32_t capa
     bool has_detail = status->detail.text != NULL;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
-    tf_write_map(&writer, PAIRS(7, has_detail, status->has_transfer));
+    tf_write_map(&writer, PAIRS(7, has_detail, status->has_transfer, status->has_kind));
     put_uint(&writer, TF_STATUS_BOOT, status->boot);
     put_uint(&writer, TF_STATUS_SEQ, status->seq);
     put_uint(&writer, TF_STATUS_GENERATION, status->generation);
@@ -139,6 +139,7 @@ uint32_t tf_encode_status(const tf_status_t *status, uint8_t *out, uint32_t capa
         tf_write_uint(&writer, TF_STATUS_TRANSFER);
         put_transfer(&writer, &status->transfer);
     }
+    if (status->has_kind) put_uint(&writer, TF_STATUS_KIND, status->kind);
     return tf_writer_end(&writer);
 }
 

@@ -36,6 +36,7 @@ static void rest(const tf_node_port_t *port, const char *why) __attribute__((nor
 
 static void rest(const tf_node_port_t *port, const char *why) {
     tf_console("stopped: %s", why);
+    updates_give_up(&node);
     for (;;) {
         port->watchdog_feed();
         port->idle(UINT32_MAX);
@@ -67,6 +68,7 @@ static void start(const tf_node_port_t *port) {
     tf_console("tinyfleet node %s on %s", TINYFLEET_VERSION, port->device_type);
     node.has_crash = port->take_crash(&node.crash);
     if (node.has_crash) tf_console("last run ended by %.11s", node.crash.cause);
+    updates_meet_bootloader(&node);
     if (!settings_read(&node.settings, port->flash())) rest(port, "not provisioned");
     node.period_s = node.settings.config.period_s;
     if (node.period_s == 0) node.period_s = DEFAULT_PERIOD_S;

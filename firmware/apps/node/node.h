@@ -20,6 +20,13 @@ typedef struct {
     uint8_t image[32];
 } birth_key_t;
 
+/* A firmware on trial tests itself: the running model's golden vectors, and its broker. */
+typedef struct {
+    bool open;
+    bool vectors; /* passed, or there are none to run */
+    bool online;
+} self_test_t;
+
 /* Byte counters when an update was offered; what it took is the difference, kept once it is verified. */
 typedef struct {
     bool open;
@@ -33,6 +40,12 @@ typedef struct {
     session_t session;
     sampler_t sampler;
     tf_update_t update;
+    const tf_handoff_t *handoff; /* NULL: no bootloader started this */
+    tf_boot_t boot;
+    tf_image_t firmware; /* what runs, by its slot's image */
+    self_test_t self_test;
+    bool resetting; /* the update asked for a reset, which waits for `reset_ms` */
+    uint64_t reset_ms;
     uint32_t period_s;
     uint32_t birth_seq;
     uint32_t event_seq;
@@ -67,6 +80,10 @@ uint32_t updates_wait_ms(const node_t *node);
 void updates_link(node_t *node, bool up);
 void updates_want(node_t *node, const uint8_t *data, uint32_t size);
 void updates_chunk(node_t *node, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size);
+/* Before updates_start: what the bootloader left. */
+void updates_meet_bootloader(node_t *node);
+/* The node cannot work: a firmware on trial is none then, and the one before comes back. */
+void updates_give_up(node_t *node);
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);
 
 #endif

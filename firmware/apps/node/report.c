@@ -46,6 +46,30 @@ static void add_model(node_t *node, tf_birth_t *birth, char *version) {
     birth->model.slot = tf_update_record(&node->update)->active;
 }
 
+static void add_firmware(node_t *node, tf_birth_t *birth, char *version) {
+    const tf_image_t *image = &node->firmware;
+    birth->firmware.version = tf_text(TINYFLEET_VERSION);
+    if (node->handoff == NULL) return;
+    birth->firmware.version = (tf_text_t){version, tf_image_version_text(&image->version, version)};
+    birth->firmware.has_image = true;
+    memcpy(birth->firmware.image, image->image, sizeof birth->firmware.image);
+    /* What is refused from now on, not what the image carries: on trial it has raised nothing. */
+    birth->firmware.security_counter = node->boot.record.security_counter;
+    birth->firmware.has_slot = true;
+    birth->firmware.slot = (uint8_t)node->handoff->slot;
+    for (uint8_t i = 0; i < TF_BOOT_SLOTS; i++) {
+        tf_slot_info_t *slot = &birth->slots[birth->slot_count++];
+        slot->kind = TF_ARTIFACT_KIND_FIRMWARE;
+        slot->index = i;
+        slot->size_bytes = node->boot.layout->slot_bytes;
+        if (tf_update_record(&node->update)->firmware_slots[i] < TF_UPDATE_SLOT_CANDIDATE) continue;
+        tf_image_t held;
+        const uint8_t *bytes = tf_boot_slot(node->boot.layout, i);
+        slot->has_image = tf_image_read(bytes, slot->size_bytes, &held) == TF_RESULT_SUCCESS;
+        if (slot->has_image) memcpy(slot->image, held.image, sizeof slot->image);
+    }
+}
+
 static void add_slots(node_t *node, tf_birth_t *birth) {
     static const uint32_t offsets[TF_UPDATE_SLOTS] = {LAYOUT_MODEL_A, LAYOUT_MODEL_B};
     const tf_flash_t *flash = node->port->flash();
@@ -77,7 +101,6 @@ static bool publish_birth(node_t *node) {
         .result = (tf_result_t)record->result,
         .device_type = tf_text(port->device_type),
         .hw_rev = tf_text(port->hw_rev),
-        .firmware = {.version = tf_text(TINYFLEET_VERSION)},
         .abi = TF_RUNTIME_ABI,
         .ops = {ops, sizeof ops},
         .arena_bytes = SAMPLER_ARENA_BYTES,
@@ -90,6 +113,8 @@ static bool publish_birth(node_t *node) {
         .uptime_ms = node_uptime_ms(node),
         .emulated = port->emulated,
     };
+    char firmware_version[TF_IMAGE_VERSION_MAX];
+    add_firmware(node, &birth, firmware_version);
     add_model(node, &birth, version);
     add_slots(node, &birth);
     if (!publish(node, "birth", tf_encode_birth(&birth, message, sizeof message), true)) return false;

@@ -5,6 +5,7 @@
 #include "node.h"
 #include "tinyfleet/runtime.h"
 
+#define RESET_DELAY_MS 300u
 #define ACTIONS_A_POLL 32u /* a bound, not a need: the engine asks for a few at a time */
 
 static tf_update_now_t now(const node_t *node) {
@@ -12,7 +13,33 @@ static tf_update_now_t now(const node_t *node) {
     return (tf_update_now_t){.uptime_ms = node_uptime_ms(node)};
 }
 
+void updates_meet_bootloader(node_t *node) {
+    const tf_node_port_t *port = node->port;
+    node->handoff = port->handoff();
+    if (node->handoff == NULL) return;
+    tf_boot_open(&node->boot, port->boot_layout());
+    const tf_boot_layout_t *layout = node->boot.layout;
+    const uint8_t *slot = tf_boot_slot(layout, (uint8_t)node->handoff->slot);
+    (void)tf_image_read(slot, layout->slot_bytes, &node->firmware);
+}
+
+/* By the bitmap in the firmware's image and the ops of the model's plan. */
+static bool has_ops(const tf_image_t *firmware, const tf_image_t *image) {
+    static tf_model_t model;
+    uint8_t ops[TF_MCUBOOT_OPS_MAX];
+    if (tf_model_load(&model, image->payload, image->payload_bytes) != TF_MODEL_OK) return true;
+    tf_model_ops(&model, ops);
+    for (uint32_t i = 0; i < sizeof ops; i++) {
+        uint8_t there = i < firmware->ops.length ? firmware->ops.data[i] : 0;
+        if ((ops[i] & ~there) != 0) return false;
+    }
+    return true;
+}
+
 bool updates_start(node_t *node) {
+    const tf_image_version_t built = {TINYFLEET_VERSION_MAJOR, TINYFLEET_VERSION_MINOR,
+                                      TINYFLEET_VERSION_PATCH, 0};
+    bool boot = node->handoff != NULL;
     const tf_update_config_t config = {
         .layout = {.flash = node->port->flash(),
                    .state_offset = {LAYOUT_STATE_A, LAYOUT_STATE_B},
@@ -23,8 +50,11 @@ bool updates_start(node_t *node) {
                    .cores = tf_runtime_cores(),
                    .abi = TF_RUNTIME_ABI,
                    .trust = &node->settings.trust,
-                   .firmware = {TINYFLEET_VERSION_MAJOR, TINYFLEET_VERSION_MINOR, TINYFLEET_VERSION_PATCH,
-                                0}},
+                   .firmware = boot ? node->firmware.version : built},
+        .firmware_image = boot ? node->firmware.image : NULL,
+        .boot = boot ? &node->boot : NULL,
+        .booted = boot ? (uint8_t)node->handoff->slot : TF_BOOT_NO_SLOT,
+        .has_ops = has_ops,
     };
     /* A download that goes on after a reset is counted from the reset. */
     node->transfer.open = true;
@@ -79,9 +109,61 @@ static void run(node_t *node, const tf_update_action_t *action) {
                (unsigned long)node->sampler.model.arena_bytes);
 }
 
+void updates_give_up(node_t *node) {
+    if (node->handoff == NULL || node->boot.record.pending != node->handoff->slot) return;
+    tf_console("update: this firmware cannot work here");
+    (void)tf_boot_reject(&node->boot, TF_RESULT_UPDATE_FAILED);
+    node->port->reset();
+}
+
+/* On the one that runs, though it runs already: its vectors are what a firmware must still get right. */
+static void begin_self_test(node_t *node) {
+    const tf_image_t *active = tf_update_active(&node->update);
+    const tf_update_record_t *record = tf_update_record(&node->update);
+    const tf_trial_t limits = {0};
+    node->self_test = (self_test_t){.open = true, .online = node->session.up};
+    tf_console("update: this firmware is on trial");
+    if (active == NULL) {
+        /* With a model to come, the old one need not run here. */
+        node->self_test.vectors = record->active == TF_UPDATE_NO_SLOT || record->has_next;
+        if (!node->self_test.vectors) {
+            updates_trial_ended(node, TF_RESULT_UNSUPPORTED_TYPE, "the model does not run on this firmware");
+        }
+        return;
+    }
+    tf_result_t result = sampler_try(&node->sampler, active, &limits);
+    /* One that could not run before either says nothing about the firmware. */
+    if (result == TF_RESULT_INPUT_MISMATCH) node->self_test.vectors = true;
+    if (result == TF_RESULT_SUCCESS || node->self_test.vectors) return;
+    updates_trial_ended(node, result, "the model does not run on this firmware");
+}
+
+static void poll_self_test(node_t *node) {
+    const self_test_t *test = &node->self_test;
+    if (!test->open || !test->vectors || !test->online) return;
+    tf_console("update: this firmware passed");
+    updates_trial_ended(node, TF_RESULT_SUCCESS, NULL);
+}
+
 static void begin_trial(node_t *node, const tf_update_action_t *action) {
+    if (action->firmware) {
+        begin_self_test(node);
+        return;
+    }
     tf_result_t result = sampler_try(&node->sampler, &action->image, &action->trial);
     if (result != TF_RESULT_SUCCESS) updates_trial_ended(node, result, "the model does not fit this node");
+}
+
+/* What was published is given a moment to leave: the manager shall know why the node goes. */
+static void reset_soon(node_t *node) {
+    uint64_t now_ms = node_uptime_ms(node);
+    if (!node->resetting) {
+        node->resetting = true;
+        node->reset_ms = now_ms + RESET_DELAY_MS;
+    }
+    if (node->session.up && now_ms < node->reset_ms) return;
+    tf_console("update: reset");
+    node->port->reset();
 }
 
 /* False: cannot be done now. */
@@ -104,11 +186,15 @@ static bool carry_out(node_t *node, tf_update_action_t *action) {
         case TF_UPDATE_RUN:
             run(node, action);
             return true;
+        case TF_UPDATE_RESET:
+            reset_soon(node);
+            return false;
     }
     return true;
 }
 
 void updates_poll(node_t *node) {
+    poll_self_test(node);
     const tf_update_now_t at = now(node);
     tf_update_tick(&node->update, &at);
     for (uint32_t i = 0; i < ACTIONS_A_POLL; i++) {
@@ -120,16 +206,17 @@ void updates_poll(node_t *node) {
 
 uint32_t updates_wait_ms(const node_t *node) {
     uint64_t due_ms = tf_update_due(&node->update), now_ms = node_uptime_ms(node);
+    if (node->resetting) due_ms = node->reset_ms;
     if (due_ms == TF_UPDATE_NEVER) return UINT32_MAX;
     if (due_ms <= now_ms) return 0;
     return due_ms - now_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)(due_ms - now_ms);
 }
 
 void updates_link(node_t *node, bool up) {
-    if (up) node->birth_due = true;
+    if (up) node->birth_due = node->self_test.online = true;
     /* Subscriptions end with the connection, and the birth tells what a status would have told; neither may
      * keep the actions behind it from being carried out. */
-    if (node->action.kind != TF_UPDATE_RUN && node->action.kind != TF_UPDATE_TRIAL) node->has_action = false;
+    if (node->action.kind < TF_UPDATE_TRIAL) node->has_action = false;
     const tf_update_now_t at = now(node);
     tf_update_link(&node->update, up, &at);
 }
@@ -170,5 +257,11 @@ void updates_chunk(node_t *node, const tf_blob_topic_t *topic, const uint8_t *da
 
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail) {
     const tf_update_now_t at = now(node);
+    self_test_t *test = &node->self_test;
+    if (test->open && result == TF_RESULT_SUCCESS && !(test->vectors && test->online)) {
+        test->vectors = true;
+        return;
+    }
+    test->open = false;
     tf_update_trial(&node->update, result, detail, &at);
 }

@@ -72,6 +72,9 @@ void tf_sha256(const uint8_t *data, uint32_t length, uint8_t digest[32]);
 /* In a time that does not depend on where they differ. */
 bool tf_equal(const uint8_t *left, const uint8_t *right, uint32_t length);
 
+/* Compares all four numbers, as MCUboot's downgrade check does not: builds count. */
+bool tf_image_version_below(const tf_image_version_t *left, const tf_image_version_t *right);
+
 /* "1.2.3+7" as imgtool writes it ("+0" is left out); answers the length. `out` has TF_IMAGE_VERSION_MAX
  * bytes. */
 uint32_t tf_image_version_text(const tf_image_version_t *version, char *out);

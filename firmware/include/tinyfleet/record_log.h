@@ -13,7 +13,7 @@
 #include "tinyfleet/flash.h"
 #include "tinyfleet/wire.h"
 
-#define TF_LOG_RECORD_MAX 256u
+#define TF_LOG_RECORD_MAX 512u
 
 /* Where a log is. `record_bytes` divides the sector, is a multiple of the flash's write unit, and at most
  * TF_LOG_RECORD_MAX. */

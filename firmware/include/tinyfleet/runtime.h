@@ -138,6 +138,8 @@ uint32_t tf_model_label_count(const tf_model_t *model);
 /* Bitmap of the op codes this build runs (32 bytes), as birth reports it, its CoreVariant (SPEC section 4),
  * and bit n for each CoreVariant n whose plans it runs. */
 void tf_runtime_ops(uint8_t bitmap[32]);
+/* The op codes that a loaded plan uses, likewise. */
+void tf_model_ops(const tf_model_t *model, uint8_t bitmap[32]);
 uint8_t tf_runtime_core(void);
 uint8_t tf_runtime_cores(void);
 

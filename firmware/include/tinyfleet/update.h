@@ -1,4 +1,5 @@
-/* Model update engine: brings the wanted model into the free slot, tries it, confirms it or goes back.
+/* Update engine: brings the wanted firmware or model into the free slot, tries it, confirms it or goes back.
+ * Of a want that names both, the firmware comes first: the model may need it.
  *
  * No I/O but flash, no clock, no allocation; all RAM is in tf_update_t (25 KiB: one group of 16, one manifest
  * of 8, the rest small). Drive it with the events below; after each, take actions with tf_update_next() until
@@ -6,13 +7,15 @@
  * later.
  *
  * Power may fail anywhere: what must survive stands in checked records (ota/state.h), and the active model is
- * never touched until another one is confirmed. */
+ * never touched until another one is confirmed. A firmware is tried by the bootloader (boot.h): the engine
+ * asks for that, and goes on in the firmware that is on trial. */
 #ifndef TINYFLEET_UPDATE_H
 #define TINYFLEET_UPDATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/boot.h"
 #include "tinyfleet/flash.h"
 #include "tinyfleet/image.h"
 #include "tinyfleet/record_log.h"
@@ -39,12 +42,18 @@ typedef struct {
     tf_update_layout_t layout;
     tf_image_policy_t policy;      /* security_counter is the engine's own and ignored here */
     const uint8_t *firmware_image; /* digest of the running firmware, as birth says it; NULL: not known */
-    uint32_t group_timeout_ms;     /* without a new chunk, before subscribing again [5000] */
-    uint32_t group_tries;          /* such time-outs in a row, before PAUSED [4] */
-    uint32_t pause_first_ms;       /* before a damaged group is fetched again; doubles each time [500] */
-    uint32_t resume_ms;            /* PAUSED tries again by itself; doubles up to 16 times this [60000] */
-    uint32_t trial_timeout_ms;     /* for the answer to TRIAL [600000], and besides */
-    uint32_t trial_inference_ms;   /* for each live inference that it asks for [60000] */
+    tf_boot_t *boot;               /* opened; NULL: no bootloader, so no firmware can be installed */
+    uint8_t booted;                /* slot of the running firmware */
+    /* Whether a firmware's image says that it has the ops of a verified model. NULL: they are not compared.
+     */
+    bool (*has_ops)(const tf_image_t *firmware, const tf_image_t *model);
+    uint32_t group_timeout_ms;   /* without a new chunk, before subscribing again [5000] */
+    uint32_t group_tries;        /* such time-outs in a row, before PAUSED [4] */
+    uint32_t pause_first_ms;     /* before a damaged group is fetched again; doubles each time [500] */
+    uint32_t resume_ms;          /* PAUSED tries again by itself; doubles up to 16 times this [60000] */
+    uint32_t trial_timeout_ms;   /* for the answer to TRIAL [600000], and besides */
+    uint32_t trial_inference_ms; /* for each live inference that it asks for [60000] */
+    uint32_t self_test_ms;       /* for a firmware's answer to TRIAL, the broker's among it [300000] */
 } tf_update_config_t;
 
 /* What the node knows at the moment of an event. */
@@ -77,7 +86,13 @@ typedef struct {
     uint32_t size_bytes; /* of the download */
     uint8_t manifest[32];
     uint8_t image[32];
-    uint32_t security_counter; /* of confirmed models; only ever raised */
+    uint32_t security_counter;             /* of confirmed models; only ever raised */
+    bool firmware;                         /* what is under way is a firmware, else a model */
+    uint8_t firmware_slots[TF_BOOT_SLOTS]; /* tf_update_slot_t; which one is active the boot record says */
+    bool has_next;                         /* a model is wanted once the firmware is confirmed */
+    uint8_t next_manifest[32];
+    uint8_t next_image[32];
+    uint32_t next_bytes;
     bool has_not_before, has_deadline, has_min_battery_pct;
     uint64_t not_before;
     uint64_t deadline;
@@ -90,10 +105,14 @@ typedef enum {
     TF_UPDATE_UNSUBSCRIBE = 2,
     /* Publish `status`. Where it has a transfer only elapsed_ms is set; the byte counts are the node's. */
     TF_UPDATE_STATUS = 3,
-    /* Load `image` from `slot`, run golden vectors and what `trial` asks, then answer tf_update_trial(). */
+    /* A model: load `image` from `slot`, run golden vectors and what `trial` asks. A firmware, which runs:
+     * test yourself, the active model's golden vectors and the broker among it. Then answer
+     * tf_update_trial(). */
     TF_UPDATE_TRIAL = 4,
     /* From now on run `slot` (NO_SLOT: nothing); ends any trial; a new epoch and a new birth. */
     TF_UPDATE_RUN = 5,
+    /* Reset, once what was published is out. Nothing else is worth doing. */
+    TF_UPDATE_RESET = 6,
 } tf_update_action_kind_t;
 
 typedef struct {
@@ -102,6 +121,7 @@ typedef struct {
     uint16_t group;
     tf_status_t status; /* STATUS */
     uint8_t slot;       /* TRIAL, RUN */
+    bool firmware;      /* TRIAL */
     tf_image_t image;   /* TRIAL, RUN: verified, payload mapped in flash */
     tf_trial_t trial;   /* TRIAL: 0 inferences when the want asks for none */
 } tf_update_action_t;
@@ -142,9 +162,12 @@ typedef struct {
     uint64_t due_ms;      /* time-out, end of a pause, next try or end of a trial; NEVER: none */
     uint32_t status_seq;
     const char *detail; /* why, for the next status */
-    bool run_due, trial_due;
-    tf_image_t active; /* of record.active, verified at start or confirmed since */
+    bool run_due, trial_due, reset_due;
+    bool runs;         /* the active slot holds a model that this firmware runs */
+    tf_image_t active; /* that model, verified at start or confirmed since */
     tf_image_t candidate;
+    bool has_held; /* a newer want came during a firmware's trial, which ends first */
+    tf_want_t held;
     tf_update_queue_t queue;
     tf_update_fetch_t fetch;
 } tf_update_t;

@@ -88,6 +88,8 @@ typedef struct {
     tf_text_t detail; /* optional */
     bool has_transfer;
     tf_transfer_t transfer;
+    bool has_kind;
+    tf_artifact_kind_t kind; /* what the update is of */
 } tf_status_t;
 
 typedef struct {

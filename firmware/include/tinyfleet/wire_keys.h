@@ -103,6 +103,7 @@ enum {
     TF_STATUS_SIZE_BYTES = 6,
     TF_STATUS_DETAIL = 7, /* optional */
     TF_STATUS_TRANSFER = 8, /* optional */
+    TF_STATUS_KIND = 9, /* optional */
 };
 #define TF_STATUS_DETAIL_MAX 96u
 #define TF_STATUS_REQUIRED 0x7fu

@@ -227,12 +227,21 @@ class Workshop:
             )
         ).digest()
 
-    def sign(self, payload: bytes, version: str, *, key: Path | None = None, counter: int = 1) -> bytes:
+    def sign(
+        self,
+        payload: bytes,
+        version: str,
+        *,
+        key: Path | None = None,
+        counter: int = 1,
+        needs: str | None = None,
+    ) -> bytes:
         plain, signed = self._folder / "plain.bin", self._folder / "signed.bin"
         plain.write_bytes(payload)
         command = [sys.executable, "-m", "imgtool.main", "sign", "--key", str(key or self.owner)]
         command += ["--public-key-format", "full", "--header-size", "0x40", "--pad-header", "--align", "4"]
         command += ["--slot-size", "0x200000", "--version", version, "--security-counter", str(counter)]
+        command += [] if needs is None else ["--dependencies", f"(0, {needs})"]
         command += ["--non-bootable", "--custom-tlv", "0xa0", "0x" + b"mps2-an386".hex()]
         command += ["--custom-tlv", "0xa1", "0x01", "--custom-tlv", "0xa2", "0x00"]
         command += ["--custom-tlv", "0xa3", "0x" + ABI.to_bytes(2, "little").hex(), str(plain), str(signed)]
@@ -240,7 +249,13 @@ class Workshop:
         return signed.read_bytes()
 
     def sign_firmware(
-        self, binary: bytes, version: str, *, key: Path | None = None, counter: int = 1
+        self,
+        binary: bytes,
+        version: str,
+        *,
+        key: Path | None = None,
+        counter: int = 1,
+        ops: bytes | None = None,
     ) -> bytes:
         facts = read_facts(binary)
         place = place_of(facts, MPS2_AN386)
@@ -252,7 +267,7 @@ class Workshop:
                 version=version,
                 security_counter=counter,
                 abi=facts.abi,
-                ops=facts.ops,
+                ops=facts.ops if ops is None else ops,
                 cores=facts.cores,
                 address=place.address,
                 in_slot=place.slot is not None,

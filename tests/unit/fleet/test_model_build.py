@@ -18,7 +18,6 @@ from tinyfleet.fleet.adapters.signer import ImgtoolSigner
 from tinyfleet.fleet.cli import commands
 from tinyfleet.fleet.cli.grid import Column, grid
 from tinyfleet.fleet.services.ports import SigningRequest
-from tinyfleet.model.compare import update_cost
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 
@@ -133,37 +132,21 @@ def test_inspect_shows_ops_totals_and_the_arena(source: Path) -> None:
     assert "\x1b" not in done.output
 
 
-def signed(payload: bytes, folder: Path, kind: ArtifactKind = ArtifactKind.MODEL) -> bytes:
+def test_a_plan_and_its_image_say_the_same(tmp_path: Path) -> None:
+    plan = tmp_path / "m.plan"
+    assert run("build", EXAMPLE / "livestock_v1.json", "-o", plan).exit_code == 0
+    image = tmp_path / "m.img"
+    payload = plan.read_bytes()
     request = SigningRequest(
         payload=payload,
-        kind=kind,
+        kind=ArtifactKind.MODEL,
         device_type="mps2-an386",
         core=CoreVariant.DSP,
         abi=ABI,
         version="1.0.0",
         security_counter=3,
     )
-    return ImgtoolSigner(folder / "key.pem").sign(request)
-
-
-def test_an_image_of_firmware_is_no_model(tmp_path: Path) -> None:
-    image = tmp_path / "fw.img"
-    image.write_bytes(signed(bytes(64), tmp_path, ArtifactKind.FIRMWARE))
-    done = run("inspect", image)
-    assert done.exit_code == 1
-    assert "is a signed image 1.0.0 of firmware, not of a model" in done.output
-
-
-def test_the_size_of_an_image_to_come_is_known(tmp_path: Path) -> None:
-    payload = bytes(5000)
-    assert abs(update_cost(None, payload).image_bytes - len(signed(payload, tmp_path))) <= 8
-
-
-def test_a_plan_and_its_image_say_the_same(tmp_path: Path) -> None:
-    plan = tmp_path / "m.plan"
-    assert run("build", EXAMPLE / "livestock_v1.json", "-o", plan).exit_code == 0
-    image = tmp_path / "m.img"
-    image.write_bytes(signed(plan.read_bytes(), tmp_path))
+    image.write_bytes(ImgtoolSigner(tmp_path / "key.pem").sign(request))
     first, second = run("inspect", plan).output, run("inspect", image).output
     assert "1.0.0, a compiled plan" in first
     assert "1.0.0, a signed image 1.0.0 for mps2-an386, security counter 3" in second

@@ -166,18 +166,6 @@ def test_an_older_export_holds_the_model_as_an_array(tflite: bytes) -> None:
     assert "trained.cpp, array trained_tflite in an Edge Impulse export" in found.origin
 
 
-def test_an_export_of_2021_has_labels_and_blocks_elsewhere(tflite: bytes) -> None:
-    files = {
-        "src__model-parameters__model_metadata_dot_h": METADATA
-        + 'const char* ei_classifier_inferencing_categories[] = { "a", "b", "c" };',
-        "src__model-parameters__dsp_blocks_dot_h": "{ 637, &extract_mfe_features, 0 }",
-        "src__tflite-model__tflite-trained_dot_h": f"char trained_tflite[] = {{{hexes(tflite)}}};",
-    }
-    found = read_source(packed(**files), "x.zip")
-    assert found.spec.labels == ("a", "b", "c")
-    assert "Edge Impulse's block mfe" in found.notes[0]
-
-
 def test_features_are_not_taken_for_samples(tflite: bytes) -> None:
     variables = VARIABLES.replace("extract_raw_features", "extract_mfcc_features")
     found = read_source(export(variables=variables, **{"m_dot_tflite": tflite}), "x.zip")

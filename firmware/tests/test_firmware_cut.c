@@ -1,0 +1,186 @@
+/* Power cuts through bootloader, engine and their records: each scenario once for every flash operation and
+ * every way of losing power there, every pair of cuts of the short ones, random cuts in a row of all. After
+ * each the node starts something that verifies (a machine that does not ends the program) and ends where it
+ * had to.
+ *
+ * Each scenario runs for both kinds of start. */
+#include "check.h"
+#include "machine.h"
+#include "random.h"
+
+enum { ROUNDS = 40, CUTS_IN_A_ROW = 5, FIRMWARE_BYTES = 6000 };
+
+static machine_t machine;
+static flash_sim_t before; /* the flash a scenario begins with */
+static made_t factory, better, failing, hanging, fix, newer_abi, model, second, model_of_new;
+
+typedef struct {
+    const char *name;
+    const made_t *firmware, *model; /* wanted */
+    const made_t *confirmed;        /* what the node was updated to before, or NULL */
+    tf_update_state_t state;        /* in the end */
+    const made_t *runs, *runs_model;
+    bool pairs;
+} scenario_t;
+
+static const scenario_t scenarios[] = {
+    {"firmware update", &better, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, true},
+    {"raised counter", &fix, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &fix, &model, false},
+    {"revert by self-test", &failing, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true},
+    {"revert by watchdog", &hanging, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true},
+    {"firmware, then its model", &newer_abi, &model_of_new, NULL, TF_UPDATE_STATE_CONFIRMED, &newer_abi,
+     &model_of_new, false},
+    {"model after a firmware", NULL, &second, &better, TF_UPDATE_STATE_CONFIRMED, &better, &second, true},
+};
+
+static void make(made_t *made, uint8_t build, uint8_t slot, uint32_t counter, behaviour_t behaviour,
+                 uint16_t abi) {
+    const firmware_recipe_t recipe = {.payload_bytes = FIRMWARE_BYTES,
+                                      .build = build,
+                                      .security_counter = counter,
+                                      .signer = SIGNER_OURS,
+                                      .abi = abi,
+                                      .start = machine.layout.start,
+                                      .address = machine_address(&machine, slot),
+                                      .behaviour = behaviour};
+    maker_firmware(made, &recipe);
+}
+
+static void make_firmwares(void) {
+    make(&factory, 1, 0, 1, BEHAVES, 1);
+    make(&better, 2, 1, 1, BEHAVES, 1);
+    make(&failing, 3, 1, 2, FAILS_SELF_TEST, 1);
+    make(&hanging, 4, 1, 2, HANGS, 1);
+    make(&fix, 5, 1, 2, BEHAVES, 1);
+    make(&newer_abi, 6, 1, 1, BEHAVES, 2);
+}
+
+/* A machine's flash as a scenario finds it. */
+static void prepare(const scenario_t *scenario, tf_image_start_t start) {
+    machine_open(&machine, start);
+    make_firmwares();
+    machine_install(&machine, &factory, &model);
+    if (scenario->confirmed != NULL) machine_offer(&machine, scenario->confirmed, NULL, 1);
+    machine_live(&machine, TF_RESET_POWER);
+    CHECK(machine_runs(&machine, scenario->confirmed != NULL ? scenario->confirmed : &factory, &model));
+    flash_sim_open(&before, machine.world.flash.port.size_bytes, 4);
+    flash_sim_copy(&before, &machine.world.flash);
+}
+
+static void begin_again(const scenario_t *scenario) {
+    flash_sim_copy(&machine.world.flash, &before);
+    machine.world.log_count = 0;
+    machine_offer(&machine, scenario->firmware, scenario->model, 2);
+}
+
+static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random) {
+    flash_sim_t *flash = &machine.world.flash;
+    flash->operations = 0;
+    flash->cut_at = cut_at;
+    flash->cut = cut;
+    flash->random = random;
+    machine.world.log_count = 0;
+    if (setjmp(flash->out) != 0) {
+        flash->cut_at = 0;
+        return true;
+    }
+    machine_live(&machine, TF_RESET_POWER);
+    flash->cut_at = 0;
+    return false;
+}
+
+static bool has_ended(const scenario_t *scenario) {
+    const tf_update_record_t *record = tf_update_record(&machine.world.update);
+    return record->state == scenario->state && record->generation == 2 &&
+           machine_runs(&machine, scenario->runs, scenario->runs_model);
+}
+
+static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t second_cut, flash_cut_t cut) {
+    if (!has_ended(scenario)) {
+        const tf_update_record_t *record = tf_update_record(&machine.world.update);
+        fprintf(stderr, "%s, cuts %u and %u, way %d: %s, result %u\n", scenario->name, first, second_cut, cut,
+                tf_update_state_name((tf_update_state_t)record->state), record->result);
+    }
+    CHECK(has_ended(scenario));
+    /* Nothing that is counted on was under a cut. */
+    uint8_t slot = machine.boot.record.active;
+    CHECK(flash_sim_is_sound(&machine.world.flash, machine.layout.slot_offset[slot], scenario->runs->size));
+    /* A counter is that of what was confirmed, never of what was tried. */
+    CHECK_EQUAL(machine.boot.record.security_counter, scenario->runs == &fix ? 2 : 1);
+}
+
+static uint32_t cut_everywhere(const scenario_t *scenario, flash_cut_t cut) {
+    uint32_t points = 0;
+    for (uint32_t operation = 1;; operation++) {
+        begin_again(scenario);
+        if (!live_until_cut(operation, cut, operation * 2654435761u + 1u)) return points;
+        points++;
+        machine.world.log_count = 0;
+        machine_live(&machine, TF_RESET_POWER);
+        expect_end(scenario, operation, 0, cut);
+    }
+}
+
+/* The second cut comes while the node recovers from the first. */
+static uint32_t cut_in_pairs(const scenario_t *scenario, flash_cut_t cut) {
+    uint32_t points = 0;
+    for (uint32_t first = 1;; first++) {
+        for (uint32_t again = 1;; again++) {
+            begin_again(scenario);
+            if (!live_until_cut(first, cut, first * 77u + again)) return points;
+            if (!live_until_cut(again, cut, again * 91u + first)) break;
+            points++;
+            machine.world.log_count = 0;
+            machine_live(&machine, TF_RESET_POWER);
+            expect_end(scenario, first, again, cut);
+        }
+    }
+}
+
+/* Cut off too often, a trial goes back, and that is right: the manager asks again. */
+static uint32_t cut_again_and_again(const scenario_t *scenario, uint32_t seed) {
+    uint32_t random = seed, points = 0;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        begin_again(scenario);
+        for (uint32_t i = 0; i < CUTS_IN_A_ROW; i++) {
+            flash_cut_t cut = (flash_cut_t)(random_next(&random) % CUT_KINDS);
+            if (!live_until_cut(1 + random_next(&random) % 24u, cut, random_next(&random))) break;
+            points++;
+        }
+        machine.world.log_count = 0;
+        machine_live(&machine, TF_RESET_POWER);
+        if (has_ended(scenario)) continue;
+        CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
+        machine_offer(&machine, scenario->firmware, scenario->model, 3);
+        machine_live(&machine, TF_RESET_POWER);
+        CHECK(machine_runs(&machine, scenario->runs, scenario->runs_model));
+    }
+    return points;
+}
+
+static uint32_t play(const scenario_t *scenario, tf_image_start_t start) {
+    uint32_t single = 0, pairs = 0;
+    prepare(scenario, start);
+    for (uint32_t cut = 0; cut < CUT_KINDS; cut++) single += cut_everywhere(scenario, (flash_cut_t)cut);
+    if (scenario->pairs) pairs = cut_in_pairs(scenario, CUT_TORN) + cut_in_pairs(scenario, CUT_AFTER);
+    uint32_t rows = cut_again_and_again(scenario, (uint32_t)start + 5u);
+    printf("%s, %s: %u cut points, %u pairs, %u cuts in rows, 0 bricks\n",
+           start == TF_IMAGE_START_XIP ? "xip" : "ram_load", scenario->name, single, pairs, rows);
+    CHECK(single >= 12u * CUT_KINDS);
+    flash_sim_close(&before);
+    machine_close(&machine);
+    return single + pairs * 2u + rows;
+}
+
+int main(void) {
+    maker_image(&model, 3000, 20, 0, SIGNER_OURS);
+    maker_image(&second, 5000, 21, 0, SIGNER_OURS);
+    maker_model(&model_of_new,
+                &(model_recipe_t){.payload_bytes = 5000, .build = 22, .signer = SIGNER_OURS, .abi = 2});
+    uint32_t points = 0;
+    for (uint32_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
+        points += play(&scenarios[i], TF_IMAGE_START_RAM_LOAD) + play(&scenarios[i], TF_IMAGE_START_XIP);
+    }
+    printf("%u power cuts, 0 bricks\n", points);
+    return 0;
+}
