@@ -40,7 +40,7 @@ from tinyfleet.fleet.api.schemas import Health
 from tinyfleet.fleet.config import Settings
 from tinyfleet.fleet.core import credentials
 from tinyfleet.fleet.core.errors import BadInput, FleetError, Unavailable
-from tinyfleet.fleet.core.fit import ModelNeeds, OpUse
+from tinyfleet.fleet.core.fit import FirmwareOffer, ModelNeeds, OpUse
 from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
@@ -53,6 +53,7 @@ from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.errors import WireError
+from tinyfleet.wire.firmware import read_facts
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.topics import Topics
 
@@ -86,15 +87,37 @@ def needs_of(blobs: BlobFolder, artifact: Artifact) -> ModelNeeds:
     format that this manager no longer reads.
     """
     try:
-        plan = decode_artifact(read_image(blobs.get(artifact.blob)).payload)
+        image = read_image(blobs.get(artifact.blob))
+        plan = decode_artifact(image.payload)
     except WireError as error:
         raise BadInput(f"model {artifact.version} as stored: {error}; release it again") from error
+    firmware = [need.version.release for need in image.dependencies if need.image_id == 0]
     return ModelNeeds(
+        firmware=max(firmware, default=None),
         image_bytes=artifact.size_bytes,
         core=plan.core,
         abi=ABI,
         arena_bytes=plan.arena_bytes,
         ops=tuple(OpUse(op.code, i, op.outputs[0]) for i, op in enumerate(plan.ops)),
+    )
+
+
+def offer_of(blobs: BlobFolder, artifact: Artifact) -> FirmwareOffer:
+    """What a stored firmware brings. Raises NotFound, BadInput as `needs_of`."""
+    try:
+        image = read_image(blobs.get(artifact.blob))
+        facts = read_facts(image.payload)
+    except WireError as error:
+        raise BadInput(f"firmware {artifact.version} as stored: {error}; release it again") from error
+    return FirmwareOffer(
+        image=artifact.image,
+        image_bytes=artifact.size_bytes,
+        version=image.header.version.release,
+        security_counter=artifact.security_counter,
+        abi=facts.abi,
+        ops=facts.ops,
+        cores=facts.cores,
+        slot=artifact.slot,
     )
 
 
@@ -128,6 +151,7 @@ def build(settings: Settings, state: State) -> Manager:
             blob_budget_bytes=settings.blob_budget_bytes,
         ),
         functools.partial(needs_of, blobs),
+        functools.partial(offer_of, blobs),
         publisher.wake,
     )
     ingest = Ingest(store, time.time, rollouts, topics, settings.series_max)

@@ -123,7 +123,8 @@ wrong.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """`image` is the digest that must run in the end, `manifest` addresses what is transported for it.
+    """`image` and `firmware` are the digests that must run in the end (None: what is there stays), `manifest`
+    and `firmware_manifest` address what is transported for them.
 
     `order` is the (boot, seq) of the last status taken in.
     """
@@ -131,9 +132,11 @@ class Deployment:
     rollout: int
     device: str
     wave: int
-    image: bytes
-    manifest: bytes
+    image: bytes | None
+    manifest: bytes | None
     generation: int
+    firmware: bytes | None = None
+    firmware_manifest: bytes | None = None
     state: DeploymentState = DeploymentState.QUEUED
     version: int = 1
     update: UpdateState | None = None
@@ -149,6 +152,17 @@ class Deployment:
     @property
     def open(self) -> bool:
         return self.state in OPEN
+
+    @property
+    def manifests(self) -> tuple[bytes, ...]:
+        return tuple(each for each in (self.firmware_manifest, self.manifest) if each is not None)
+
+    def runs_on(self, birth: Birth) -> bool:
+        """Whether that birth shows all of what was wanted."""
+        model = None if birth.model is None else birth.model.image
+        return (self.image is None or model == self.image) and (
+            self.firmware is None or birth.firmware.image == self.firmware
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +228,7 @@ def _of_status(deployment: Deployment, status: Status) -> Signal | None:
 
 
 def _of_birth(deployment: Deployment, birth: Birth) -> Signal | None:
-    runs = birth.model is not None and birth.model.image == deployment.image
+    runs = deployment.runs_on(birth)
     if deployment.state is DeploymentState.SUCCEEDED:
         if runs or birth.state in _BUSY:
             return None

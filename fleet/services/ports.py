@@ -137,7 +137,8 @@ class Retained:
     """A retained thing as the broker should have it.
 
     `key` is a manifest in hex for a blob, else a device id. `live` False: published empty. `names` is the
-    manifest (hex) that a want names. `seq` orders all retained publishes of this database.
+    manifest (hex) that a want names, `also` a second one. `seq` orders all retained publishes of this
+    database.
     """
 
     kind: RetainedKind
@@ -146,12 +147,21 @@ class Retained:
     live: bool
     payload: bytes = b""
     names: str = ""
+    also: str = ""
     size_bytes: int = 0
 
 
 class RetainedRows(Protocol):
     def put(
-        self, kind: RetainedKind, key: str, *, live: bool, payload: bytes, names: str, size_bytes: int
+        self,
+        kind: RetainedKind,
+        key: str,
+        *,
+        live: bool,
+        payload: bytes = b"",
+        names: str = "",
+        also: str = "",
+        size_bytes: int = 0,
     ) -> None: ...
     def get(self, kind: RetainedKind, key: str) -> Retained | None: ...
     def pending(self) -> list[Retained]: ...

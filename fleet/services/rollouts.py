@@ -15,11 +15,13 @@ from tinyfleet.fleet.core import rollout as rollouts
 from tinyfleet.fleet.core.deployment import Deployment, Effect, Event, transition_name
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
-from tinyfleet.fleet.core.fit import Misfit, ReadNeeds, misfit
+from tinyfleet.fleet.core.fit import ReadNeeds, ReadOffer
 from tinyfleet.fleet.core.release import Artifact, Release, wanted
 from tinyfleet.fleet.core.rollout import RolloutState, Summary
+from tinyfleet.fleet.services.choice import Choice, choose, misfits
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
 from tinyfleet.wire.codec import encode
+from tinyfleet.wire.enums import ArtifactKind
 from tinyfleet.wire.messages import Birth, Status, Trial, Want
 
 RESEND_PAUSE_S: Final = 2.0
@@ -42,15 +44,17 @@ class Rollouts:
         clock: Clock,
         options: RolloutOptions,
         needs: ReadNeeds,
+        offers: ReadOffer,
         wake: Callable[[], None],
     ) -> None:
-        """`needs` reads what an artifact asks of a node; `wake` tells the publisher that there is something
-        to publish.
+        """`needs` reads what a model asks of a node, `offers` what a firmware brings; `wake` tells the
+        publisher that there is something to publish.
         """
         self._store = store
         self._clock = clock
         self._options = options
         self._needs = needs
+        self._offers = offers
         self._wake = wake
         self._resent_s: dict[bytes, float] = {}
 
@@ -73,25 +77,18 @@ class Rollouts:
             if found is None:
                 named = release if version is None else f"{release} {version}"
                 raise NotFound(f"no release {named}; see `tinyfleet release list`")
-            chosen = self._choose(tx, found, devices, site)
-            unfit = self._misfits(chosen)
-            sent = {a.manifest: a for device, a in chosen if device.id not in unfit}
+            chosen = choose(tx, found, devices, site)
+            unfit = misfits(tx, chosen, self._needs, self._offers)
+            fit = [choice for choice in chosen if choice.device.id not in unfit]
+            sent = {artifact.manifest: artifact for choice in fit for artifact in choice.artifacts}
             self._check_budget(tx, found, list(sent.values()))
             summary = tx.rollouts.add(Summary(id=0, release=found.id, started_s=now_s))
             for artifact in sent.values():
                 self._publish_blob(tx, artifact)
             queued = []
-            for device, artifact in chosen:
-                deployment = Deployment(
-                    rollout=summary.id,
-                    device=device.id,
-                    wave=0,
-                    image=artifact.image,
-                    manifest=artifact.manifest,
-                    generation=0,
-                    changed_s=now_s,
-                )
-                if device.id not in unfit:
+            for choice in chosen:
+                deployment = _deployment(summary.id, choice, now_s)
+                if choice.device.id not in unfit:
                     deployment = self._offer(tx, deployment, now_s)
                 tx.deployments.put(deployment)
                 tx.deployments.record(deployment, "NEW:START:QUEUED", now_s)
@@ -170,52 +167,6 @@ class Rollouts:
     def wake(self) -> None:
         self._wake()
 
-    def _choose(
-        self, tx: Tx, release: Release, names: Sequence[str] | None, site: str | None
-    ) -> list[tuple[Device, Artifact]]:
-        known = {device.id: device for device in tx.devices.all()}
-        if names is not None:
-            missing = [name for name in names if name not in known]
-            if missing:
-                raise NotFound(f"no device {', '.join(missing)}; see `tinyfleet devices`")
-        chosen = []
-        for device in known.values() if names is None else [known[name] for name in dict.fromkeys(names)]:
-            artifact = release.model_for(device.device_type)
-            if site is not None and device.site != site:
-                continue
-            if artifact is None:
-                if names is not None:
-                    raise Refused(
-                        f"release {release.name} {release.version} has nothing for {device.id}, "
-                        f"a {device.device_type}; it holds {_types(release)}"
-                    )
-                continue
-            current = tx.deployments.current(device.id)
-            if current is not None and current.open:
-                raise Conflict(
-                    f"{device.id} is still {current.state.value} in rollout {current.rollout}; "
-                    f"wait for it or `tinyfleet rollout cancel {current.rollout}`"
-                )
-            chosen.append((device, artifact))
-        if not chosen:
-            where = "" if site is None else f" at site {site}"
-            raise Refused(
-                f"no device{where} fits release {release.name} {release.version} ({_types(release)}); "
-                "provision one first"
-            )
-        return chosen
-
-    def _misfits(self, chosen: Sequence[tuple[Device, Artifact]]) -> dict[str, Misfit]:
-        """By device id, why the model cannot run there."""
-        artifacts = {artifact.manifest: artifact for _, artifact in chosen}
-        needs = {manifest: self._needs(artifact) for manifest, artifact in artifacts.items()}
-        return {
-            device.id: found
-            for device, artifact in chosen
-            if device.birth is not None
-            and (found := misfit(needs[artifact.manifest], device.birth)) is not None
-        }
-
     def _check_budget(self, tx: Tx, release: Release, artifacts: list[Artifact]) -> None:
         live = {row.key: row.size_bytes for row in tx.retained.live_blobs()}
         new = {a.manifest.hex(): a.size_bytes for a in artifacts if a.manifest.hex() not in live}
@@ -256,14 +207,18 @@ class Rollouts:
 
     def _offer(self, tx: Tx, deployment: Deployment, now_s: float) -> Deployment:
         """Publishes a `want` of a generation above every one before."""
-        device, artifact = tx.devices.get(deployment.device), tx.releases.artifact(deployment.manifest)
-        if device is None or artifact is None:
+        device = tx.devices.get(deployment.device)
+        found = {manifest: tx.releases.artifact(manifest) for manifest in deployment.manifests}
+        if device is None or None in found.values():
             raise RuntimeError(f"deployment of {deployment.device}: its device or artifact is not there")
+        named = {artifact.kind: wanted(artifact) for artifact in found.values() if artifact is not None}
+        names = [manifest.hex() for manifest in found]
         generation = (device.generation + 1) % U32 or 1
         tx.devices.put(replace(device, generation=generation))
         want = Want(
             generation=generation,
-            model=wanted(artifact),
+            firmware=named.get(ArtifactKind.FIRMWARE),
+            model=named.get(ArtifactKind.MODEL),
             trial=Trial(inferences=self._options.trial_inferences),
             period_s=device.evidence.period_s,
         )
@@ -272,20 +227,21 @@ class Rollouts:
             device.id,
             live=True,
             payload=encode(want),
-            names=artifact.manifest.hex(),
-            size_bytes=0,
+            names=names[0],
+            also=names[1] if len(names) > 1 else "",
         )
         return replace(deployment, generation=generation, deadline_s=now_s + self._options.timeout_s)
 
     def _withdraw(self, tx: Tx, device: str) -> None:
         held = tx.retained.get(RetainedKind.WANT, device)
         if held is not None and held.live:
-            tx.retained.put(RetainedKind.WANT, device, live=False, payload=b"", names="", size_bytes=0)
+            tx.retained.put(RetainedKind.WANT, device, live=False)
 
     def _publish_blob_of(self, tx: Tx, deployment: Deployment) -> None:
-        artifact = tx.releases.artifact(deployment.manifest)
-        if artifact is not None:
-            self._publish_blob(tx, artifact)
+        for manifest in deployment.manifests:
+            artifact = tx.releases.artifact(manifest)
+            if artifact is not None:
+                self._publish_blob(tx, artifact)
 
     def _publish_blob(self, tx: Tx, artifact: Artifact) -> None:
         key = artifact.manifest.hex()
@@ -295,30 +251,42 @@ class Rollouts:
 
     def _resend(self, tx: Tx, deployment: Deployment, now_s: float) -> None:
         """The chunks at the broker are not what they should be. At most one republish in a while."""
-        last_s = self._resent_s.get(deployment.manifest)
-        artifact = tx.releases.artifact(deployment.manifest)
-        if artifact is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
-            return
-        self._resent_s[deployment.manifest] = now_s
-        self._put_blob(tx, artifact)
+        for manifest in deployment.manifests:
+            last_s = self._resent_s.get(manifest)
+            artifact = tx.releases.artifact(manifest)
+            if artifact is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
+                continue
+            self._resent_s[manifest] = now_s
+            self._put_blob(tx, artifact)
 
     def _put_blob(self, tx: Tx, artifact: Artifact) -> None:
         tx.retained.put(
             RetainedKind.BLOB,
             artifact.manifest.hex(),
             live=True,
-            payload=b"",
-            names="",
             size_bytes=artifact.size_bytes,
         )
 
     def _collect(self, tx: Tx) -> None:
         """Clears the blobs that no `want` names any more."""
         for row in tx.retained.unnamed_blobs():
-            tx.retained.put(
-                RetainedKind.BLOB, row.key, live=False, payload=b"", names="", size_bytes=row.size_bytes
-            )
+            tx.retained.put(RetainedKind.BLOB, row.key, live=False, size_bytes=row.size_bytes)
             self._resent_s.pop(bytes.fromhex(row.key), None)
+
+
+def _deployment(rollout: int, choice: Choice, now_s: float) -> Deployment:
+    model, firmware = choice.model, choice.firmware
+    return Deployment(
+        rollout=rollout,
+        device=choice.device.id,
+        wave=0,
+        image=None if model is None else model.image,
+        manifest=None if model is None else model.manifest,
+        firmware=None if firmware is None else firmware.image,
+        firmware_manifest=None if firmware is None else firmware.manifest,
+        generation=0,
+        changed_s=now_s,
+    )
 
 
 def _release_of(tx: Tx, summary: Summary) -> Release:
@@ -326,7 +294,3 @@ def _release_of(tx: Tx, summary: Summary) -> Release:
     if release is None:
         raise RuntimeError(f"rollout {summary.id} names release {summary.release}, which is not there")
     return release
-
-
-def _types(release: Release) -> str:
-    return "for " + ", ".join(artifact.device_type for artifact in release.artifacts)

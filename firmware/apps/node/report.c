@@ -114,9 +114,9 @@ static bool publish_birth(node_t *node) {
         .emulated = port->emulated,
     };
     char firmware_version[TF_IMAGE_VERSION_MAX];
-    add_firmware(node, &birth, firmware_version);
     add_model(node, &birth, version);
     add_slots(node, &birth);
+    add_firmware(node, &birth, firmware_version);
     if (!publish(node, "birth", tf_encode_birth(&birth, message, sizeof message), true)) return false;
     node->birth_seq++;
     return true;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
 
 from tinyfleet.fleet.adapters.sql.codecs import upsert
 from tinyfleet.fleet.adapters.sql.schema import meta, retained
@@ -61,6 +61,7 @@ class RetainedTable:
         live: bool,
         payload: bytes = b"",
         names: str = "",
+        also: str = "",
         size_bytes: int = 0,
     ) -> None:
         """Sets what the broker should hold and queues its publishing under a new sequence number."""
@@ -75,6 +76,7 @@ class RetainedTable:
                 "done": False,
                 "payload": payload,
                 "names": names,
+                "also": also,
                 "size_bytes": size_bytes,
             },
         )
@@ -121,7 +123,7 @@ class RetainedTable:
             .where(
                 wants.c.kind == RetainedKind.WANT.name,
                 wants.c.live.is_(True),
-                wants.c.names == retained.c.key,
+                or_(wants.c.names == retained.c.key, wants.c.also == retained.c.key),
             )
             .exists()
         )
@@ -144,5 +146,6 @@ def _retained(row: Row[Any]) -> Retained:
         live=row.live,
         payload=row.payload,
         names=row.names,
+        also=row.also,
         size_bytes=row.size_bytes,
     )

@@ -110,8 +110,10 @@ deployments = Table(
     Column("rollout", ForeignKey("rollouts.id"), primary_key=True),
     Column("device", String, primary_key=True),
     Column("wave", Integer, nullable=False),
-    Column("image", LargeBinary, nullable=False),
-    Column("manifest", LargeBinary, nullable=False),
+    Column("image", LargeBinary),
+    Column("manifest", LargeBinary),
+    Column("firmware", LargeBinary),
+    Column("firmware_manifest", LargeBinary),
     Column("generation", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("version", Integer, nullable=False),
@@ -154,6 +156,7 @@ retained = Table(
     Column("done", Boolean, nullable=False, index=True),
     Column("payload", LargeBinary, nullable=False),
     Column("names", String, nullable=False, index=True),
+    Column("also", String, nullable=False, index=True),
     Column("size_bytes", Integer, nullable=False),
 )
 

@@ -59,7 +59,7 @@ def test_birth_says_what_the_node_is(bare_node: Any, manager: Any) -> None:
     assert (birth.device_type, birth.sensor, birth.period_s) == ("mps2-an386", "replay", 1)
     assert birth.emulated and birth.timing is Timing.INSTRUCTIONS and birth.power is PowerSource.MAINS
     assert birth.model is None
-    assert [s.size_bytes for s in birth.slots] == [0x200000, 0x200000]
+    assert [s.size_bytes for s in birth.slots] == [0x200000, 0x200000, 0x100000, 0x100000]
     assert birth.arena_bytes == 64 * 1024
     assert manager.wait(Conn, lambda c: c.state is ConnState.ONLINE).conn == 1
 

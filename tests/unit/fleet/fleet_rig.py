@@ -10,7 +10,7 @@ from typing import Any
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.core.device import Device
-from tinyfleet.fleet.core.fit import ModelNeeds
+from tinyfleet.fleet.core.fit import FirmwareOffer, ModelNeeds
 from tinyfleet.fleet.core.liveness import Evidence
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
@@ -37,6 +37,17 @@ EASY = ModelNeeds(image_bytes=0, core=CoreVariant.PORTABLE, abi=1, arena_bytes=0
 """Fits every device: the rig's artifacts are no models."""
 
 
+OFFER = FirmwareOffer(
+    image=bytes(32),
+    image_bytes=1000,
+    version=(1, 0, 0),
+    security_counter=1,
+    abi=1,
+    ops=b"",
+    cores=frozenset({CoreVariant.PORTABLE}),
+)
+
+
 class Rig:
     def __init__(
         self,
@@ -54,7 +65,10 @@ class Rig:
         self.cache = BrokerCache(self.store, self.blobs, self.topics)
         options = RolloutOptions(timeout_s=600, trial_inferences=3, blob_budget_bytes=blob_budget_bytes)
         self.needs = EASY
-        self.rollouts = Rollouts(self.store, self.clock, options, lambda _: self.needs, self._wake)
+        self.offer = OFFER
+        self.rollouts = Rollouts(
+            self.store, self.clock, options, lambda _: self.needs, lambda _: self.offer, self._wake
+        )
         self.ingest = Ingest(self.store, self.clock, self.rollouts, self.topics, series_max)
         self.broker: dict[str, bytes] = {}
 
