@@ -7,13 +7,30 @@ in C.
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Final, Self
+from typing import Final
 
+from tinyfleet.wire.artifact_params import DIMS_MAX as DIMS_MAX  # for whoever asks for ops
+from tinyfleet.wire.artifact_params import Params as Params
+from tinyfleet.wire.artifact_params import Six, Three
+from tinyfleet.wire.artifact_signal import (
+    ArithmeticParams,
+    DelayParams,
+    EnergyParams,
+    FftParams,
+    FilterBankParams,
+    FramerParams,
+    LogParams,
+    NoParams,
+    OverlapAddParams,
+    PcanParams,
+    StackerParams,
+    SubtractionParams,
+    WindowParams,
+)
 from tinyfleet.wire.enums import CoreVariant
 
-DIMS_MAX: Final = 6
 SOFTMAX_DEPTH_MAX: Final = 4095
 SHIFT_MIN: Final = -31
 SHIFT_MAX: Final = 30
@@ -23,9 +40,6 @@ COLUMNS_FIRST: Final = 2
 """Flag of a DEPTHWISE_CONV_2D packed for MVE: a word holds taps of a kernel row (ARTIFACT.md section 10)."""
 FILL: Final = 1
 """Flag of COPY: the whole output is set to `fill` first."""
-
-Six = tuple[int, int, int, int, int, int]
-Three = tuple[int, int, int]
 
 
 class OpCode(IntEnum):
@@ -42,6 +56,7 @@ class OpCode(IntEnum):
     SOFTMAX = 25
     MEAN = 40
     SUB = 41
+    CAST = 53
     PRELU = 54
     MAXIMUM = 55
     MINIMUM = 57
@@ -52,30 +67,21 @@ class OpCode(IntEnum):
     TABLE = 220
     COPY = 221
     GATHER = 222
-
-
-@dataclass(frozen=True, slots=True)
-class Params:
-    """A parameter record. `LAYOUT`: all fields in order, tuples flattened, reserved bytes as pads."""
-
-    LAYOUT: ClassVar[struct.Struct]
-
-    def encode(self) -> bytes:
-        values: list[int] = []
-        for value in astuple(self):
-            values.extend(value if isinstance(value, tuple) else (value,))
-        return self.LAYOUT.pack(*values)
-
-    @classmethod
-    def decode(cls, record: bytes) -> Self:
-        """`record` has LAYOUT.size bytes (the caller checks). Nothing else is checked here."""
-        flat = iter(cls.LAYOUT.unpack(record))
-        sizes = {"Six": DIMS_MAX, "Three": 3}
-        values = []
-        for field in fields(cls):
-            count = sizes.get(str(field.type))
-            values.append(next(flat) if count is None else tuple(next(flat) for _ in range(count)))
-        return cls(*values)
+    WINDOW = 223
+    AUTO_SCALE = 224
+    RFFT = 225
+    IRFFT = 226
+    ENERGY = 227
+    FILTER_BANK = 228
+    SQUARE_ROOT = 229
+    SPECTRAL_SUBTRACTION = 230
+    PCAN = 231
+    LOG = 232
+    FRAMER = 233
+    STACKER = 234
+    DELAY = 235
+    OVERLAP_ADD = 236
+    ARITHMETIC = 237
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +271,22 @@ OP_FORMS: Final[dict[OpCode, OpForm]] = {
     OpCode.TABLE: OpForm(1, 1, 0, TableParams),
     OpCode.COPY: OpForm(1, 1, 0, CopyParams),
     OpCode.GATHER: OpForm(1, 1, 0, GatherParams),
+    OpCode.WINDOW: OpForm(2, 1, 0, WindowParams),
+    OpCode.AUTO_SCALE: OpForm(1, 2, 0, NoParams),
+    OpCode.RFFT: OpForm(1, 1, 0, FftParams),
+    OpCode.IRFFT: OpForm(1, 1, 0, FftParams),
+    OpCode.ENERGY: OpForm(1, 1, 0, EnergyParams),
+    OpCode.FILTER_BANK: OpForm(1, 1, 0, FilterBankParams),
+    OpCode.SQUARE_ROOT: OpForm(2, 1, 0, NoParams),
+    OpCode.SPECTRAL_SUBTRACTION: OpForm(1, 2, 0, SubtractionParams),
+    OpCode.PCAN: OpForm(2, 1, 0, PcanParams),
+    OpCode.LOG: OpForm(1, 1, 0, LogParams),
+    OpCode.FRAMER: OpForm(1, 4, 0, FramerParams),
+    OpCode.STACKER: OpForm(1, 4, 0, StackerParams),
+    OpCode.DELAY: OpForm(1, 2, 0, DelayParams),
+    OpCode.OVERLAP_ADD: OpForm(1, 2, 0, OverlapAddParams),
+    OpCode.ARITHMETIC: OpForm(2, 1, 0, ArithmeticParams),
+    OpCode.CAST: OpForm(1, 1, 0, NoParams),
 }
 
 PLAIN: Final = 0

@@ -39,6 +39,10 @@ typedef struct {
 #define TF_RUNTIME_CORE_DSP 1u
 #define TF_RUNTIME_CORE_MVE 2u
 
+/* The signal ops and plain integer arithmetic, in builds that have them (signal/with.c, signal/without.c);
+ * NULL ends the list. */
+extern const tf_kernel_t *const tf_signal_kernels[];
+
 /* A core that this build runs packed plans of. */
 typedef struct {
     uint8_t core;                     /* an op's variant in such a plan */
@@ -85,26 +89,42 @@ bool tf_is_window(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, u
                   uint32_t pad);
 
 extern const tf_kernel_t tf_kernel_add;
+extern const tf_kernel_t tf_kernel_arithmetic;
+extern const tf_kernel_t tf_kernel_auto_scale;
 extern const tf_kernel_t tf_kernel_average_pool;
+extern const tf_kernel_t tf_kernel_cast;
 extern const tf_kernel_t tf_kernel_conv;
 extern const tf_kernel_t tf_kernel_copy;
+extern const tf_kernel_t tf_kernel_delay;
 extern const tf_kernel_t tf_kernel_depthwise_conv;
+extern const tf_kernel_t tf_kernel_energy;
+extern const tf_kernel_t tf_kernel_filter_bank;
+extern const tf_kernel_t tf_kernel_framer;
 extern const tf_kernel_t tf_kernel_fully_connected;
 extern const tf_kernel_t tf_kernel_gather;
+extern const tf_kernel_t tf_kernel_irfft;
+extern const tf_kernel_t tf_kernel_log;
 extern const tf_kernel_t tf_kernel_max_pool;
 extern const tf_kernel_t tf_kernel_maximum;
 extern const tf_kernel_t tf_kernel_mean;
 extern const tf_kernel_t tf_kernel_minimum;
 extern const tf_kernel_t tf_kernel_mul;
+extern const tf_kernel_t tf_kernel_overlap_add;
+extern const tf_kernel_t tf_kernel_pcan;
 extern const tf_kernel_t tf_kernel_prelu;
 extern const tf_kernel_t tf_kernel_reduce_max;
 extern const tf_kernel_t tf_kernel_reduce_min;
 extern const tf_kernel_t tf_kernel_resize_bilinear;
+extern const tf_kernel_t tf_kernel_rfft;
 extern const tf_kernel_t tf_kernel_softmax;
+extern const tf_kernel_t tf_kernel_spectral_subtraction;
+extern const tf_kernel_t tf_kernel_square_root;
 extern const tf_kernel_t tf_kernel_squared_difference;
+extern const tf_kernel_t tf_kernel_stacker;
 extern const tf_kernel_t tf_kernel_sub;
 extern const tf_kernel_t tf_kernel_table;
 extern const tf_kernel_t tf_kernel_transpose_conv;
+extern const tf_kernel_t tf_kernel_window;
 extern const tf_kernel_t tf_packed_conv;
 extern const tf_kernel_t tf_packed_depthwise_conv;
 extern const tf_kernel_t tf_packed_fully_connected;

@@ -35,19 +35,27 @@ static const tf_kernel_t *find(const tf_kernel_t *const *list, uint8_t code) {
 }
 
 const tf_kernel_t *tf_find_kernel(uint8_t code, uint8_t variant) {
-    if (variant == 0) return find(kernels, code);
+    if (variant == 0) {
+        const tf_kernel_t *const plain = find(kernels, code);
+        return plain != 0 ? plain : find(tf_signal_kernels, code);
+    }
     for (const tf_core_t *core = tf_cores; core->packed != 0; core++) {
         if (core->core == variant) return find(core->packed, code);
     }
     return 0;
 }
 
-void tf_runtime_ops(uint8_t bitmap[32]) {
-    for (uint32_t i = 0; i < 32; i++) bitmap[i] = 0;
-    for (const tf_kernel_t *const *k = kernels; *k != 0; k++) {
-        const uint32_t code = (*k)->code;
+static void mark(uint8_t bitmap[32], const tf_kernel_t *const *list) {
+    for (; *list != 0; list++) {
+        const uint32_t code = (*list)->code;
         bitmap[code / 8] = (uint8_t)(bitmap[code / 8] | (1u << (code % 8)));
     }
+}
+
+void tf_runtime_ops(uint8_t bitmap[32]) {
+    for (uint32_t i = 0; i < 32; i++) bitmap[i] = 0;
+    mark(bitmap, kernels);
+    mark(bitmap, tf_signal_kernels);
 }
 
 uint8_t tf_runtime_core(void) {

@@ -17,20 +17,48 @@ from tinyfleet.wire.artifact_ops import (
     SoftmaxParams,
     TableParams,
 )
+from tinyfleet.wire.artifact_signal import (
+    ArithmeticParams,
+    DelayParams,
+    EnergyParams,
+    FftParams,
+    FilterBankParams,
+    FramerParams,
+    LogParams,
+    NoParams,
+    OverlapAddParams,
+    PcanParams,
+    StackerParams,
+    SubtractionParams,
+    WindowParams,
+)
 
 _FILTERS: Final = ("weights", "bias", "multiplier", "shift")
 
 OFFSETS: Final[dict[type[Params], tuple[str, ...]]] = {
     AddParams: (),
+    ArithmeticParams: (),
     ConvParams: _FILTERS,
     CopyParams: (),
+    DelayParams: (),
+    EnergyParams: (),
+    FftParams: ("twiddles", "halves"),
+    FilterBankParams: ("bands", "shares"),
+    FramerParams: (),
     FullyConnectedParams: _FILTERS,
     GatherParams: ("rows", "columns"),
+    LogParams: ("bends",),
     MeanParams: (),
+    NoParams: (),
+    OverlapAddParams: (),
+    PcanParams: ("gains",),
     PoolParams: (),
     ResizeParams: ("rows", "columns"),
     SoftmaxParams: (),
+    StackerParams: (),
+    SubtractionParams: (),
     TableParams: ("table",),
+    WindowParams: (),
 }
 """Fields of parameters that are offsets into CONSTANTS (marked @ in ARTIFACT.md)."""
 

@@ -23,6 +23,7 @@ from tinyfleet.model.compiler.lower_binary import (
     lower_sub,
 )
 from tinyfleet.model.compiler.lower_conv import lower_conv, lower_depthwise_conv, lower_fully_connected
+from tinyfleet.model.compiler.lower_integer import is_arithmetic, lower_arithmetic, lower_cast
 from tinyfleet.model.compiler.lower_move import (
     lower_alias,
     lower_broadcast_to,
@@ -50,6 +51,7 @@ from tinyfleet.model.compiler.lower_resize import (
     lower_mirror_pad,
     lower_nearest,
 )
+from tinyfleet.model.compiler.lower_signal import SIGNAL_OPS, lower_signal
 from tinyfleet.model.compiler.lower_state import lower_variable
 from tinyfleet.model.compiler.lower_table import lower_table
 from tinyfleet.model.compiler.lower_transpose_conv import lower_transpose_conv
@@ -58,12 +60,11 @@ from tinyfleet.model.compiler.operands import Operands, Quantized
 from tinyfleet.model.compiler.refuse import by_name, refuse_other_files
 from tinyfleet.model.compiler.schema import Builtin, builtin_name
 from tinyfleet.model.compiler.spec import ModelSpec
-from tinyfleet.model.compiler.tflite import TfGraph, TfTensor, read_tflite
+from tinyfleet.model.compiler.tflite import TfGraph, TfOp, TfTensor, read_tflite
 from tinyfleet.model.twin import Twin
 from tinyfleet.wire.artifact import (
     ENDPOINTS_MAX,
     Artifact,
-    Dtype,
     Endpoint,
     Metadata,
     OutputKind,
@@ -78,13 +79,16 @@ RAW_SHIFT_MAX: Final = 15
 CHANNELS_MAX: Final = 2**16 - 1
 _REFUSALS_SHOWN: Final = 8
 
-_LOWER: Final[dict[int, Callable[[Builder, Operands], None]]] = {
+Lowering = Callable[[Builder, Operands], None]
+
+_LOWER: Final[dict[int, Lowering]] = {
     OpCode.TABLE: lower_table,
     Builtin.ABS: lower_table,
     Builtin.ADD: lower_add,
     Builtin.ASSIGN_VARIABLE: lower_variable,
     Builtin.AVERAGE_POOL_2D: lower_pool,
     Builtin.BROADCAST_TO: lower_broadcast_to,
+    Builtin.CAST: lower_cast,
     Builtin.CONCATENATION: lower_concatenation,
     Builtin.CONV_2D: lower_conv,
     Builtin.DEPTHWISE_CONV_2D: lower_depthwise_conv,
@@ -165,12 +169,12 @@ def lower_named(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int
 
 def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
     graph = fold(read_tflite(tflite))
-    _check_supported(graph)
+    lowerings = _lowerings(graph)
     sources, sinks = _endpoints(graph)
     source, sink = sources[0], sinks[0]
     builder = Builder(graph, spec.core)
-    for op in graph.ops:
-        _LOWER[op.code](builder, Operands(graph, op))
+    for op, lowering in zip(graph.ops, lowerings, strict=True):
+        lowering(builder, Operands(graph, op))
     placed = builder.finish(graph.inputs, graph.outputs)
     numbers = placed.numbers
     raw = _raw_scaling(spec, source)
@@ -191,15 +195,26 @@ def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
     return plan, numbers
 
 
-def _check_supported(graph: TfGraph) -> None:
-    """All ops this runtime lacks, in one refusal."""
-    missing = [graph.where(op) for op in graph.ops if op.code not in _LOWER]
-    if missing:
-        more = f" and {len(missing) - _REFUSALS_SHOWN} more" if len(missing) > _REFUSALS_SHOWN else ""
-        known = ", ".join(sorted(builtin_name(code) for code in _LOWER if code != OpCode.TABLE))
-        raise UnsupportedModel(
-            f"no such op in this runtime: {'; '.join(missing[:_REFUSALS_SHOWN])}{more}. It has {known}"
-        )
+def _lowering(graph: TfGraph, op: TfOp) -> Lowering | None:
+    """None: this runtime has no such op."""
+    if op.code == Builtin.CUSTOM:
+        return lower_signal if op.custom in SIGNAL_OPS else None
+    return lower_arithmetic if is_arithmetic(graph, op) else _LOWER.get(op.code)
+
+
+def _lowerings(graph: TfGraph) -> list[Lowering]:
+    """That of each op. All ops this runtime lacks are in one refusal."""
+    found = [_lowering(graph, op) for op in graph.ops]
+    known = [lowering for lowering in found if lowering is not None]
+    if len(known) == len(found):
+        return known
+    missing = [graph.where(op) for op, lowering in zip(graph.ops, found, strict=True) if lowering is None]
+    more = f" and {len(missing) - _REFUSALS_SHOWN} more" if len(missing) > _REFUSALS_SHOWN else ""
+    names = {builtin_name(code) for code in _LOWER if code != OpCode.TABLE} | {"DIV"} | SIGNAL_OPS
+    raise UnsupportedModel(
+        f"no such op in this runtime: {'; '.join(missing[:_REFUSALS_SHOWN])}{more}. "
+        f"It has {', '.join(sorted(names))}"
+    )
 
 
 def _endpoints(graph: TfGraph) -> tuple[list[Quantized], list[Quantized]]:
@@ -217,10 +232,10 @@ def _endpoints(graph: TfGraph) -> tuple[list[Quantized], list[Quantized]]:
 
 
 def _endpoint(tensor: TfTensor) -> Quantized:
-    """An int8 value has one scale; one of 16 or 32 bits without a scale means itself."""
+    """A value without a scale means itself."""
     dtype = DTYPES.get(tensor.dtype)
     fits = dtype in ENDPOINT_DTYPES and tensor.data is None
-    if dtype is not None and fits and tensor.scales.size == 0 and dtype is not Dtype.INT8:
+    if fits and tensor.scales.size == 0:
         return Quantized(tensor, np.float32(1.0), 0)
     if dtype is None or not fits or tensor.scales.size != 1:
         raise UnsupportedModel(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from tinyfleet.model.compiler import packing_dsp, packing_mve
+from tinyfleet.model.compiler.describe_signal import signal_macs, table_bytes
 from tinyfleet.model.compiler.memory import live_bytes, lower_bound
 from tinyfleet.model.compiler.occupancy import occupancy
 from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decode_artifact
@@ -121,7 +122,8 @@ def _macs(plan: Artifact, op: Op) -> int:
         return elements * params.kernel_h * params.kernel_w
     if isinstance(params, MeanParams):
         return elements * prod(params.reduced_size)
-    return elements
+    signal = signal_macs(plan, op)
+    return elements if signal is None else signal
 
 
 def _constant_bytes(plan: Artifact, op: Op) -> int:
@@ -134,7 +136,7 @@ def _constant_bytes(plan: Artifact, op: Op) -> int:
     if isinstance(params, ResizeParams):
         return held + 8 * sum(plan.tensors[op.outputs[0]].shape[1:3])
     if not isinstance(params, ConvParams | FullyConnectedParams):
-        return held
+        return held + table_bytes(plan, op)
     channels = plan.tensors[op.outputs[0]].shape[-1]
     if op.variant != PLAIN:
         packed_bytes = packing_mve.packed_bytes if op.variant == CoreVariant.MVE else packing_dsp.packed_bytes

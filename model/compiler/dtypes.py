@@ -10,6 +10,7 @@ from tinyfleet.wire.artifact_tensors import DTYPE_BYTES
 
 DTYPES: Final = {
     TensorType.INT8: Dtype.INT8,
+    TensorType.BOOL: Dtype.INT8,
     TensorType.INT16: Dtype.INT16,
     TensorType.INT32: Dtype.INT32,
     TensorType.UINT8: Dtype.UINT8,

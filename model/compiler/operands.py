@@ -154,7 +154,7 @@ class Operands:
         return self.graph.tensors[self.op.outputs[number]]
 
     def _any(self, tensor: TfTensor) -> Quantized:
-        if tensor.dtype is TensorType.INT8:
+        if tensor.dtype is TensorType.INT8 and tensor.scales.size:
             return self._quantized(tensor)
         if tensor.dtype not in DTYPES:
             raise self._not_int8(tensor)

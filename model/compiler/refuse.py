@@ -174,8 +174,10 @@ def _stored(graph: TfGraph, tensor: TfTensor) -> TfTensor:
 
 
 def _kind_of_activations(graph: TfGraph) -> str | None:
-    made = {graph.tensors[i].dtype for op in graph.ops for i in op.outputs}
-    made |= {graph.tensors[i].dtype for i in (*graph.inputs, *graph.outputs)}
+    """int16 without a scale are samples, not quantised activations."""
+    indices = {i for op in graph.ops for i in op.outputs} | {*graph.inputs, *graph.outputs}
+    tensors = [graph.tensors[i] for i in indices]
+    made = {t.dtype for t in tensors if t.dtype is not TensorType.INT16 or t.scales.size}
     if TensorType.INT8 in made:
         return None
     names = {TensorType.FLOAT32: "float", TensorType.UINT8: "uint8", TensorType.INT16: "int16"}

@@ -16,6 +16,7 @@ from tinyfleet.model.compiler.schema import IDENTIFIER, VERSION, Builtin, Tensor
 
 RECORDS_MAX: Final = 4096
 OPERANDS_MAX: Final = 256
+CUSTOM_OPTIONS_MAX: Final = 2**20
 RANK_MAX: Final = 8
 ELEMENTS_MAX: Final = 2**28
 
@@ -27,6 +28,8 @@ _DTYPES: Final = {
     TensorType.BOOL: "?",
     TensorType.INT16: "<i2",
     TensorType.INT8: "i1",
+    TensorType.UINT64: "<u8",
+    TensorType.UINT32: "<u4",
 }
 
 
@@ -56,7 +59,10 @@ class TfTensor:
 
 @dataclass(frozen=True, slots=True)
 class TfOp:
-    """`inputs` holds -1 for an optional operand that is absent. `table`: what folding made of several ops."""
+    """`inputs` holds -1 for an optional operand that is absent. `table`: what folding made of several ops.
+
+    `custom`: name of a custom op, whose options are bytes of its own making.
+    """
 
     index: int
     code: int
@@ -65,6 +71,8 @@ class TfOp:
     outputs: tuple[int, ...]
     options: Table | None
     table: tuple[int, ...] | None = None
+    custom: str = ""
+    custom_options: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +219,11 @@ def _read_op(table: Table, index: int, codes: list[Table], tensors: int) -> TfOp
         raise TfliteError(f"op {index}, opcode_index", expected=f"below {len(codes)}", actual=number)
     # Old writers fill the byte, new ones the int; the other is 0 (schema_utils.cc).
     code = max(codes[number].integer(0, "b"), codes[number].integer(3, "i"))
-    name = builtin_name(code)
+    name, custom = builtin_name(code), ""
     if code == Builtin.CUSTOM:
-        name = f"CUSTOM {codes[number].text(1)}"
+        custom = codes[number].text(1)
+        name = f"CUSTOM {custom}"
+    custom_options = table.numbers(5, "u1", CUSTOM_OPTIONS_MAX)
     return TfOp(
         index=index,
         code=code,
@@ -221,6 +231,8 @@ def _read_op(table: Table, index: int, codes: list[Table], tensors: int) -> TfOp
         inputs=_indices(table, 1, f"op {index} {name}, inputs", tensors, optional=True),
         outputs=_indices(table, 2, f"op {index} {name}, outputs", tensors, optional=False),
         options=table.table(4),
+        custom=custom,
+        custom_options=b"" if custom_options is None else custom_options.tobytes(),
     )
 
 

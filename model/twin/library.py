@@ -46,9 +46,11 @@ def open_library() -> tuple[FFI, Any]:
 
 
 def runtime_sources(room: Path) -> list[Path]:
-    """The C files of `firmware/runtime` that make the host's build: it runs every core's plans."""
-    cores = room / "cores"
-    return sorted(path for path in room.rglob("*.c") if path.parent != cores or path.name == "host.c")
+    """The C files of `firmware/runtime` that make the host's build: every core's plans, and all ops."""
+    cores, slim = room / "cores", room / "signal" / "without.c"
+    return sorted(
+        path for path in room.rglob("*.c") if path != slim and (path.parent != cores or path.name == "host.c")
+    )
 
 
 def build_library() -> Path:

@@ -1,7 +1,7 @@
 """Writes the plans that the search over loader and runner starts from: `python -m tests.fuzz.corpus`.
 
 One for each random model of one op that the exactness tests know (every module tests/unit/model/*_ops.py
-with a table OPS), packed ones beside them, and two models with everything. A new op is there as soon as its
+with a table OPS), packed ones beside them, and three models with everything. A new op is there as soon as its
 table has it; tests/unit/model/test_fuzz_corpus.py fails until this has run.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.unit.model import many, single_ops
+from tests.unit.model import many, signal_ops, single_ops
 from tinyfleet.model.compiler import CompileError, InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.artifact_ops import PLAIN
@@ -46,6 +46,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         yield from of_cores(name, make)
     yield from of_cores("all-chain", single_ops.chain, tries=1)
     yield from of_cores("all-many", many.many, tries=1)
+    yield from of_cores("all-signal", lambda rng: signal_ops.whole_front_end(rng).tflite, tries=1)
 
 
 def of_cores(name: str, make: Make, tries: int = TRIES) -> Iterator[tuple[str, bytes]]:

@@ -76,6 +76,7 @@ def test_metadata_comes_back(metadata: Metadata) -> None:
 def test_parameters_come_back(code: int, data: st.DataObject) -> None:
     layout = OP_FORMS[code].params.LAYOUT  # type: ignore[index]
     kinds = {"I": (0, 2**32 - 1), "i": (-(2**31), 2**31 - 1), "H": (0, 65535), "h": (-32768, 32767)}
+    kinds["B"] = (0, 255)
     numbers = "".join(
         letter * int(count or 1) for count, letter in _split(layout.format.removeprefix("<")) if letter != "x"
     )

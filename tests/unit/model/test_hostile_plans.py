@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.unit.model.many import many
+from tests.unit.model.signal_ops import whole_front_end
 from tests.unit.model.single_ops import chain
 
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
@@ -41,16 +42,19 @@ def plan(request: pytest.FixtureRequest) -> bytes:
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runtime and hostile.c, compiled with sanitizers."""
+    runtime = ROOT / "firmware" / "runtime"
+    return compiled(tmp_path_factory.mktemp("hostile") / "hostile", runtime_sources(runtime), SANITIZE)
+
+
+def compiled(program: Path, sources: list[Path], options: tuple[str, ...]) -> Path:
+    """hostile.c with these sources of the runtime."""
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("no gcc: broken plans were not tried under sanitizers")
-    program = tmp_path_factory.mktemp("hostile") / "hostile"
-    runtime = ROOT / "firmware" / "runtime"
-    sources = [str(p) for p in runtime_sources(runtime)]
     include = f"-I{ROOT / 'firmware' / 'include'}"
     driver = str(Path(__file__).with_name("hostile.c"))
-    options = ["-std=gnu11", "-O1", "-g", *SANITIZE, include, "-o", str(program)]
-    subprocess.run([compiler, *options, driver, *sources], check=True, timeout=120)
+    command = [compiler, "-std=gnu11", "-O1", "-g", *options, include, "-o", str(program), driver]
+    subprocess.run([*command, *map(str, sources)], check=True, timeout=120)
     return program
 
 
@@ -91,6 +95,38 @@ def test_no_broken_plan_of_the_other_ops_leaves_its_bounds(hostile: Path, tmp_pa
     tried, loaded = int(found[1]), int(found[2])
     assert loaded > 1000, "nearly all were refused: the kernels never ran"
     assert tried - loaded > 1000
+
+
+def test_no_broken_front_end_leaves_its_bounds(hostile: Path, tmp_path: Path) -> None:
+    """Every signal op, its tables and its state."""
+    path = tmp_path / "plan"
+    path.write_bytes(front_end())
+    done = subprocess.run(
+        [str(hostile), str(path), "30000"], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = re.fullmatch(r"tried (\d+) loaded (\d+)", done.stdout.splitlines()[-1])
+    assert found is not None
+    tried, loaded = int(found[1]), int(found[2])
+    assert loaded > 1000, "nearly all were refused: the kernels never ran"
+    assert tried - loaded > 1000
+
+
+def test_a_build_without_signal_ops_refuses_them_and_runs_others(plan: bytes, tmp_path: Path) -> None:
+    runtime = ROOT / "firmware" / "runtime"
+    sources = [path for path in runtime_sources(runtime) if path != runtime / "signal" / "with.c"]
+    slim = compiled(tmp_path / "slim", [*sources, runtime / "signal" / "without.c"], ("-w",))
+    for payload, status in ((front_end(), 4), (plan, 0)):
+        path = tmp_path / "plan"
+        path.write_bytes(payload)
+        done = subprocess.run([str(slim), str(path), "0"], capture_output=True, timeout=60, check=False)
+        assert done.returncode == status
+
+
+def front_end() -> bytes:
+    case = whole_front_end(np.random.default_rng(6))
+    steps = [b"".join(values.tobytes() for values in step) for step in case.steps]
+    return compile_model(case.tflite, ModelSpec("front end", "1", golden_inputs=[steps]))
 
 
 def test_python_reader_refuses_with_its_own_errors(plan: bytes) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 INT8, INT32, FLOAT32, UINT8, INT64 = 9, 2, 0, 3, 4
 FLOAT16, INT16, INT4, RESOURCE, UINT32 = 1, 7, 17, 13, 15
+BOOL, UINT64 = 6, 12
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = 0, 1, 2, 3, 4
 
@@ -59,6 +60,7 @@ class O:  # noqa: E742 the tests read better with one letter
     outputs: tuple
     options: tuple = (0, None)
     custom: str = ""
+    custom_options: bytes = b""
 
 
 @dataclass
@@ -223,6 +225,7 @@ def graph_table(tensors, ops, inputs, outputs, codes, buffers):
             2: ints(op.outputs),
             3: Scalar("B", op.options[0]),
             4: op.options[1],
+            5: Numbers("u1", list(op.custom_options)) if op.custom_options else None,
         }
         for op in ops
     ]
