@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.unit.model import stream_ops
 from tests.unit.model.single_ops import chain
 from tests.unit.model.tflite_writer import (
     FLOAT32,
@@ -276,6 +277,52 @@ def test_sound_models_are_equal_to_tflm(name: str, spec: ModelSpec) -> None:
     assert (found.first, found.sequences, found.steps) == (None, 7, 1)
     made = {tensor for op in decode_artifact(payload).ops for tensor in op.outputs}
     assert found.tensors >= len(made)
+
+
+def stream() -> bytes:
+    """A delay line of four windows: what comes out is what went in three steps before."""
+    graph = stream_ops.Graph(np.random.default_rng(1), 0.05, 3)
+    given = graph.given((1, 1, 1, 8))
+    handle = graph.variable("line", (1, 3, 1, 8))
+    joined = graph.joined(graph.read(handle, (1, 3, 1, 8)), graph.changed(given), 1)
+    graph.assign(handle, graph.end(joined, 1, 3))
+    graph.outputs.append(graph.changed(joined))
+    return graph.write()
+
+
+def test_a_model_with_state_runs_several_steps_from_reset() -> None:
+    wheel()
+    tflite = stream()
+    payload = compile_model(tflite, PORTABLE)
+    plan = decode_artifact(payload)
+    numbers = lower_named(tflite, PORTABLE)[1]
+    found = check(tflite, payload, numbers, random_sequences(plan, 5, 3))
+    assert (found.first, found.sequences, found.steps) == (None, 5, 12)
+    forgetful = replace(plan, states=tuple(replace(s, initial=None, fill=77) for s in plan.states))
+    found = check(tflite, encode_artifact(forgetful), numbers, random_sequences(plan, 5, 3, steps=2))
+    assert found.first is not None
+    assert (found.first.sequence, found.first.step, found.steps, found.differing) == (0, 0, 2, 5)
+    assert found.first.ours != found.first.theirs
+
+
+def test_given_windows_of_a_model_with_state_are_sequences() -> None:
+    twin = twin_of(stream())
+    windows = np.arange(6 * 8, dtype=np.int8).reshape(6, 1, 1, 8)
+    assert [len(each) for each in given_sequences(twin, [windows], [0.05])] == [6]
+    assert [len(each) for each in given_sequences(twin, [windows.reshape(2, 3, 8)], [0.05])] == [3, 3]
+    assert [len(each) for each in given_sequences(twin, [windows[0]], [0.05])] == [1]
+    golden = replace(PORTABLE, golden_inputs=[list(windows), list(windows[::-1])])
+    plan = decode_artifact(compile_model(stream(), golden))
+    back = vector_sequences(plan)
+    assert [len(each) for each in back] == [6, 6]
+    assert (back[1][0][0] == windows[5]).all()
+
+
+def test_answers_of_models_with_state_are_compared_step_by_step() -> None:
+    a = twin_of(stream())
+    fed = random_sequences(a.plan, 3, 2, steps=5)
+    found = compare_outputs(a, twin_of(stream()), fed, fed)
+    assert (found.steps, found.equal) == (15, 15)
 
 
 def test_the_first_tensor_that_differs_is_named() -> None:
