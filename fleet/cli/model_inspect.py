@@ -95,7 +95,7 @@ def show_arena(summary: Summary, pieces: Sequence[Piece], names: Sequence[str]) 
     """Prints the picture and what it amounts to."""
     from tinyfleet.model.view import arena_rows, scale_line
 
-    left = 4 + min(_OP_NAME, max((len(op.name) for op in summary.ops), default=0))
+    left = 4 + min(_OP_NAME, max(len(name) for name in ("output", *(op.name for op in summary.ops))))
     right = 10
     columns = max(_PICTURE_LEAST, min(_PICTURE_MOST, width() - left - right - 5))
     title = "arena over time"
