@@ -252,8 +252,8 @@ class OpForm:
 OP_FORMS: Final[dict[OpCode, OpForm]] = {
     OpCode.ADD: OpForm(2, 1, 0, AddParams),
     OpCode.AVERAGE_POOL_2D: OpForm(1, 1, 0, PoolParams),
-    OpCode.CONV_2D: OpForm(1, 1, 0, ConvParams),
-    OpCode.DEPTHWISE_CONV_2D: OpForm(1, 1, 0, ConvParams),
+    OpCode.CONV_2D: OpForm(1, 1, 1, ConvParams),
+    OpCode.DEPTHWISE_CONV_2D: OpForm(1, 1, 1, ConvParams),
     OpCode.FULLY_CONNECTED: OpForm(1, 1, 0, FullyConnectedParams),
     OpCode.MAX_POOL_2D: OpForm(1, 1, 0, PoolParams),
     OpCode.SOFTMAX: OpForm(1, 1, 0, SoftmaxParams),

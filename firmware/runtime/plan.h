@@ -142,6 +142,11 @@ typedef struct {
 #define TF_FLAG_PER_TENSOR 1u
 #define TF_FLAG_COLUMNS_FIRST 2u /* ARTIFACT.md section 10 */
 
+/* Offsets into CONSTANTS: how the parameters of every op with weights begin. */
+typedef struct {
+    uint32_t weights, bias, multiplier, shift;
+} tf_tables_t;
+
 typedef struct {
     uint32_t weights, bias, multiplier, shift; /* offsets into CONSTANTS */
     uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;

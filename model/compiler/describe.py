@@ -7,8 +7,8 @@ from math import prod
 
 from tinyfleet.model.compiler import packing_dsp, packing_mve
 from tinyfleet.model.compiler.describe_signal import signal_macs, table_bytes
-from tinyfleet.model.compiler.memory import live_bytes, lower_bound
-from tinyfleet.model.compiler.occupancy import occupancy
+from tinyfleet.model.compiler.memory import Lifetime, live_bytes, lower_bound
+from tinyfleet.model.compiler.occupancy import Role, occupancy
 from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decode_artifact
 from tinyfleet.wire.artifact_ops import (
     PER_TENSOR,
@@ -47,14 +47,16 @@ class OpSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """arena_bytes: what a node must have; peak_bytes: most that is alive at once; bound_bytes: no memory plan
-    of these ops needs less, as far as proven; equal to arena_bytes where none can be smaller."""
+    """arena_bytes: what a node must have; peak_bytes: most that is alive at once; activation_bytes: the same
+    without scratch; bound_bytes: no memory plan of these ops needs less, as far as proven; equal to
+    arena_bytes where none can be smaller."""
 
     metadata: Metadata
     core: CoreVariant
     payload_bytes: int
     arena_bytes: int
     peak_bytes: int
+    activation_bytes: int
     bound_bytes: int
     constant_bytes: int
     macs: int
@@ -70,7 +72,9 @@ class Summary:
 def describe(payload: bytes) -> Summary:
     """ArtifactError when the payload is no plan."""
     plan = decode_artifact(payload)
-    lives = [piece.lifetime for piece in occupancy(plan)]
+    pieces = occupancy(plan)
+    lives = [piece.lifetime for piece in pieces]
+    activations = [piece.lifetime for piece in pieces if piece.role is not Role.SCRATCH]
     ops = tuple(
         OpSummary(
             index=i,
@@ -91,7 +95,8 @@ def describe(payload: bytes) -> Summary:
         core=plan.core,
         payload_bytes=len(payload),
         arena_bytes=plan.arena_bytes,
-        peak_bytes=max((live_bytes(lives, at) for at in range(-1, len(plan.ops) + 1)), default=0),
+        peak_bytes=_most(lives),
+        activation_bytes=_most(activations),
         bound_bytes=lower_bound(lives, plan.arena_bytes),
         constant_bytes=len(plan.constants),
         macs=sum(op.macs for op in ops),
@@ -103,6 +108,11 @@ def describe(payload: bytes) -> Summary:
         outputs=len(plan.outputs),
         vectors=len(plan.vectors),
     )
+
+
+def _most(lives: list[Lifetime]) -> int:
+    """Bytes alive when most are."""
+    return max((live_bytes(lives, life.first) for life in lives), default=0)
 
 
 def _macs(plan: Artifact, op: Op) -> int:

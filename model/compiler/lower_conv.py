@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from tinyfleet.model.compiler import packing_dsp, packing_mve
 from tinyfleet.model.compiler.builder import Builder
+from tinyfleet.model.compiler.emitted import Scratch
 from tinyfleet.model.compiler.numerics import Multiplier, checked_multiplier, window, wrapped
 from tinyfleet.model.compiler.operands import Operands, Quantized
 from tinyfleet.model.compiler.packing import Channels, Filters, Packed
 from tinyfleet.model.compiler.schema import Padding
 from tinyfleet.model.compiler.tflite import TfTensor
+from tinyfleet.wire.artifact import Dtype
 from tinyfleet.wire.artifact_ops import PER_TENSOR, ConvParams, FullyConnectedParams, OpCode
 from tinyfleet.wire.enums import CoreVariant
 
@@ -43,6 +45,8 @@ def lower_depthwise_conv(builder: Builder, ask: Operands) -> None:
     depth, rest = divmod(filters.shape[3], x.shape[3])
     if rest or depth == 0:
         raise ask.refuse(f"{filters.shape[3]} output channels are no multiple of {x.shape[3]} input channels")
+    if x.tensor.data is not None:
+        raise ask.refuse(f"its input {x.tensor} is constant; compute its output before converting")
     _emit_conv(
         builder, ask, OpCode.DEPTHWISE_CONV_2D, filters, channels_axis=3, depth=depth, options=(4, 5, 6)
     )
@@ -169,10 +173,30 @@ def _emit(
     pack = _PACK.get(builder.core)
     packed = pack(code, params, filters) if pack is not None and can_pack else None
     if packed is None:
-        builder.emit(code, tensors[:1], tensors[1], _with_tables(params, _plain_tables(builder, filters)))
+        _emit_plain(builder, code, tensors, params, filters)
         return
     tables = {"weights": builder.weights(packed.weights), "bias": builder.records(packed.records)}
     builder.emit_packed(code, *tensors, _with_tables(packed.params, tables), packed.scratch_bytes)
+
+
+def _emit_plain(
+    builder: Builder,
+    code: OpCode,
+    tensors: tuple[int, int],
+    params: ConvParams | FullyConnectedParams,
+    filters: Filters,
+) -> None:
+    """A depthwise op with several outputs an input is a convolution whose groups have one channel."""
+    scratch: tuple[Scratch, ...] = ()
+    if isinstance(params, ConvParams):
+        taps = params.kernel_h * params.kernel_w
+        if code is OpCode.DEPTHWISE_CONV_2D and params.depth > 1:
+            code, params = OpCode.CONV_2D, replace(params, depth=1)
+            filters = replace(filters, values=filters.values.transpose(3, 1, 2, 0), channels_axis=0)
+        needed = taps * params.depth if code is OpCode.CONV_2D else 4 * taps + filters.source[3]
+        scratch = (Scratch(Dtype.INT8, needed),)
+    params = _with_tables(params, _plain_tables(builder, filters))
+    builder.emit(code, tensors[:1], tensors[1], params, scratch=scratch)
 
 
 def _with_tables(

@@ -176,7 +176,8 @@ def _kernels(library: Path) -> list[set[str]]:
 def main() -> int:
     sources = models()
     alive = {
-        name: describe(plan_of(tflite, CoreVariant.PORTABLE)).peak_bytes for name, tflite in sources.items()
+        name: describe(plan_of(tflite, CoreVariant.PORTABLE)).activation_bytes
+        for name, tflite in sources.items()
     }
     figures: list[Figure] = []
     for core in CORES:

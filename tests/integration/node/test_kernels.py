@@ -14,7 +14,7 @@ from tests.unit.model.tflite_writer import INT32, O, T, write_tflite
 
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.model.measure import Measured, build, measure
-from tinyfleet.model.measure.cores import DSP, MVE, PORTABLE, MeasureCore
+from tinyfleet.model.measure.cores import DSP, M0PLUS, MVE, PORTABLE, MeasureCore
 from tinyfleet.model.twin import ModelStatus, Twin
 from tinyfleet.wire.enums import CoreVariant
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MODELS = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
 SOURCES = sorted([*ROOT.glob("examples/*/*.tflite"), *MODELS.glob("*.tflite")])
 CASES = 12
+PLAIN = ("add", "conv", "depthwise", "fully_connected", "mean", "softmax")
 OWN = [(core, name) for core in (DSP, MVE) for name in sorted(OWN_KERNELS[core.variant])]
 
 
@@ -66,14 +67,34 @@ def test_own_kernels(core: MeasureCore, name: str) -> None:
     assert tried == CASES
 
 
-@pytest.mark.parametrize("core", [DSP, MVE], ids=lambda core: core.variant.name)
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_whole_models_on_armv6m(source: Path) -> None:
+    """Loops in assembly, and arithmetic without a long multiply."""
+    on_board(M0PLUS, plan_of(source.read_bytes(), CoreVariant.PORTABLE))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_ops_on_armv6m(name: str) -> None:
+    for seed in range(CASES):
+        on_board(M0PLUS, plan_of(OPS[name](np.random.default_rng([seed, 12])), CoreVariant.PORTABLE))
+
+
+@pytest.mark.parametrize(
+    ("core", "scales"),
+    [
+        (DSP, (0.11, 0.23, 0.31, 0.47)),
+        (MVE, (0.11, 0.23, 0.31, 0.47)),
+        (M0PLUS, (0.11, 0.23, 0.31, 0.47, 0.75, 1.6, 37.0)),
+    ],
+    ids=lambda value: getattr(value, "preset", ""),
+)
 @pytest.mark.parametrize("name", EDGE_OPS)
-def test_rounding(core: MeasureCore, name: str) -> None:
+def test_rounding(core: MeasureCore, scales: tuple[float, ...], name: str) -> None:
     """Sums of few steps an output value: each rounding shows in the answer."""
     code, shape, filter_shape, axis, options = EDGE_OPS[name]
     bias = np.arange(-200, 200)
     weights = np.zeros(filter_shape(bias.size), np.int8)
-    for scale in (0.11, 0.23, 0.31, 0.47):
+    for scale in scales:
         tensors = [
             T(shape, 1.0, 0),
             T((*shape[:-1], bias.size), 1 / scale, 0),

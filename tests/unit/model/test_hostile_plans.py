@@ -15,8 +15,8 @@ from tests.unit.model.single_ops import chain
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.model.twin import PlanRefused, Twin
 from tinyfleet.model.twin.library import runtime_sources
-from tinyfleet.wire.artifact import Artifact, ArtifactError, Op, decode_artifact, encode_artifact
-from tinyfleet.wire.artifact_ops import CopyParams, MeanParams
+from tinyfleet.wire.artifact import Artifact, ArtifactError, Op, Place, decode_artifact, encode_artifact
+from tinyfleet.wire.artifact_ops import CopyParams, MeanParams, OpCode
 from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.errors import WireError
 
@@ -168,6 +168,52 @@ def test_no_op_goes_over_its_tensors_more_than_once(plan: bytes) -> None:
         op.params, size=(2**12, 2**12, 1, 1, 1, 1), input_stride=(0,) * 6, output_stride=(0,) * 6
     )
     refused(many_ops, at, replace(op, params=idle_copy))
+
+
+@pytest.mark.parametrize(
+    ("code", "changed"),
+    [
+        (OpCode.ADD, {"left_shift": 19}),
+        (OpCode.ADD, {"a_shift": 1}),
+        (OpCode.ADD, {"b_shift": -32}),
+        (OpCode.ADD, {"out_shift": 1}),
+        (OpCode.ADD, {"out_multiplier": -1}),
+        (OpCode.CONV_2D, {"depth": 3}),
+        (OpCode.CONV_2D, {"flags": 2}),
+        (OpCode.DEPTHWISE_CONV_2D, {"depth": 2}),
+        (OpCode.DEPTHWISE_CONV_2D, {"kernel_h": 4}),
+    ],
+    ids=str,
+)
+def test_parameters_that_a_kernel_counts_on(code: OpCode, changed: dict[str, int]) -> None:
+    plan, at = plan_with(code)
+    refused(plan, at, replace(plan.ops[at], params=replace(plan.ops[at].params, **changed)))
+
+
+@pytest.mark.parametrize("code", [OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D])
+def test_scratch_holds_what_a_kernel_puts_there(code: OpCode) -> None:
+    plan, at = plan_with(code)
+    (temp,) = plan.ops[at].temps
+    less = replace(plan.tensors[temp], shape=(plan.tensors[temp].size_bytes - 1,))
+    refused(replace(plan, tensors=(*plan.tensors[:temp], less, *plan.tensors[temp + 1 :])), at, plan.ops[at])
+
+
+def test_a_depthwise_input_lies_in_the_arena() -> None:
+    """Taps in the padding are in the arena, at places relative to the input."""
+    plan, at = plan_with(OpCode.DEPTHWISE_CONV_2D)
+    constant = replace(plan.tensors[plan.ops[at].inputs[0]], place=Place.CONSTANT, offset=0)
+    plan = replace(
+        plan,
+        tensors=(*plan.tensors, constant),
+        constants=plan.constants + bytes(constant.size_bytes),
+    )
+    refused(plan, at, replace(plan.ops[at], inputs=(len(plan.tensors) - 1,)))
+
+
+def plan_with(code: OpCode) -> tuple[Artifact, int]:
+    """A chain's plan and the number of its first op of this code."""
+    plan = decode_artifact(compile_model(chain(np.random.default_rng(3)), ModelSpec("chain", "1")))
+    return plan, next(i for i, op in enumerate(plan.ops) if op.code is code)
 
 
 def refused(plan: Artifact, at: int, op: Op) -> None:
