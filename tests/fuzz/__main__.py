@@ -34,7 +34,8 @@ def main() -> int:
     if unknown:
         print(f"no such harness: {', '.join(unknown)}; there are {', '.join(harnesses())}")
         return 2
-    build("fuzz", "fuzzers")
+    for name in names:
+        build("fuzz", f"fuzz_{name}")
     if options.keep:
         for name in names:
             print(f"{name}: {Search(name).keep()} inputs kept")

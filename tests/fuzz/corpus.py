@@ -1,4 +1,4 @@
-"""Writes the plans that the search over loader and runner starts from: `python -m tests.fuzz.corpus`.
+"""Writes what the searches start from: `python -m tests.fuzz.corpus`. Here, plans; `parsers` has the others.
 
 One for each random model of one op that the exactness tests know (every module tests/unit/model/*_ops.py
 with a table OPS), packed ones beside them, and three models with everything. A new op is there as soon as its
@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tests.fuzz import parsers
 from tests.unit.model import many, signal_ops, single_ops
 from tinyfleet.model.compiler import CompileError, InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.artifact import ABI, decode_artifact
@@ -23,7 +24,8 @@ from tinyfleet.wire.artifact_ops import PLAIN
 from tinyfleet.wire.enums import CoreVariant
 
 ROOT = Path(__file__).resolve().parents[2]
-CORPUS = ROOT / "firmware" / "tests" / "fuzz" / "corpus" / "plan"
+HARNESSES = ROOT / "firmware" / "tests" / "fuzz"
+CORPUS = HARNESSES / "corpus" / "plan"
 FOUND = CORPUS / "found"
 TRIES = 15
 ABI_AT = 4
@@ -74,22 +76,27 @@ def plan_of(name: str, make: Make, seed: int, core: CoreVariant) -> bytes | None
     return None
 
 
-def write() -> None:
-    """Seeds anew; what was found before stays, and takes on the ABI of today."""
-    CORPUS.mkdir(parents=True, exist_ok=True)
-    for path in CORPUS.glob("*.plan"):
-        path.unlink()
-    total = 0
-    for name, plan in seeds():
-        (CORPUS / name).write_bytes(plan)
-        total += len(plan)
-        print(f"{name}: {len(plan)} bytes")
-    for path in sorted(FOUND.glob("*")):
+def write(name: str, inputs: Iterable[tuple[str, bytes]]) -> None:
+    """The inputs of one harness anew; those found by searches stay."""
+    folder = HARNESSES / "corpus" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+    sizes = [(folder / file).write_bytes(content) for file, content in inputs]
+    print(f"{name}: {len(sizes)} inputs, {sum(sizes)} bytes")
+
+
+def carry_over() -> None:
+    """Plans that searches found take on the ABI of today: else they would be refused for that alone."""
+    for path in FOUND.glob("*"):
         found = path.read_bytes()
         if len(found) >= ABI_AT + 2:
             path.write_bytes(found[:ABI_AT] + ABI.to_bytes(2, "little") + found[ABI_AT + 2 :])
-    print(f"{len(list(CORPUS.glob('*.plan')))} plans, {total} bytes")
 
 
 if __name__ == "__main__":
-    write()
+    write("plan", seeds())
+    carry_over()
+    for harness in (parsers.mqtt, parsers.wire, parsers.image, parsers.console):
+        write(harness.__name__, harness())

@@ -1,0 +1,113 @@
+"""Where the searches over the firmware's parsers start from: the wire's vectors, packets and frames."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTORS = ROOT / "wire" / "vectors"
+BYTES_MAX = 4200
+
+# In the order of fuzz_wire.c.
+WIRE_KINDS = (
+    *("want", "manifest", "trust", "config", "replay"),
+    *("record_trust", "record_config", "record_replay", "topic"),
+)
+
+
+def vectors() -> Iterator[tuple[str, str, bytes]]:
+    """(name, kind, bytes) of the vectors that are taken; those refused are soon found from them."""
+    for line in (VECTORS / "index.tsv").read_text().splitlines():
+        folder, file, kind = line.split("\t")[:3]
+        if folder != "accept":
+            continue
+        content = (VECTORS / folder / file).read_bytes()
+        if len(content) <= BYTES_MAX:
+            yield Path(file).stem, kind, content
+
+
+def wire() -> Iterator[tuple[str, bytes]]:
+    for name, kind, content in vectors():
+        if kind in WIRE_KINDS:
+            yield name, bytes([WIRE_KINDS.index(kind)]) + content
+
+
+def image() -> Iterator[tuple[str, bytes]]:
+    """The first byte: bit 0 firmware, bit 1 signatures wanted, then how it starts."""
+    for name, kind, content in vectors():
+        if kind.startswith("image"):
+            firmware = kind == "image_firmware"
+            yield name, bytes([1 + 4 if firmware else 0]) + content
+
+
+def console() -> Iterator[tuple[str, bytes]]:
+    """The first byte: the size of the reader's buffer, from 128 on a whole frame's."""
+    frame = _frame(1, 7, b"\x11\x00\x22\x00")
+    long = _frame(3, 255, bytes(range(1, 256)) * 4)
+    yield "text", b"\xffnode: running\r\n"
+    yield "frame", b"\xff" + frame
+    yield "frame-in-text", b"\xffhello\r\n" + frame + b"more\r\n" + frame
+    yield "frame-of-runs", b"\xff" + long
+    yield "frame-too-large", b"\x08" + long
+    yield "frame-empty", b"\xff" + _frame(0, 0, b"")
+
+
+def _frame(kind: int, seq: int, body: bytes) -> bytes:
+    """SPEC section 9: COBS between zeros, CRC-32 at the end."""
+    raw = bytes([kind, seq]) + body
+    raw += zlib.crc32(raw).to_bytes(4, "little")
+    out = bytearray(b"\x00")
+    runs = raw.split(b"\x00")
+    for run in runs:
+        while len(run) >= 254:
+            out += b"\xff" + run[:254]
+            run = run[254:]
+        out += bytes([len(run) + 1]) + run
+    return bytes(out + b"\x00")
+
+
+def mqtt() -> Iterator[tuple[str, bytes]]:
+    """The first two bytes: how long pieces are, what the client does between them (fuzz_mqtt.c)."""
+    connack = _packet(
+        0x20, b"\x00\x00" + _properties(b"\x21\x00\x05", b"\x27\x00\x00\x10\x00", b"\x13\x00\x1e")
+    )
+    suback = _packet(0x90, b"\x00\x01\x00\x01\x00")
+    unsuback = _packet(0xB0, b"\x00\x03\x00\x00")
+    puback = _packet(0x40, b"\x00\x02")
+    reasoned = _packet(0x40, b"\x00\x02\x10\x00")
+    plain = _packet(0x30, _text(b"tf/1/node/want") + b"\x00" + b"payload")
+    sure = _packet(0x33, _text(b"tf/1/blob/a") + b"\x00\x09" + _properties(b"\x01\x01") + bytes(300))
+    empty = _packet(0x32, _text(b"t") + b"\x00\x0a\x00")
+    ping = _packet(0xD0, b"")
+    bye = _packet(0xE0, b"\x8b" + _properties(b"\x1f" + _text(b"going down")))
+    refused = _packet(0x20, b"\x00\x87\x00")
+    yield "session", b"\x00\x0f" + connack + suback + puback + unsuback + plain + sure + ping + bye
+    yield "pieces", b"\x01\x08" + connack + plain + sure + empty
+    yield "in-flight", b"\x00\x00" + connack + sure * 10
+    yield "acknowledged", b"\x10\x0b" + connack + suback + reasoned + ping
+    yield "refused", b"\x00\x00" + refused
+    yield "closed", b"\x00\x00" + connack + _packet(0xE0, b"")
+    yield "unasked", b"\x00\x00" + plain
+
+
+def _packet(first: int, rest: bytes) -> bytes:
+    return bytes([first]) + _varint(len(rest)) + rest
+
+
+def _properties(*properties: bytes) -> bytes:
+    joined = b"".join(properties)
+    return _varint(len(joined)) + joined
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _text(text: bytes) -> bytes:
+    return len(text).to_bytes(2, "big") + text
