@@ -38,6 +38,11 @@ PER_TENSOR: Final = 1
 """Flag of conv-like ops: one multiplier and one shift for all output channels."""
 COLUMNS_FIRST: Final = 2
 """Flag of a DEPTHWISE_CONV_2D packed for MVE: a word holds taps of a kernel row (ARTIFACT.md section 10)."""
+DIV_SHIFT_MAX: Final = 22
+NO_CONSTANTS: Final = 2**32 - 1
+"""An offset into CONSTANTS of what is absent."""
+L2_DEPTH_MAX: Final = 33025
+"""More values could overflow the sum of their squares."""
 FILL: Final = 1
 """Flag of COPY: the whole output is set to `fill` first."""
 
@@ -50,20 +55,25 @@ class OpCode(IntEnum):
     CONV_2D = 3
     DEPTHWISE_CONV_2D = 4
     FULLY_CONNECTED = 9
+    L2_NORMALIZATION = 11
     MAX_POOL_2D = 17
     MUL = 18
     RESIZE_BILINEAR = 23
     SOFTMAX = 25
     MEAN = 40
     SUB = 41
+    DIV = 42
     CAST = 53
     PRELU = 54
     MAXIMUM = 55
+    ARG_MAX = 56
     MINIMUM = 57
     TRANSPOSE_CONV = 67
+    ARG_MIN = 79
     REDUCE_MAX = 82
     REDUCE_MIN = 89
     SQUARED_DIFFERENCE = 99
+    BATCH_MATMUL = 126
     TABLE = 220
     COPY = 221
     GATHER = 222
@@ -190,6 +200,52 @@ class AddParams(Params):
 
 
 @dataclass(frozen=True, slots=True)
+class MatmulParams(Params):
+    """Sizes and strides in elements, outermost first; stride 0 broadcasts. bias: offset of i32[columns], or
+    NO_CONSTANTS."""
+
+    LAYOUT = struct.Struct("<17I2i5h2x")
+
+    batch: Three
+    a_batch: Three
+    b_batch: Three
+    rows: int
+    columns: int
+    depth: int
+    a_row: int
+    a_depth: int
+    b_column: int
+    b_depth: int
+    bias: int
+    multiplier: int
+    shift: int
+    a_zero: int
+    b_zero: int
+    out_zero: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class L2NormalizationParams(Params):
+    LAYOUT = struct.Struct("<Ih2x")
+
+    depth: int
+    input_zero: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArgExtremeParams(Params):
+    """[outer, size, inner]; the answers are places along `size`."""
+
+    LAYOUT = struct.Struct("<3I")
+
+    outer: int
+    size: int
+    inner: int
+
+
+@dataclass(frozen=True, slots=True)
 class TableParams(Params):
     """Offset of 256 answers, for -128 to 127."""
 
@@ -251,10 +307,15 @@ class OpForm:
 
 OP_FORMS: Final[dict[OpCode, OpForm]] = {
     OpCode.ADD: OpForm(2, 1, 0, AddParams),
+    OpCode.ARG_MAX: OpForm(1, 1, 0, ArgExtremeParams),
+    OpCode.ARG_MIN: OpForm(1, 1, 0, ArgExtremeParams),
     OpCode.AVERAGE_POOL_2D: OpForm(1, 1, 0, PoolParams),
+    OpCode.BATCH_MATMUL: OpForm(2, 1, 0, MatmulParams),
     OpCode.CONV_2D: OpForm(1, 1, 1, ConvParams),
     OpCode.DEPTHWISE_CONV_2D: OpForm(1, 1, 1, ConvParams),
+    OpCode.DIV: OpForm(2, 1, 0, AddParams),
     OpCode.FULLY_CONNECTED: OpForm(1, 1, 0, FullyConnectedParams),
+    OpCode.L2_NORMALIZATION: OpForm(1, 1, 0, L2NormalizationParams),
     OpCode.MAX_POOL_2D: OpForm(1, 1, 0, PoolParams),
     OpCode.SOFTMAX: OpForm(1, 1, 0, SoftmaxParams),
     OpCode.MEAN: OpForm(1, 1, 0, MeanParams),

@@ -89,20 +89,25 @@ bool tf_is_window(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, u
                   uint32_t pad);
 
 extern const tf_kernel_t tf_kernel_add;
+extern const tf_kernel_t tf_kernel_arg_max;
+extern const tf_kernel_t tf_kernel_arg_min;
 extern const tf_kernel_t tf_kernel_arithmetic;
 extern const tf_kernel_t tf_kernel_auto_scale;
 extern const tf_kernel_t tf_kernel_average_pool;
+extern const tf_kernel_t tf_kernel_batch_matmul;
 extern const tf_kernel_t tf_kernel_cast;
 extern const tf_kernel_t tf_kernel_conv;
 extern const tf_kernel_t tf_kernel_copy;
 extern const tf_kernel_t tf_kernel_delay;
 extern const tf_kernel_t tf_kernel_depthwise_conv;
+extern const tf_kernel_t tf_kernel_div;
 extern const tf_kernel_t tf_kernel_energy;
 extern const tf_kernel_t tf_kernel_filter_bank;
 extern const tf_kernel_t tf_kernel_framer;
 extern const tf_kernel_t tf_kernel_fully_connected;
 extern const tf_kernel_t tf_kernel_gather;
 extern const tf_kernel_t tf_kernel_irfft;
+extern const tf_kernel_t tf_kernel_l2_normalization;
 extern const tf_kernel_t tf_kernel_log;
 extern const tf_kernel_t tf_kernel_max_pool;
 extern const tf_kernel_t tf_kernel_maximum;

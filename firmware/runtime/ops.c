@@ -24,6 +24,11 @@ static const tf_kernel_t *const kernels[] = {
     &tf_kernel_sub,
     &tf_kernel_table,
     &tf_kernel_transpose_conv,
+    &tf_kernel_arg_max,
+    &tf_kernel_arg_min,
+    &tf_kernel_batch_matmul,
+    &tf_kernel_div,
+    &tf_kernel_l2_normalization,
     0,
 };
 

@@ -54,19 +54,24 @@ typedef enum {
     TF_OP_DEPTHWISE_CONV_2D = 4,
     TF_OP_FULLY_CONNECTED = 9,
     TF_OP_MAX_POOL_2D = 17,
+    TF_OP_L2_NORMALIZATION = 11,
     TF_OP_MUL = 18,
     TF_OP_RESIZE_BILINEAR = 23,
     TF_OP_SOFTMAX = 25,
     TF_OP_MEAN = 40,
     TF_OP_SUB = 41,
+    TF_OP_DIV = 42,
     TF_OP_CAST = 53,
     TF_OP_PRELU = 54,
     TF_OP_MAXIMUM = 55,
+    TF_OP_ARG_MAX = 56,
     TF_OP_MINIMUM = 57,
     TF_OP_TRANSPOSE_CONV = 67,
+    TF_OP_ARG_MIN = 79,
     TF_OP_REDUCE_MAX = 82,
     TF_OP_REDUCE_MIN = 89,
     TF_OP_SQUARED_DIFFERENCE = 99,
+    TF_OP_BATCH_MATMUL = 126,
     TF_OP_TABLE = 220,
     TF_OP_COPY = 221,
     TF_OP_GATHER = 222,
@@ -210,6 +215,34 @@ typedef struct {
     uint16_t reserved;
 } tf_add_params_t; /* and the other element-wise ops of two operands */
 
+/* Of a DIV, either way. */
+#define TF_DIV_SHIFT_MAX 22
+
+#define TF_NO_CONSTANTS 0xFFFFFFFFu
+
+typedef struct {
+    uint32_t batch[3], a_batch[3], b_batch[3]; /* sizes, and strides in elements; 0 broadcasts */
+    uint32_t rows, columns, depth;
+    uint32_t a_row, a_depth, b_column, b_depth; /* strides */
+    uint32_t bias;                              /* i32[columns], or TF_NO_CONSTANTS */
+    int32_t multiplier, shift;
+    int16_t a_zero, b_zero, out_zero, act_min, act_max;
+    uint16_t reserved;
+} tf_matmul_params_t;
+
+/* More values could overflow the sum of their squares. */
+#define TF_L2_DEPTH_MAX 33025u
+
+typedef struct {
+    uint32_t depth;
+    int16_t input_zero;
+    uint16_t reserved;
+} tf_l2_normalization_params_t;
+
+typedef struct {
+    uint32_t outer, size, inner;
+} tf_arg_extreme_params_t;
+
 typedef struct {
     uint32_t table; /* 256 answers, for -128 to 127 */
 } tf_table_params_t;
@@ -252,6 +285,9 @@ static_assert(sizeof(tf_pool_params_t) == 16, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_mean_params_t) == 64, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_softmax_params_t) == 16, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_add_params_t) == 112, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_matmul_params_t) == 88, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_l2_normalization_params_t) == 8, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_arg_extreme_params_t) == 12, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_copy_params_t) == 84, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_gather_params_t) == 32, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_tap_t) == 8, "ARTIFACT.md section 4");

@@ -7,10 +7,13 @@ from typing import Final
 from tinyfleet.wire.artifact import Artifact, Op, Params, Place
 from tinyfleet.wire.artifact_ops import (
     AddParams,
+    ArgExtremeParams,
     ConvParams,
     CopyParams,
     FullyConnectedParams,
     GatherParams,
+    L2NormalizationParams,
+    MatmulParams,
     MeanParams,
     PoolParams,
     ResizeParams,
@@ -38,6 +41,7 @@ _FILTERS: Final = ("weights", "bias", "multiplier", "shift")
 OFFSETS: Final[dict[type[Params], tuple[str, ...]]] = {
     AddParams: (),
     ArithmeticParams: (),
+    ArgExtremeParams: (),
     ConvParams: _FILTERS,
     CopyParams: (),
     DelayParams: (),
@@ -48,6 +52,8 @@ OFFSETS: Final[dict[type[Params], tuple[str, ...]]] = {
     FullyConnectedParams: _FILTERS,
     GatherParams: ("rows", "columns"),
     LogParams: ("bends",),
+    L2NormalizationParams: (),
+    MatmulParams: ("bias",),
     MeanParams: (),
     NoParams: (),
     OverlapAddParams: (),

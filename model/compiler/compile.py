@@ -16,6 +16,7 @@ from tinyfleet.model.compiler.errors import SpecError, UnsupportedModel
 from tinyfleet.model.compiler.fold import fold
 from tinyfleet.model.compiler.golden import golden_vectors
 from tinyfleet.model.compiler.lower_binary import (
+    lower_div,
     lower_extreme,
     lower_mul,
     lower_prelu,
@@ -24,6 +25,11 @@ from tinyfleet.model.compiler.lower_binary import (
 )
 from tinyfleet.model.compiler.lower_conv import lower_conv, lower_depthwise_conv, lower_fully_connected
 from tinyfleet.model.compiler.lower_integer import is_arithmetic, lower_arithmetic, lower_cast
+from tinyfleet.model.compiler.lower_matrix import (
+    lower_arg_extreme,
+    lower_batch_matmul,
+    lower_l2_normalization,
+)
 from tinyfleet.model.compiler.lower_move import (
     lower_alias,
     lower_broadcast_to,
@@ -85,19 +91,24 @@ _LOWER: Final[dict[int, Lowering]] = {
     OpCode.TABLE: lower_table,
     Builtin.ABS: lower_table,
     Builtin.ADD: lower_add,
+    Builtin.ARG_MAX: lower_arg_extreme,
+    Builtin.ARG_MIN: lower_arg_extreme,
     Builtin.ASSIGN_VARIABLE: lower_variable,
     Builtin.AVERAGE_POOL_2D: lower_pool,
+    Builtin.BATCH_MATMUL: lower_batch_matmul,
     Builtin.BROADCAST_TO: lower_broadcast_to,
     Builtin.CAST: lower_cast,
     Builtin.CONCATENATION: lower_concatenation,
     Builtin.CONV_2D: lower_conv,
     Builtin.DEPTHWISE_CONV_2D: lower_depthwise_conv,
     Builtin.DEPTH_TO_SPACE: lower_depth_space,
+    Builtin.DIV: lower_div,
     Builtin.ELU: lower_table,
     Builtin.EXPAND_DIMS: lower_alias,
     Builtin.FULLY_CONNECTED: lower_fully_connected,
     Builtin.GATHER: lower_gather,
     Builtin.HARD_SWISH: lower_table,
+    Builtin.L2_NORMALIZATION: lower_l2_normalization,
     Builtin.LEAKY_RELU: lower_table,
     Builtin.LOGISTIC: lower_table,
     Builtin.MAXIMUM: lower_extreme,
@@ -120,6 +131,7 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.RESIZE_BILINEAR: lower_bilinear,
     Builtin.RESIZE_NEAREST_NEIGHBOR: lower_nearest,
     Builtin.REVERSE_V2: lower_reverse,
+    Builtin.RSQRT: lower_table,
     Builtin.SLICE: lower_slice,
     Builtin.SOFTMAX: lower_softmax,
     Builtin.SPACE_TO_DEPTH: lower_depth_space,
@@ -210,7 +222,7 @@ def _lowerings(graph: TfGraph) -> list[Lowering]:
         return known
     missing = [graph.where(op) for op, lowering in zip(graph.ops, found, strict=True) if lowering is None]
     more = f" and {len(missing) - _REFUSALS_SHOWN} more" if len(missing) > _REFUSALS_SHOWN else ""
-    names = {builtin_name(code) for code in _LOWER if code != OpCode.TABLE} | {"DIV"} | SIGNAL_OPS
+    names = {builtin_name(code) for code in _LOWER if code != OpCode.TABLE} | SIGNAL_OPS
     raise UnsupportedModel(
         f"no such op in this runtime: {'; '.join(missing[:_REFUSALS_SHOWN])}{more}. "
         f"It has {', '.join(sorted(names))}"

@@ -11,12 +11,14 @@ from tinyfleet.model.compiler.memory import Lifetime, live_bytes, lower_bound
 from tinyfleet.model.compiler.occupancy import Role, occupancy
 from tinyfleet.wire.artifact import Artifact, Metadata, Op, OpCode, Place, decode_artifact
 from tinyfleet.wire.artifact_ops import (
+    NO_CONSTANTS,
     PER_TENSOR,
     PLAIN,
     ConvParams,
     CopyParams,
     FullyConnectedParams,
     GatherParams,
+    MatmulParams,
     MeanParams,
     PoolParams,
     ResizeParams,
@@ -126,7 +128,7 @@ def _macs(plan: Artifact, op: Op) -> int:
     if isinstance(params, ConvParams):
         depth = 1 if op.code is OpCode.DEPTHWISE_CONV_2D else params.depth
         return elements * params.kernel_h * params.kernel_w * depth
-    if isinstance(params, FullyConnectedParams):
+    if isinstance(params, FullyConnectedParams | MatmulParams):
         return elements * params.depth
     if isinstance(params, PoolParams):
         return elements * params.kernel_h * params.kernel_w
@@ -143,6 +145,8 @@ def _constant_bytes(plan: Artifact, op: Op) -> int:
         return held + 256
     if isinstance(params, GatherParams):
         return held + 2 * (params.output_rows + params.output_columns)
+    if isinstance(params, MatmulParams):
+        return held + (0 if params.bias == NO_CONSTANTS else 4 * params.columns)
     if isinstance(params, ResizeParams):
         return held + 8 * sum(plan.tensors[op.outputs[0]].shape[1:3])
     if not isinstance(params, ConvParams | FullyConnectedParams):

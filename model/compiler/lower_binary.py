@@ -11,7 +11,7 @@ from tinyfleet.model.compiler.lower_other import broadcast, six
 from tinyfleet.model.compiler.numerics import INT8_MAX, INT8_MIN, Multiplier, checked_multiplier
 from tinyfleet.model.compiler.operands import Operands, Quantized
 from tinyfleet.model.compiler.schema import Builtin
-from tinyfleet.wire.artifact_ops import DIMS_MAX, AddParams, OpCode
+from tinyfleet.wire.artifact_ops import DIMS_MAX, DIV_SHIFT_MAX, AddParams, OpCode
 
 _SUB_LEFT_SHIFT = 20
 _SQUARE_LEFT_SHIFT = 7
@@ -46,6 +46,17 @@ def lower_mul(builder: Builder, ask: Operands) -> None:
     a, b, y = _operands(ask)
     out = checked_multiplier(float(a.scale) * float(b.scale) / float(y.scale), ask.where)
     _emit(builder, ask, OpCode.MUL, (_NOTHING, _NOTHING, out), 0, ask.clamp(0, y))
+
+
+def lower_div(builder: Builder, ask: Operands) -> None:
+    """TFLM divides these scales in float."""
+    a, b, y = _operands(ask)
+    if b.tensor.data is not None and bool(np.any(b.tensor.data == b.zero)):
+        raise ask.refuse(f"the divisor {b.tensor} has zeros")
+    out = checked_multiplier(float(a.scale / (b.scale * y.scale)), ask.where)
+    if abs(out[1]) > DIV_SHIFT_MAX:
+        raise ask.refuse(f"scales {a.scale} / {b.scale} are too far from the output's, {y.scale}")
+    _emit(builder, ask, OpCode.DIV, (_NOTHING, _NOTHING, out), 0, ask.clamp(0, y))
 
 
 def lower_extreme(builder: Builder, ask: Operands) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tinyfleet.model.compiler import packing_dsp, packing_mve
 from tinyfleet.model.compiler.builder import Builder
 from tinyfleet.model.compiler.emitted import Scratch
+from tinyfleet.model.compiler.lower_matrix import lower_computed_weights
 from tinyfleet.model.compiler.numerics import Multiplier, checked_multiplier, window, wrapped
 from tinyfleet.model.compiler.operands import Operands, Quantized
 from tinyfleet.model.compiler.packing import Channels, Filters, Packed
@@ -54,6 +55,9 @@ def lower_depthwise_conv(builder: Builder, ask: Operands) -> None:
 
 def lower_fully_connected(builder: Builder, ask: Operands) -> None:
     ask.count((2, 3))
+    if not ask.is_symmetric_constant(1):
+        lower_computed_weights(builder, ask)
+        return
     x, y, filters = ask.activation(0), ask.output(), ask.weights(1)
     if len(filters.shape) != 2 or not y.shape or y.shape[-1] != filters.shape[0]:
         raise ask.refuse(f"weights {filters.shape} do not fit the output {y.shape}")

@@ -19,6 +19,7 @@ _PLAIN: dict[int, Callable[[Quantized, Quantized], tables.Table]] = {
     Builtin.QUANTIZE: tables.requantize,
     Builtin.RELU: tables.relu,
     Builtin.RELU6: tables.relu6,
+    Builtin.RSQRT: tables.inverse_root,
 }
 
 

@@ -101,6 +101,12 @@ class Operands:
             raise self.refuse(f"weights {tensor} are not symmetric int8 (zero points must be 0)")
         return tensor
 
+    def is_symmetric_constant(self, number: int) -> bool:
+        """Whether an int8 operand is what `weights` takes; others are activations."""
+        tensor = self._input(number)
+        computed = tensor.data is None or bool(np.any(tensor.zero_points != 0))
+        return not (computed and tensor.dtype is TensorType.INT8 and tensor.scales.size == 1)
+
     def bias(self, number: int, channels: int) -> npt.NDArray[np.int64]:
         """The int32 bias; zeros when the operand is absent."""
         if number >= len(self.op.inputs) or self.op.inputs[number] < 0:

@@ -59,6 +59,7 @@ class Builtin(IntEnum):
     DEQUANTIZE = 6
     FLOOR = 8
     FULLY_CONNECTED = 9
+    L2_NORMALIZATION = 11
     LOGISTIC = 14
     MAX_POOL_2D = 17
     MUL = 18
@@ -83,6 +84,7 @@ class Builtin(IntEnum):
     CAST = 53
     PRELU = 54
     MAXIMUM = 55
+    ARG_MAX = 56
     MINIMUM = 57
     NEG = 59
     PADV2 = 60
@@ -95,6 +97,7 @@ class Builtin(IntEnum):
     SQRT = 75
     RSQRT = 76
     SHAPE = 77
+    ARG_MIN = 79
     REDUCE_PROD = 81
     REDUCE_MAX = 82
     PACK = 83
@@ -118,6 +121,7 @@ class Builtin(IntEnum):
     QUANTIZE = 114
     ROUND = 116
     HARD_SWISH = 117
+    BATCH_MATMUL = 126
     CALL_ONCE = 129
     BROADCAST_TO = 130
     VAR_HANDLE = 142

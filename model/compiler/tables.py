@@ -134,6 +134,22 @@ def magnitude(x: Quantized, y: Quantized) -> Table:
     return _each(lambda q: _clamped(rescaled(abs(q - x.zero), *scale) + y.zero))
 
 
+def inverse_root(x: Quantized, y: Quantized) -> Table:
+    """RSQRT. TFLM stops at values below the zero point; here they give what the zero point gives."""
+    scale, shift = quantize_multiplier(1.0 / float(np.sqrt(x.scale) * y.scale))
+    bits = 20
+
+    def one(q: int) -> int:
+        value = q - x.zero
+        if value <= 0:
+            return INT8_MAX
+        root, root_shift = _inverse_root(value)
+        data = rescaled(1, root, root_shift + bits)
+        return _clamped(rescaled(data, scale, shift - bits) + y.zero)
+
+    return _each(one)
+
+
 FloatFunction = Callable[[np.float32], np.float32]
 
 
@@ -243,3 +259,17 @@ def _tanh_q4(a: int) -> int:
         return 0
     size = _shifted(_inverse(_exp_negative(-abs(a), _INTEGER_BITS + 1)) - 2**29, 2)
     return size if a > 0 else -size
+
+
+def _inverse_root(value: int) -> tuple[int, int]:
+    """GetInvSqrtQuantizedMultiplierExp for 1 to 255: multiplier and shift of 1 / sqrt(value)."""
+    if value == 1:
+        return _ONE_Q31, 0
+    pairs = (31 - value.bit_length()) // 2 - 1
+    half = (value << 2 * pairs) >> 1
+    x = 2**28
+    for _ in range(5):
+        cube = _shifted(_high_mul(_high_mul(x, x), x), 6)
+        x = _shifted(_high_mul(2**28 + 2**27, x) - _high_mul(_divided(half, 1), cube), 3)
+    right = 11 - pairs
+    return _high_mul(x, 1518500250) << max(-right, 0), -max(right, 0)

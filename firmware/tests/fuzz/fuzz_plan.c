@@ -52,6 +52,10 @@ static uint64_t macs_of(const tf_call_t *call) {
             const tf_fully_connected_params_t *const p = call->params;
             return outputs * p->depth;
         }
+        case TF_OP_BATCH_MATMUL: {
+            const tf_matmul_params_t *const p = call->params;
+            return outputs * p->depth;
+        }
         case TF_OP_AVERAGE_POOL_2D:
         case TF_OP_MAX_POOL_2D: {
             const tf_pool_params_t *const p = call->params;

@@ -45,7 +45,28 @@ def prelu(rng):
     return single(54, T((1, h, w, c), step, zero_point(rng)), y, more=[slopes])
 
 
+def divide(rng):
+    """The divisor is no zero: its constants are not, or a MAXIMUM keeps it above."""
+    shape = dims(rng)
+    small = shape[int(rng.integers(0, len(shape))) :]
+    a, b, zero = scale(rng), scale(rng), int(rng.integers(-128, 100))
+    output = T(shape, a / b * float(10 ** rng.uniform(-2, 0.5)), zero_point(rng))
+    opts = options(29, ("b", int(rng.choice(ACTIVATIONS))))
+    if rng.random() < 0.4:
+        data = rng.integers(-128, 128, small)
+        data[data == zero] += 1
+        divisor = T(small, b, zero, data=data)
+        return write_tflite(
+            [T(shape, a, zero_point(rng)), output, divisor], [O(42, (0, 2), (1,), opts)], [0], [1]
+        )
+    least = T((1,), b, zero, data=[zero + 1 + int(rng.integers(0, 20))])
+    tensors = [T(shape, a, zero_point(rng)), output, T(small, b, zero), least, T(small, b, zero)]
+    ops = [O(55, (2, 3), (4,), options(39)), O(42, (0, 4), (1,), opts)]
+    return write_tflite(tensors, ops, [0, 2], [1])
+
+
 OPS = {
+    "div": divide,
     "sub": binary(41, 28),
     "mul": binary(18, 21, spread=None),
     "maximum": binary(55, 39, clamps=False, same_scale=True),

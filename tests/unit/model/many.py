@@ -5,7 +5,7 @@ from tests.unit.model.tflite_writer import INT32, NONE, SAME, O, T, options, wri
 
 
 def many(rng):
-    """Two inputs, three outputs and every op of this file that the plan format has a code for."""
+    """Two inputs, seven outputs and the ops that `single_ops.chain` has not."""
     step, zero = 0.05, 3
 
     def t(*shape, data=None, name="t"):
@@ -33,6 +33,12 @@ def many(rng):
         T((4, 2), None, dtype=INT32, data=[0, 0, 1, 0, 0, 2, 0, 0]),
         t(1, 5, 6, 4),  # 23: padded
         t(1, 4),  # 24
+        t(1, 1, 1, 4, data=[5, 9, -90, 100]),
+        t(1, 4, 4, 4),  # 26: divided
+        T((1, 4, 4, 4), 0.1, 0),  # 27: multiplied, the second operand on its side
+        T((1, 4, 4, 4), 1 / 128, 0),  # 28: normalised
+        T((1, 5, 6), dtype=INT32),  # 29: where the largest are
+        constant(3),
     ]
     align = options(74, ("b", 0), ("b", 1))
     ops = [
@@ -51,6 +57,10 @@ def many(rng):
         O(89, (18, 19), (21,), options(27, ("b", 0))),
         O(34, (11, 22), (23,)),
         O(114, (20,), (24,)),
+        O(42, (7, 25), (26,), options(29, ("b", NONE))),
+        O(126, (26, 12), (27,), options(101, ("b", 0), ("b", 1))),
+        O(11, (27,), (28,), options(12, ("b", NONE))),
+        O(56, (23, 30), (29,), options(40, ("b", 2))),
     ]
     tensors[24] = T((1, 4), 0.11, -5)
-    return write_tflite(tensors, ops, [0, 1], [15, 24, 23, 14, 21])
+    return write_tflite(tensors, ops, [0, 1], [15, 24, 23, 14, 21, 28, 29])

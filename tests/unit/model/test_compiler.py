@@ -54,11 +54,11 @@ def source() -> bytes:
 
 def test_unsupported_ops_are_named_with_index_and_tensor() -> None:
     tensors = [T((1, 4), 0.1, 0), T((1, 4), 0.1, 0, name="soft"), T((1, 4), 0.1, 0, name="powered/")]
-    ops = [O(11, (0,), (1,)), O(78, (0, 1), (2,))]
+    ops = [O(13, (0,), (1,)), O(78, (0, 1), (2,))]
     with pytest.raises(UnsupportedModel) as refusal:
         lower(write_tflite(tensors, ops, [0], [2]), SPEC)
     text = str(refusal.value)
-    assert "op 0 L2_NORMALIZATION (tensor 1 'soft1')" in text
+    assert "op 0 LOCAL_RESPONSE_NORMALIZATION (tensor 1 'soft1')" in text
     assert "op 1 POW (tensor 2 'powered/2')" in text
     assert "It has ABS, ADD, " in text
 
@@ -90,7 +90,7 @@ def dense(**changes: object) -> bytes:
             dense(weights=T((2, 4), dtype=FLOAT32, data=np.ones((2, 4)))),
             "are FLOAT32; expected constant int8",
         ),
-        (dense(weights=T((2, 4), 0.1, 3, data=np.ones((2, 4)))), "not symmetric"),
+        (dense(weights=T((2, 4), [0.1, 0.2], 3, data=np.ones((2, 4)))), "not symmetric"),
         (dense(weights=T((3, 4), 0.1, 0, data=np.ones((3, 4)))), "do not fit the output"),
         (dense(weights=T((2, 3), 0.1, 0, data=np.ones((2, 3)))), "is not 1 rows of 3"),
         (dense(bias=T((3,), 0.01, 0, INT32, [1, 2, 3])), "expected 2 constant int32"),

@@ -126,15 +126,15 @@ def test_several_inputs_and_outputs() -> None:
     payload = compile_model(tflite, ModelSpec("many", "1", golden_inputs=golden))
     plan, twin, truth = decode_artifact(payload), Twin(payload), Truth(tflite)
     assert encode_artifact(plan) == payload
-    assert [len(plan.inputs), len(plan.outputs)] == [2, 5]
+    assert [len(plan.inputs), len(plan.outputs)] == [2, 7]
     assert plan.metadata.samples * plan.metadata.channels == 64
     assert twin.failed_vector() is None
     for window in golden:
-        expected = truth.run_all(window, 2, 5)
+        expected = truth.run_all(window, 2, 7)
         for ours, theirs in zip(twin.run_all(window), expected, strict=True):
             np.testing.assert_array_equal(ours, theirs.reshape(ours.shape))
     summary = describe(payload)
-    assert (summary.inputs, summary.outputs) == (2, 5)
+    assert (summary.inputs, summary.outputs) == (2, 7)
     assert summary.peak_bytes <= summary.arena_bytes
     wrong = bytearray(payload)
     wrong[-1 - (-sum(plan.tensors[e.tensor].size_bytes for e in plan.outputs) % 4)] ^= 1

@@ -62,6 +62,16 @@ def through_floats(rng):
     return write_tflite(tensors, ops, [0], [len(tensors) - 1])
 
 
+def inverse_root(rng):
+    """Only of what is not below the zero point: a RELU in the input's own scale comes first."""
+    step, zero = float(np.float32(10 ** rng.uniform(-3, 0))), int(rng.integers(-128, -60))
+    tensors = [T((2, 256), step, zero), T((2, 256), step, zero)]
+    tensors.append(
+        T((2, 256), float(np.float32(step**-0.5 * 10 ** rng.uniform(-2.3, -0.9))), zero_point(rng))
+    )
+    return write_tflite(tensors, [O(19, (0,), (1,)), O(76, (1,), (2,))], [0], [2])
+
+
 OPS = {
     "abs": unary(101),
     "elu": unary(111),
@@ -73,5 +83,6 @@ OPS = {
     "relu6": relu6,
     "quantize": unary(114),
     "quantize_uint8": quantize_uint8,
+    "rsqrt": inverse_root,
     "through_floats": through_floats,
 }

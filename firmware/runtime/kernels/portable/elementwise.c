@@ -1,7 +1,7 @@
-/* SUB, MUL, MAXIMUM, MINIMUM, PRELU and SQUARED_DIFFERENCE with broadcasting. References: sub.h,
- * integer_ops/mul.h, maximum_minimum.h, prelu.h, micro/kernels/squared_difference.cc. */
+/* SUB, MUL, DIV, MAXIMUM, MINIMUM, PRELU and SQUARED_DIFFERENCE with broadcasting. References: sub.h,
+ * integer_ops/mul.h, div.h, maximum_minimum.h, prelu.h, micro/kernels/squared_difference.cc. */
+#include "../../fixed_point.h"
 #include "../../kernel.h"
-#include "../../quant.h"
 #include "../../strides.h"
 
 static bool check(const tf_call_t *call) {
@@ -14,6 +14,12 @@ static bool check(const tf_call_t *call) {
            tf_is_activation(p->a_zero, p->act_min, p->act_max) &&
            tf_is_activation(p->b_zero, p->act_min, p->act_max) &&
            tf_is_activation(p->out_zero, p->act_min, p->act_max);
+}
+
+/* So that `divide` shifts to the right, by less than 64. */
+static bool check_div(const tf_call_t *call) {
+    const tf_add_params_t *const p = call->params;
+    return p->out_shift >= -TF_DIV_SHIFT_MAX && p->out_shift <= TF_DIV_SHIFT_MAX && check(call);
 }
 
 static bool in_place(const tf_call_t *call, uint32_t input) {
@@ -47,6 +53,32 @@ static int32_t square_difference(const tf_add_params_t *p, int32_t a, int32_t b)
 
 static int32_t multiply(const tf_add_params_t *p, int32_t a, int32_t b) {
     return finish(p, (a - p->a_zero) * (b - p->b_zero));
+}
+
+/* RoundingDivideByPOT as x86-64 computes it beyond 31, where C leaves it undefined: a quotient near 0 gets
+ * there, and a dividend of 0 gives 1. */
+static int32_t round_far_shift(int32_t x, int32_t exponent) {
+    if (exponent <= 31) return tf_round_shift(x, exponent);
+    return (x >> (exponent & 31)) + (x >= 0);
+}
+
+/* a / b by the reciprocal of b's distance from its zero point, 1..255. A division by zero is undefined in the
+ * reference; here it is the largest value. */
+static int32_t divide(const tf_add_params_t *p, int32_t a, int32_t b) {
+    int32_t dividend = a - p->a_zero;
+    int32_t divisor = b - p->b_zero;
+    if (divisor == 0) return p->act_max;
+    if (divisor < 0) {
+        dividend = -dividend;
+        divisor = -divisor;
+    }
+    const int32_t zeros = tf_leading_zeros((uint32_t)divisor);
+    const int32_t inverse = tf_reciprocal_of_one_plus((int32_t)(((uint32_t)divisor << zeros) - (1u << 31)));
+    const int32_t room = tf_leading_zeros((uint32_t)(dividend < 0 ? ~dividend : dividend)) - 1; /* 23..31 */
+    const int32_t quotient = tf_high_mul((int32_t)((uint32_t)dividend << room), inverse);
+    const int32_t right = 31 - zeros + room - p->out_shift;
+    const int32_t rounded = round_far_shift(tf_high_mul(quotient, p->out_multiplier), right);
+    return tf_clamp(tf_wrap_add(rounded, p->out_zero), p->act_min, p->act_max);
 }
 
 static int32_t maximum(const tf_add_params_t *p, int32_t a, int32_t b) {
@@ -96,6 +128,10 @@ static void run_mul(const tf_call_t *call, uint8_t *arena) {
     combine(call, arena, multiply);
 }
 
+static void run_div(const tf_call_t *call, uint8_t *arena) {
+    combine(call, arena, divide);
+}
+
 static void run_maximum(const tf_call_t *call, uint8_t *arena) {
     combine(call, arena, maximum);
 }
@@ -108,20 +144,21 @@ static void run_prelu(const tf_call_t *call, uint8_t *arena) {
     combine(call, arena, rectify);
 }
 
-#define TF_ELEMENTWISE(name, number)            \
+#define TF_ELEMENTWISE(name, number, its_check) \
     const tf_kernel_t tf_kernel_##name = {      \
         .code = (number),                       \
         .inputs = 2,                            \
         .outputs = 1,                           \
         .param_bytes = sizeof(tf_add_params_t), \
-        .check = check,                         \
+        .check = (its_check),                   \
         .in_place = in_place,                   \
         .run = run_##name,                      \
     }
 
-TF_ELEMENTWISE(sub, TF_OP_SUB);
-TF_ELEMENTWISE(mul, TF_OP_MUL);
-TF_ELEMENTWISE(maximum, TF_OP_MAXIMUM);
-TF_ELEMENTWISE(minimum, TF_OP_MINIMUM);
-TF_ELEMENTWISE(prelu, TF_OP_PRELU);
-TF_ELEMENTWISE(squared_difference, TF_OP_SQUARED_DIFFERENCE);
+TF_ELEMENTWISE(sub, TF_OP_SUB, check);
+TF_ELEMENTWISE(mul, TF_OP_MUL, check);
+TF_ELEMENTWISE(div, TF_OP_DIV, check_div);
+TF_ELEMENTWISE(maximum, TF_OP_MAXIMUM, check);
+TF_ELEMENTWISE(minimum, TF_OP_MINIMUM, check);
+TF_ELEMENTWISE(prelu, TF_OP_PRELU, check);
+TF_ELEMENTWISE(squared_difference, TF_OP_SQUARED_DIFFERENCE, check);

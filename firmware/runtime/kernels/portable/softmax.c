@@ -1,8 +1,8 @@
 /* SOFTMAX in fixed point. Reference: tensorflow/lite/kernels/internal/reference/softmax.h over gemmlowp's
  * fixedpoint.h (exp_on_negative_values, one_over_one_plus_x_for_x_in_0_1). Qm.n below: m integer bits, n
  * fractional. */
+#include "../../fixed_point.h"
 #include "../../kernel.h"
-#include "../../quant.h"
 
 enum { SUM_INTEGER_BITS = 12, INPUT_FRACTION_BITS = 26 };
 
@@ -18,14 +18,6 @@ static bool check(const tf_call_t *call) {
 static bool in_place(const tf_call_t *call, uint32_t input) {
     (void)call;
     return input == 0;
-}
-
-/* x x 2^exponent, saturating. */
-static int32_t saturating_shift(int32_t x, int32_t exponent) {
-    const int32_t limit = (1 << (31 - exponent)) - 1;
-    if (x > limit) return INT32_MAX;
-    if (x < -limit) return INT32_MIN;
-    return (int32_t)((uint32_t)x << exponent);
 }
 
 /* e^a for a in [-1/4, 0), Q0.31: a Taylor series around -1/8. */
@@ -49,32 +41,11 @@ static int32_t exp_negative(int32_t a) {
     const int32_t quarter = 1 << (INPUT_FRACTION_BITS - 2);
     const int32_t part = (a & (quarter - 1)) - quarter;
     const uint32_t remainder = (uint32_t)part - (uint32_t)a;
-    int32_t result = exp_quarter(saturating_shift(part, 5));
+    int32_t result = exp_quarter(tf_saturating_shift(part, 5));
     for (uint32_t k = 0; k < sizeof(factors) / sizeof(factors[0]); k++) {
         if (remainder & (1u << (INPUT_FRACTION_BITS - 2 + k))) result = tf_high_mul(result, factors[k]);
     }
     return result;
-}
-
-/* 1 / (1 + a) for a in [0, 1), Q0.31: three Newton steps in Q2.29. */
-static int32_t reciprocal_of_one_plus(int32_t a) {
-    const int32_t c48_over_17 = 1515870810;
-    const int32_t minus_c32_over_17 = -1010580540;
-    const int32_t one_q2 = 1 << 29;
-    const int64_t doubled = (int64_t)a + INT32_MAX;
-    const int32_t half = (int32_t)((doubled + 1) / 2);
-    int32_t x = tf_wrap_add(c48_over_17, tf_high_mul(half, minus_c32_over_17));
-    for (uint32_t i = 0; i < 3; i++) {
-        const int32_t error = tf_wrap_add(one_q2, -tf_high_mul(half, x));
-        x = tf_wrap_add(x, saturating_shift(tf_high_mul(x, error), 2));
-    }
-    return saturating_shift(x, 1);
-}
-
-static int32_t leading_zeros(uint32_t x) {
-    int32_t zeros = 0;
-    for (uint32_t bit = 1u << 31; bit != 0 && (x & bit) == 0; bit >>= 1) zeros++;
-    return zeros;
 }
 
 static int32_t scaled_difference(const tf_softmax_params_t *p, int32_t difference) {
@@ -91,9 +62,9 @@ static void row(const tf_softmax_params_t *p, const int8_t *input, int8_t *outpu
         sum = tf_wrap_add(sum,
                           tf_round_shift(exp_negative(scaled_difference(p, difference)), SUM_INTEGER_BITS));
     }
-    const int32_t zeros = leading_zeros((uint32_t)sum);
+    const int32_t zeros = tf_leading_zeros((uint32_t)sum);
     const uint32_t fraction = zeros > 31 ? 0 : ((uint32_t)sum << zeros) - (1u << 31);
-    const int32_t scale = reciprocal_of_one_plus((int32_t)fraction);
+    const int32_t scale = tf_reciprocal_of_one_plus((int32_t)fraction);
     /* 23..35: at most zeros = 12, for the largest value alone adds 2^19. Where TFLM would abort (above 31, a
      * sum of more than 512) every share rounds to 0. */
     const int32_t exponent = SUM_INTEGER_BITS - zeros + 31 - 8;
