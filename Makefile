@@ -5,7 +5,7 @@ VENV := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-update bench-runtime fuzz clean
+.PHONY: help setup demo test check format bench bench-update bench-runtime fuzz soak clean
 
 help: ## what there is to type
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench-runtime: setup ## inference on emulated cores: instructions, arena, code s
 fuzz: ## search for inputs that break loader and runner of plans (FUZZ_SECONDS=600 FUZZ="plan …"); installs clang
 	@$(PYTHON) deploy/setup --fuzz
 	@$(VENV)/python -m tests.fuzz
+
+soak: setup ## 200 power cuts at random moments of real updates over a real broker
+	@$(VENV)/python -m tests.soak
 
 clean: ## remove what was built (not .venv)
 	@rm -rf build

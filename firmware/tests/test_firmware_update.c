@@ -104,6 +104,7 @@ static void what_does_not_confirm_goes_back(void) {
         wanted(cases[i].firmware, &second, 1);
         /* Its model is not fetched. */
         expect(TF_UPDATE_STATE_REVERTED, cases[i].result, &factory, &model);
+        CHECK_EQUAL(machine.boot.record.result, cases[i].result);
         /* A trial raises no counter, so what is below the failed one can still come. */
         CHECK_EQUAL(machine.boot.record.security_counter, 1);
         wanted(&better, NULL, 2);
@@ -161,6 +162,18 @@ static void firmware_comes_before_the_model_that_needs_it(void) {
         if (told->state == TF_UPDATE_STATE_CONFIRMED) CHECK(models);
     }
     CHECK(models);
+    end();
+}
+
+/* The firmware on trial cannot run it, and yet it must be there when that firmware goes. */
+static void the_model_outlives_a_firmware_that_cannot_run_it(void) {
+    static made_t failing_new;
+    begin(TF_IMAGE_START_RAM_LOAD);
+    const firmware_recipe_t changes = {
+        .signer = SIGNER_OURS, .security_counter = 1, .abi = 2, .behaviour = FAILS_SELF_TEST};
+    make(&failing_new, 9, &changes, 1);
+    wanted(&failing_new, &model_of_new, 1);
+    expect(TF_UPDATE_STATE_REVERTED, TF_RESULT_GOLDEN_FAILED, &factory, &model);
     end();
 }
 
@@ -236,6 +249,7 @@ int main(void) {
     RUN(a_foreign_firmware_is_refused_before_any_reset);
     RUN(a_firmware_linked_for_the_other_slot_is_refused);
     RUN(firmware_comes_before_the_model_that_needs_it);
+    RUN(the_model_outlives_a_firmware_that_cannot_run_it);
     RUN(a_firmware_older_than_the_model_needs_is_refused);
     RUN(a_firmware_that_lacks_an_op_is_refused);
     RUN(a_firmware_that_gives_no_answer_goes_back);

@@ -1,0 +1,232 @@
+"""`python -m tests.mutants`: bootloader and update engine with one check or one order removed each.
+
+The firmware's tests must see every one. By hand, not in `make test`: it takes minutes, and it links the
+BearSSL that the `host` preset built.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BEARSSL = ROOT / "build" / "deps" / "bearssl" / "inc"
+LIBRARY = ROOT / "build" / "firmware" / "host" / "libbearssl.a"
+FLAGS = ("-O1", "-g", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+ROOMS = ("boot", "ota", "wire", "include", "tests")
+RIG = ("flash_sim.c", "image_maker.c", "machine.c", "world.c")
+TESTS = ("test_boot", "test_firmware_update", "test_firmware_cut")
+TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str
+    before: str
+    after: str
+
+
+MUTANTS = (
+    Mutant(
+        "the counter is raised by a trial",
+        "boot/boot_state.c",
+        "    after.pending = slot;\n",
+        "    after.pending = slot;\n    raise(&after, 2);\n",
+    ),
+    Mutant("tries are not counted", "boot/boot_state.c", "    after.tries++;\n", ""),
+    Mutant(
+        "the watchdog does not end a trial",
+        "boot/decide.c",
+        "if (record->tries > 0 && reset == TF_RESET_WATCHDOG) return VIEW_BITTEN;",
+        "(void)reset;",
+    ),
+    Mutant(
+        "a try that cannot be counted is made",
+        "boot/decide.c",
+        "if (!written && row->write == WRITE_COUNT",
+        "if (false && !written && row->write == WRITE_COUNT",
+    ),
+    Mutant(
+        "a slot on trial starts unverified",
+        "boot/decide.c",
+        "bool good = checked->result == TF_RESULT_SUCCESS;",
+        "bool good = checked->result == TF_RESULT_SUCCESS || slot == boot->record.pending;",
+    ),
+    Mutant(
+        "a slot's address is not compared",
+        "boot/verify.c",
+        "(parts->flags & start_flags) != flags || parts->load_address != policy->address",
+        "(parts->flags & start_flags) != flags",
+    ),
+    Mutant(
+        "the counter of firmware is not held against it",
+        "boot/boot_state.c",
+        "    policy.security_counter = boot->record.security_counter;\n",
+        "    policy.security_counter = 0;\n",
+    ),
+    Mutant(
+        "a place that may be half written is written again",
+        "boot/record_log.c",
+        "            log->sector = sector;\n",
+        "            log->sector = sector;\n            log->next = at + place->record_bytes;\n",
+    ),
+    Mutant(
+        "a record is not read back",
+        "boot/record_log.c",
+        "return written != NULL && memcmp(written, area, place->record_bytes) == 0;",
+        "return written != NULL;",
+    ),
+    Mutant(
+        "the active slot is the one written to",
+        "ota/engine.c",
+        "    if (active == TF_BOOT_NO_SLOT) active = update->config.booted;\n    return active == 0 ? 1 : 0;",
+        "    return active;",
+    ),
+    Mutant(
+        "the bootloader is not asked for a trial",
+        "ota/firmware.c",
+        "if (!tf_boot_request(update->config.boot, tf_engine_free_slot(update), update->record.generation))",
+        "if (update->record.tries > 9)",
+    ),
+    Mutant(
+        "confirmed without a self-test",
+        "ota/firmware.c",
+        "    update->trial_due = true;\n",
+        "    (void)tf_firmware_confirm(update);\n    return fact(EVENT_PASS, TF_RESULT_SUCCESS, NULL);\n",
+    ),
+    Mutant(
+        "the bootloader is not told of a confirmation",
+        "ota/firmware.c",
+        "    return tf_boot_confirm(update->config.boot, update->candidate.security_counter);",
+        "    return true;",
+    ),
+    Mutant(
+        "the bootloader is not told of a refusal",
+        "ota/firmware.c",
+        "    (void)tf_boot_reject(boot, result);\n    if (update",
+        "    (void)result;\n    if (update",
+    ),
+    Mutant(
+        "what the bootloader made of a request is not looked at",
+        "ota/firmware.c",
+        "    if (boot->token != update->record.generation) {",
+        "    if (boot->token != update->record.generation || boot->pending == TF_BOOT_NO_SLOT) {",
+    ),
+    Mutant(
+        "a slot that was being filled counts as filled",
+        "ota/install.c",
+        "< TF_UPDATE_SLOT_CANDIDATE) return false;",
+        "< TF_UPDATE_SLOT_EMPTY) return false;",
+    ),
+    Mutant(
+        "the model that runs may be dropped",
+        "ota/install.c",
+        "        if (drops != NULL) return",
+        "        if (false) return",
+    ),
+    Mutant(
+        "a newer want is taken during a trial",
+        "ota/update.c",
+        "    bool held = record->firmware && record->state == TF_UPDATE_STATE_TRIAL;",
+        "    bool held = false;",
+    ),
+    Mutant(
+        "a model of another firmware counts as damaged",
+        "ota/update.c",
+        "if (result == TF_RESULT_SUCCESS || result == TF_RESULT_UNSUPPORTED_TYPE) return;",
+        "if (result == TF_RESULT_SUCCESS) return;",
+    ),
+    Mutant(
+        "the model is forgotten once its firmware is confirmed",
+        "ota/update.c",
+        "firmware && record->has_next ? EVENT_HALFWAY : EVENT_PASS",
+        "EVENT_PASS",
+    ),
+)
+
+
+def compile_tests(folder: Path) -> Path:
+    """Folder with the test programs of the sources in `folder`. Raises CalledProcessError."""
+    includes = [f"-I{folder / 'include'}", f"-I{BEARSSL}"]
+    sources = [
+        *(p for p in sorted((folder / "boot").glob("*.c")) if p.name not in ("main.c", "ecdsa_m15.c")),
+        *sorted((folder / "ota").glob("*.c")),
+        *sorted((folder / "wire").glob("*.c")),
+        *(folder / "tests" / name for name in RIG),
+    ]
+    objects = []
+    for source in sources:
+        # The test for cuts remembers what a signature's check said, in place of the library's file.
+        target = folder / "tests" / "ecdsa_once.c" if source.name == "ecdsa_m31.c" else source
+        objects.append(folder / f"{source.parent.name}-{source.stem}.o")
+        subprocess.run(
+            ["gcc", *FLAGS, *includes, "-c", str(target), "-o", str(objects[-1])],
+            check=True,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+        )
+    for test in TESTS:
+        command = ["gcc", *FLAGS, *includes, str(folder / "tests" / f"{test}.c"), *map(str, objects)]
+        subprocess.run(
+            [*command, str(LIBRARY), "-o", str(folder / test)],
+            check=True,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+        )
+    return folder
+
+
+def seen_by(folder: Path) -> str | None:
+    """The first test that fails, and its words; None: all pass."""
+    for test in TESTS:
+        try:
+            done = subprocess.run(
+                [str(folder / test)], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"{test}: no end within {TIMEOUT_S} s"
+        if done.returncode != 0:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            return f"{test}: {lines[-1] if lines else done.returncode}"
+    return None
+
+
+def main() -> int:
+    survived = 0
+    for mutant in (None, *MUTANTS):
+        with tempfile.TemporaryDirectory(prefix="tinyfleet-mutant-") as name:
+            folder = Path(name)
+            for room in ROOMS:
+                shutil.copytree(
+                    ROOT / "firmware" / room, folder / room, ignore=shutil.ignore_patterns("fuzz")
+                )
+            if mutant is not None:
+                path = folder / mutant.file
+                text = path.read_text()
+                if text.count(mutant.before) != 1:
+                    print(f"STALE     {mutant.name}: {mutant.file} no longer holds what it changes")
+                    survived += 1
+                    continue
+                path.write_text(text.replace(mutant.before, mutant.after))
+            why = seen_by(compile_tests(folder))
+        if mutant is None:
+            if why is not None:
+                print(f"the code as it is fails: {why}")
+                return 1
+            continue
+        print(
+            f"{'seen    ' if why else 'SURVIVED'}  {mutant.name}{'' if why is None else f' ({why[-100:]})'}",
+            flush=True,
+        )
+        survived += why is None
+    print(f"{len(MUTANTS) - survived} of {len(MUTANTS)} mutants seen")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
