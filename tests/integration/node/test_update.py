@@ -162,21 +162,22 @@ def test_a_trial_of_two_hundred_vectors_starves_nothing(
     confirm(manager, second, 2)
     tried = [s for s in manager.heard(Status) if s.generation == 2 and s.state >= UpdateState.TRIAL]
     assert len(tried) == 2
+    manager.wait(Tele, lambda t: t.model == second.digest)  # after the last one of the first
     last = [t for t in manager.heard(Tele) if t.model == first.digest][-1]
     assert last.dropped == 0
-    assert last.inferences > 30  # one each 40 ms, during 2 s of vectors
+    assert last.inferences > 10  # one each 40 ms, during 0.7 s of vectors
 
 
 def test_windows_that_a_slow_model_misses_are_counted(
     bare_node: Any, manager: Any, workshop: Any, first: Any, second: Any
 ) -> None:
-    """Inferences take about 11 ms; a window comes every 4."""
-    bare_node.provision(window_ms=4)
+    """Inferences take about 3.4 ms; a window comes every one."""
+    bare_node.provision(window_ms=1)
     bare_node.start()
     manager.wait(Birth)
     confirm(manager, second, 1)
     tele = manager.wait(Tele, lambda t: t.inferences >= 100)
-    assert 1.5 < tele.dropped / tele.inferences < 2.5
+    assert 1.5 < tele.dropped / tele.inferences < 3.5
     confirm(manager, first, 2)  # the next trial comes to its end, though a window is always due
 
 
