@@ -14,6 +14,7 @@ from typing import Final
 from tinyfleet.wire.artifact_params import DIMS_MAX as DIMS_MAX  # for whoever asks for ops
 from tinyfleet.wire.artifact_params import Params as Params
 from tinyfleet.wire.artifact_params import Six, Three
+from tinyfleet.wire.artifact_recurrent import LstmParams, SvdfParams
 from tinyfleet.wire.artifact_signal import (
     ArithmeticParams,
     DelayParams,
@@ -60,9 +61,12 @@ class OpCode(IntEnum):
     MUL = 18
     RESIZE_BILINEAR = 23
     SOFTMAX = 25
+    SVDF = 27
     MEAN = 40
     SUB = 41
     DIV = 42
+    UNIDIRECTIONAL_SEQUENCE_LSTM = 44
+    LOG_SOFTMAX = 50
     CAST = 53
     PRELU = 54
     MAXIMUM = 55
@@ -74,6 +78,7 @@ class OpCode(IntEnum):
     REDUCE_MIN = 89
     SQUARED_DIFFERENCE = 99
     BATCH_MATMUL = 126
+    QUANTIZE = 114
     TABLE = 220
     COPY = 221
     GATHER = 222
@@ -174,6 +179,28 @@ class SoftmaxParams(Params):
     multiplier: int
     left_shift: int
     diff_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogSoftmaxParams(Params):
+    LAYOUT = struct.Struct("<I5i")
+
+    depth: int
+    multiplier: int
+    left_shift: int
+    diff_min: int
+    reverse_multiplier: int
+    reverse_shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeParams(Params):
+    LAYOUT = struct.Struct("<4i")
+
+    multiplier: int
+    shift: int
+    input_zero: int
+    output_zero: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +345,10 @@ OP_FORMS: Final[dict[OpCode, OpForm]] = {
     OpCode.L2_NORMALIZATION: OpForm(1, 1, 0, L2NormalizationParams),
     OpCode.MAX_POOL_2D: OpForm(1, 1, 0, PoolParams),
     OpCode.SOFTMAX: OpForm(1, 1, 0, SoftmaxParams),
+    OpCode.LOG_SOFTMAX: OpForm(1, 1, 0, LogSoftmaxParams),
+    OpCode.QUANTIZE: OpForm(1, 1, 0, QuantizeParams),
+    OpCode.SVDF: OpForm(1, 2, 0, SvdfParams),
+    OpCode.UNIDIRECTIONAL_SEQUENCE_LSTM: OpForm(1, 3, 0, LstmParams),
     OpCode.MEAN: OpForm(1, 1, 0, MeanParams),
     OpCode.MUL: OpForm(2, 1, 0, AddParams),
     OpCode.SUB: OpForm(2, 1, 0, AddParams),

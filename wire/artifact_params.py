@@ -11,6 +11,7 @@ DIMS_MAX: Final = 6
 Two = tuple[int, int]
 Three = tuple[int, int, int]
 Six = tuple[int, int, int, int, int, int]
+Eight = tuple[int, int, int, int, int, int, int, int]
 Sixteen = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 
@@ -30,7 +31,7 @@ class Params:
     def decode(cls, record: bytes) -> Self:
         """`record` has LAYOUT.size bytes (the caller checks). Nothing else is checked here."""
         flat = iter(cls.LAYOUT.unpack(record))
-        sizes = {"Six": DIMS_MAX, "Sixteen": 16, "Three": 3, "Two": 2}
+        sizes = {"Eight": 8, "Six": DIMS_MAX, "Sixteen": 16, "Three": 3, "Two": 2}
         values = []
         for field in fields(cls):
             count = sizes.get(str(field.type))

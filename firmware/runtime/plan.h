@@ -58,9 +58,12 @@ typedef enum {
     TF_OP_MUL = 18,
     TF_OP_RESIZE_BILINEAR = 23,
     TF_OP_SOFTMAX = 25,
+    TF_OP_SVDF = 27,
     TF_OP_MEAN = 40,
     TF_OP_SUB = 41,
     TF_OP_DIV = 42,
+    TF_OP_UNIDIRECTIONAL_SEQUENCE_LSTM = 44,
+    TF_OP_LOG_SOFTMAX = 50,
     TF_OP_CAST = 53,
     TF_OP_PRELU = 54,
     TF_OP_MAXIMUM = 55,
@@ -72,6 +75,7 @@ typedef enum {
     TF_OP_REDUCE_MIN = 89,
     TF_OP_SQUARED_DIFFERENCE = 99,
     TF_OP_BATCH_MATMUL = 126,
+    TF_OP_QUANTIZE = 114,
     TF_OP_TABLE = 220,
     TF_OP_COPY = 221,
     TF_OP_GATHER = 222,
@@ -271,6 +275,48 @@ typedef struct {
     uint32_t rows, columns; /* offsets of tables of taps */
 } tf_resize_params_t;
 
+typedef struct {
+    uint32_t depth;
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t diff_min;
+    int32_t reverse_multiplier, reverse_shift; /* from Q5.26 back to the input's steps */
+} tf_log_softmax_params_t;
+
+typedef struct {
+    int32_t multiplier, shift;
+    int32_t input_zero, output_zero;
+} tf_quantize_params_t;
+
+typedef struct {
+    uint32_t features, feature_bias, times, bias; /* offsets into CONSTANTS */
+    uint32_t inputs, units, memory;
+    int32_t feature_multiplier, feature_shift, output_multiplier, output_shift;
+    uint16_t rank;
+    int16_t state_zero, output_zero;
+    uint16_t reserved;
+} tf_svdf_params_t;
+
+typedef struct {
+    int32_t multiplier, shift;
+} tf_scale_t;
+
+#define TF_FLAG_TIME_MAJOR 1u
+#define TF_FLAG_CELL_SIGMOID 2u
+#define TF_FLAG_CELL_CLIP 4u
+
+typedef struct {
+    uint32_t weights, bias, sigmoid; /* offsets into CONSTANTS */
+    uint32_t inputs, units, steps;
+    tf_scale_t of_input[4], of_hidden[4]; /* gates: input, forget, cell, output */
+    tf_scale_t forget, update, output;
+    uint16_t flags;
+    int16_t hidden_zero;
+    int16_t cell_most;
+    uint16_t curve_multiplier;
+    uint32_t curve_shift;
+} tf_lstm_params_t;
+
 static_assert(sizeof(tf_plan_header_t) == 32, "ARTIFACT.md section 1");
 static_assert(sizeof(tf_plan_section_t) == 16, "ARTIFACT.md section 1");
 static_assert(sizeof(tf_tensor_t) == 32, "ARTIFACT.md section 2");
@@ -291,5 +337,9 @@ static_assert(sizeof(tf_arg_extreme_params_t) == 12, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_copy_params_t) == 84, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_gather_params_t) == 32, "ARTIFACT.md section 4");
 static_assert(sizeof(tf_tap_t) == 8, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_log_softmax_params_t) == 24, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_quantize_params_t) == 16, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_svdf_params_t) == 52, "ARTIFACT.md section 4");
+static_assert(sizeof(tf_lstm_params_t) == 124, "ARTIFACT.md section 4");
 
 #endif

@@ -46,10 +46,13 @@ from tinyfleet.model.compiler.lower_move import (
 )
 from tinyfleet.model.compiler.lower_other import (
     lower_add,
+    lower_log_softmax,
     lower_mean,
     lower_pool,
     lower_softmax,
 )
+from tinyfleet.model.compiler.lower_quantize import lower_quantize
+from tinyfleet.model.compiler.lower_recurrent import lower_lstm, lower_svdf
 from tinyfleet.model.compiler.lower_reduce import lower_reduce
 from tinyfleet.model.compiler.lower_resize import (
     lower_bilinear,
@@ -111,6 +114,7 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.L2_NORMALIZATION: lower_l2_normalization,
     Builtin.LEAKY_RELU: lower_table,
     Builtin.LOGISTIC: lower_table,
+    Builtin.LOG_SOFTMAX: lower_log_softmax,
     Builtin.MAXIMUM: lower_extreme,
     Builtin.MAX_POOL_2D: lower_pool,
     Builtin.MEAN: lower_mean,
@@ -121,7 +125,7 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.PAD: lower_pad,
     Builtin.PADV2: lower_pad,
     Builtin.PRELU: lower_prelu,
-    Builtin.QUANTIZE: lower_table,
+    Builtin.QUANTIZE: lower_quantize,
     Builtin.READ_VARIABLE: lower_variable,
     Builtin.REDUCE_MAX: lower_reduce,
     Builtin.REDUCE_MIN: lower_reduce,
@@ -142,9 +146,11 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.STRIDED_SLICE: lower_strided_slice,
     Builtin.SUB: lower_sub,
     Builtin.SUM: lower_reduce,
+    Builtin.SVDF: lower_svdf,
     Builtin.TANH: lower_table,
     Builtin.TRANSPOSE: lower_transpose,
     Builtin.TRANSPOSE_CONV: lower_transpose_conv,
+    Builtin.UNIDIRECTIONAL_SEQUENCE_LSTM: lower_lstm,
     Builtin.UNPACK: lower_unpack,
 }
 
@@ -190,7 +196,7 @@ def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
     placed = builder.finish(graph.inputs, graph.outputs)
     numbers = placed.numbers
     raw = _raw_scaling(spec, source)
-    outputs = [Endpoint(numbers[y.index], y.zero, *quantize_multiplier(float(y.scale) * 256)) for y in sinks]
+    outputs = [Endpoint(numbers[y.index], y.zero, *_score_scaling(y)) for y in sinks]
     plan = Artifact(
         core=spec.core,
         arena_bytes=placed.layout.arena_bytes,
@@ -272,6 +278,11 @@ def _raw_scaling(spec: ModelSpec, source: Quantized) -> tuple[int, int]:
             f"{float(source.scale):g}; it is the real value of one raw sensor step"
         )
     return multiplier, shift
+
+
+def _score_scaling(sink: Quantized) -> tuple[int, int]:
+    """From steps to 1/256, which a step of more than 2^22 fills however far it is beyond."""
+    return quantize_multiplier(min(float(sink.scale) * 256, 2.0**29))
 
 
 def _window_shape(spec: ModelSpec, source: Quantized) -> tuple[int, int]:

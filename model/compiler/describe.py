@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from tinyfleet.model.compiler import packing_dsp, packing_mve
+from tinyfleet.model.compiler.describe_recurrent import recurrent_bytes, recurrent_macs
 from tinyfleet.model.compiler.describe_signal import signal_macs, table_bytes
 from tinyfleet.model.compiler.memory import Lifetime, live_bytes, lower_bound
 from tinyfleet.model.compiler.occupancy import Role, occupancy
@@ -134,13 +135,17 @@ def _macs(plan: Artifact, op: Op) -> int:
         return elements * params.kernel_h * params.kernel_w
     if isinstance(params, MeanParams):
         return elements * prod(params.reduced_size)
-    signal = signal_macs(plan, op)
-    return elements if signal is None else signal
+    known = recurrent_macs(plan, op)
+    known = signal_macs(plan, op) if known is None else known
+    return elements if known is None else known
 
 
 def _constant_bytes(plan: Artifact, op: Op) -> int:
     held = sum(plan.tensors[t].size_bytes for t in op.inputs if plan.tensors[t].place is Place.CONSTANT)
     params = op.params
+    recurrent = recurrent_bytes(plan, op)
+    if recurrent is not None:
+        return held + recurrent
     if isinstance(params, TableParams):
         return held + 256
     if isinstance(params, GatherParams):

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyfleet.model.compiler.builder import Builder
 from tinyfleet.model.compiler.numerics import (
+    INT8_MAX,
     INT8_MIN,
     mean_multiplier,
     quantize_multiplier,
@@ -21,6 +22,7 @@ from tinyfleet.wire.artifact_ops import (
     DIMS_MAX,
     SOFTMAX_DEPTH_MAX,
     AddParams,
+    LogSoftmaxParams,
     MeanParams,
     OpCode,
     PoolParams,
@@ -112,6 +114,22 @@ def lower_softmax(builder: Builder, ask: Operands) -> None:
     multiplier, left_shift, diff_min = softmax_scaling(ask.real_option(0), float(x.scale), ask.where)
     params = SoftmaxParams(depth, multiplier, left_shift, diff_min)
     builder.emit(OpCode.SOFTMAX, (x.index,), y.index, params, in_place=(0,))
+
+
+def lower_log_softmax(builder: Builder, ask: Operands) -> None:
+    ask.count((1,))
+    x, y = ask.activation(0), ask.output()
+    if not x.shape or x.shape != y.shape:
+        raise ask.refuse(f"shapes {x.shape}, {y.shape}; expected equal ones")
+    if y.zero != INT8_MAX or float(y.scale) != 16 / 256:
+        raise ask.refuse(
+            f"output scale {y.scale}, zero point {y.zero}; int8 LOG_SOFTMAX has 1/16 and {INT8_MAX}"
+        )
+    depth = ask.positive("last dim", x.shape[-1], SOFTMAX_DEPTH_MAX)
+    multiplier, left_shift, diff_min = softmax_scaling(1.0, float(x.scale), ask.where)
+    reverse = quantize_multiplier(2 ** (31 - left_shift) / multiplier)
+    params = LogSoftmaxParams(depth, multiplier, left_shift, diff_min, *reverse)
+    builder.emit(OpCode.LOG_SOFTMAX, (x.index,), y.index, params, in_place=(0,))
 
 
 def lower_add(builder: Builder, ask: Operands) -> None:

@@ -69,6 +69,7 @@ class Builtin(IntEnum):
     RESIZE_BILINEAR = 23
     SOFTMAX = 25
     SPACE_TO_DEPTH = 26
+    SVDF = 27
     TANH = 28
     CUSTOM = 32
     PAD = 34
@@ -78,9 +79,11 @@ class Builtin(IntEnum):
     SUB = 41
     DIV = 42
     SQUEEZE = 43
+    UNIDIRECTIONAL_SEQUENCE_LSTM = 44
     STRIDED_SLICE = 45
     EXP = 47
     SPLIT = 49
+    LOG_SOFTMAX = 50
     CAST = 53
     PRELU = 54
     MAXIMUM = 55

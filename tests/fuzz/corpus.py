@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.fuzz import parsers
-from tests.unit.model import many, signal_ops, single_ops
+from tests.unit.model import many, remembering, signal_ops, single_ops
 from tinyfleet.model.compiler import CompileError, InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.artifact_ops import PLAIN
@@ -48,6 +48,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         yield from of_cores(name, make)
     yield from of_cores("all-chain", single_ops.chain, tries=1)
     yield from of_cores("all-many", many.many, tries=1)
+    yield from of_cores("all-remembering", remembering.remembering, tries=1)
     yield from of_cores("all-signal", lambda rng: signal_ops.whole_front_end(rng).tflite, tries=1)
 
 
@@ -71,7 +72,8 @@ def plan_of(name: str, make: Make, seed: int, core: CoreVariant) -> bytes | None
             plan = decode_artifact(compile_model(model, spec))
             if core is not CoreVariant.PORTABLE and all(op.variant == PLAIN for op in plan.ops):
                 return None
-            golden = [rng.bytes(plan.input_bytes) for _ in range(2)]
+            steps = 3 if plan.states else 1
+            golden = [[rng.bytes(plan.input_bytes) for _ in range(steps)] for _ in range(2)]
             return compile_model(model, replace(spec, labels=labels, golden_inputs=golden))
     return None
 

@@ -1,5 +1,6 @@
 """Random models of one op over planes or axes: reductions, resizes, TRANSPOSE_CONV."""
 
+import numpy as np
 from tests.unit.model.op_parts import constant, dims, single
 from tests.unit.model.single_ops import (
     ACTIVATIONS,
@@ -65,7 +66,16 @@ def transpose_conv(rng):
     return write_tflite(tensors, [op], [0], [1])
 
 
+def log_softmax(rng):
+    shape = (int(rng.integers(1, 5)), int(rng.choice([1, 2, 5, 12, 100, 500])))
+    if rng.random() < 0.3:
+        shape = (1, 2, *shape)
+    step = float(np.float32(10 ** rng.uniform(-4, 1)))
+    return single(50, T(shape, step, zero_point(rng)), T(shape, 16 / 256, 127), (36, {}))
+
+
 OPS = {
+    "log_softmax": log_softmax,
     "sum": reduce(74),
     "reduce_max": reduce(82),
     "reduce_min": reduce(89),

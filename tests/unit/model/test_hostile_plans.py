@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.unit.model.many import many
+from tests.unit.model.remembering import remembering, windows
 from tests.unit.model.signal_ops import whole_front_end
 from tests.unit.model.single_ops import chain
 
@@ -101,6 +102,23 @@ def test_no_broken_front_end_leaves_its_bounds(hostile: Path, tmp_path: Path) ->
     """Every signal op, its tables and its state."""
     path = tmp_path / "plan"
     path.write_bytes(front_end())
+    done = subprocess.run(
+        [str(hostile), str(path), "30000"], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = re.fullmatch(r"tried (\d+) loaded (\d+)", done.stdout.splitlines()[-1])
+    assert found is not None
+    tried, loaded = int(found[1]), int(found[2])
+    assert loaded > 1000, "nearly all were refused: the kernels never ran"
+    assert tried - loaded > 1000
+
+
+def test_no_broken_plan_that_remembers_leaves_its_bounds(hostile: Path, tmp_path: Path) -> None:
+    """Every kind of state, tensors of 16 bits, golden vectors of several steps."""
+    rng = np.random.default_rng(5)
+    steps = [windows(rng, 3) for _ in range(2)]
+    path = tmp_path / "plan"
+    path.write_bytes(compile_model(remembering(rng), ModelSpec("remembering", "1", golden_inputs=steps)))
     done = subprocess.run(
         [str(hostile), str(path), "30000"], capture_output=True, text=True, timeout=110, check=False
     )

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.unit.model import stream_ops
+from tests.unit.model import recurrent_ops, stream_ops
+from tests.unit.model.remembering import remembering, windows
 from tests.unit.model.tflite_writer import O, options, write_tflite
 from tests.unit.model.truth import Truth, wheel
 
 from tinyfleet.model.compiler import ModelSpec, TfliteError, UnsupportedModel, compile_model, describe
+from tinyfleet.model.compiler.compile import lower_named
+from tinyfleet.model.compiler.tflite import read_tflite
 from tinyfleet.model.twin import Twin
 from tinyfleet.wire.artifact import Vector, decode_artifact, encode_artifact
 
@@ -17,15 +20,25 @@ STEPS = 5
 SPEC = ModelSpec(name="case", version="1")
 
 
-@pytest.mark.parametrize("name", stream_ops.OPS)
+def variable_tensors(tflite: bytes) -> dict[int, int]:
+    """Variable tensors of the source, and the plan's number of each."""
+    _, numbers = lower_named(tflite, SPEC)
+    source = read_tflite(tflite).tensors
+    return {i: number for i, number in numbers.items() if i < len(source) and source[i].is_variable}
+
+
+OPS = {**stream_ops.OPS, **recurrent_ops.OPS}
+
+
+@pytest.mark.parametrize("name", OPS)
 def test_stream(name: str) -> None:
     wheel()
     informative = 0
     for seed in range(CASES):
         rng = np.random.default_rng([seed, sum(name.encode())])
-        tflite = stream_ops.OPS[name](rng)
+        tflite = OPS[name](rng)
         truth, twin = Truth(tflite), Twin(compile_model(tflite, SPEC))
-        plan = twin.plan
+        plan, kept = twin.plan, variable_tensors(tflite)
         windows = [rng.integers(-128, 128, plan.input_bytes).astype(np.int8) for _ in range(STEPS)]
         expected = [truth.run_all(window, len(plan.inputs), len(plan.outputs)) for window in windows]
         for again in range(2):
@@ -34,9 +47,27 @@ def test_stream(name: str) -> None:
                     where = f"{name}, seed {seed}, step {step}, output {i}, time {again}"
                     np.testing.assert_array_equal(ours, theirs.reshape(ours.shape), where)
                     informative += np.unique(ours).size > 2
+            for index, number in kept.items():
+                theirs, ours = truth.tensor(index), twin.tensor(number)
+                np.testing.assert_array_equal(ours, theirs.reshape(ours.shape), f"{name}, seed {seed}, state")
             twin.reset()
         assert plan.states, "nothing is remembered"
     assert informative > CASES / 4, "most answers were saturated: this compared nothing"
+
+
+def test_every_kind_of_state_in_one_model() -> None:
+    rng = np.random.default_rng(7)
+    tflite = remembering(rng)
+    steps = windows(rng, 8)
+    twin = Twin(compile_model(tflite, ModelSpec("m", "1", golden_inputs=[steps])))
+    assert len(twin.plan.states) == 5
+    assert twin.failed_vector() is None
+    wheel()
+    truth = Truth(tflite)
+    twin.reset()
+    for step in steps:
+        ours = twin.run(step)
+        np.testing.assert_array_equal(ours, truth.run(step).reshape(ours.shape))
 
 
 def line(shape: tuple[int, ...], new: int) -> stream_ops.Graph:
