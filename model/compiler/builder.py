@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tinyfleet.model.compiler.dtypes import DTYPES
 from tinyfleet.model.compiler.emitted import Emitted, Scratch, Storage
 from tinyfleet.model.compiler.errors import UnsupportedModel
-from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out
+from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out, widest_gap
 from tinyfleet.model.compiler.packing_mve import takes_as_is
 from tinyfleet.model.compiler.schema import TensorType
 from tinyfleet.model.compiler.state_moves import StateMoves
@@ -117,10 +117,10 @@ class Builder:
         self._ops.append(Emitted(code, inputs, outputs, params, in_place, variant, scratch))
 
     def emit_packed(
-        self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0
+        self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0, most: int = 0
     ) -> None:
-        """An op in the packing of this plan's core."""
-        scratch = (Scratch(Dtype.INT8, scratch_bytes),) if scratch_bytes else ()
+        """An op in the packing of this plan's core. `most`: of scratch, where the arena has room for it."""
+        scratch = (Scratch(Dtype.INT8, scratch_bytes, most),) if scratch_bytes else ()
         self._ops.append(Emitted(code, (source,), (output,), params, (), self.core, scratch))
 
     def emit_copy(self, source: int, output: int) -> None:
@@ -181,8 +181,12 @@ class Builder:
         tensors = [self._place(self._tensors[i], offsets) for i in used]
         temps: dict[int, list[int]] = {}
         for (at, one), offset in zip(scratch, layout.offsets[len(roots) :], strict=True):
+            room = one.size_bytes
+            if one.most > one.elements and len(self._ops[at].scratch) == 1:
+                offset, room = widest_gap(list(lives.values()), layout, at)
+            elements = max(one.elements, min(one.most, room // DTYPE_BYTES[one.dtype]))
             temps.setdefault(at, []).append(len(tensors))
-            tensors.append(Tensor(offset, Place.ARENA, one.dtype, (one.elements,)))
+            tensors.append(Tensor(offset, Place.ARENA, one.dtype, (elements,)))
         ops = tuple(
             Op(
                 op.code,

@@ -12,10 +12,11 @@ from tinyfleet.wire.artifact_tensors import DTYPE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Memory that only one op uses, while it runs."""
+    """Memory that only one op uses, while it runs. `most`: elements that it takes where there is room."""
 
     dtype: Dtype
     elements: int
+    most: int = 0
 
     @property
     def size_bytes(self) -> int:

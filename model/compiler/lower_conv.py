@@ -180,7 +180,9 @@ def _emit(
         _emit_plain(builder, code, tensors, params, filters)
         return
     tables = {"weights": builder.weights(packed.weights), "bias": builder.records(packed.records)}
-    builder.emit_packed(code, *tensors, _with_tables(packed.params, tables), packed.scratch_bytes)
+    builder.emit_packed(
+        code, *tensors, _with_tables(packed.params, tables), packed.scratch_bytes, packed.scratch_most
+    )
 
 
 def _emit_plain(

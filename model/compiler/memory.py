@@ -90,6 +90,22 @@ def lower_bound(lifetimes: Sequence[Lifetime], arena_bytes: int) -> int:
     return lay_out(lifetimes).lower_bound_bytes
 
 
+def widest_gap(lifetimes: Sequence[Lifetime], layout: Layout, at: int) -> tuple[int, int]:
+    """(offset, bytes) of the most room in the arena `at` a time beside `lifetimes`, the layout's first."""
+    pieces = [
+        (offset, offset + aligned(life.size_bytes))
+        for life, offset in zip(lifetimes, layout.offsets, strict=False)
+        if life.first <= at <= life.last
+    ]
+    best = (0, 0)
+    free = 0
+    for begin, end in (*sorted(pieces), (layout.arena_bytes, layout.arena_bytes)):
+        if begin - free > best[1]:
+            best = (free, begin - free)
+        free = max(free, end)
+    return best
+
+
 def _groups(lifetimes: Sequence[Lifetime]) -> list[list[int]]:
     """Lifetimes that no other one links in time have nothing to do with each other: laid out alone."""
     groups: list[list[int]] = []

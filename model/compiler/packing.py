@@ -42,12 +42,16 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An op in the layouts of a core. scratch_bytes: of its temp; 0 where it has none."""
+    """An op in the layouts of a core. scratch_bytes: of its temp; 0 where it has none.
+
+    scratch_most: what the temp may grow to where the arena has room beside it.
+    """
 
     params: ConvParams | FullyConnectedParams
     weights: npt.NDArray[np.int8]
     records: Channels
     scratch_bytes: int
+    scratch_most: int = 0
 
 
 def up(value: int, step: int) -> int:

@@ -38,7 +38,9 @@ COLUMN_BYTES: Final = VECTOR * WORD
 SCRATCH_BYTES: Final = 1024
 """That a convolution may take to work on more than one output at a time …"""
 SCRATCH_SHARE: Final = 10
-"""… where it is no more than this part of its input and output."""
+"""… where it is no more than this part of its input and output; a longer run takes what is free."""
+ALL: Final = 2**24
+"""As many bytes as a tensor may have."""
 
 
 def pack(code: OpCode, params: ConvParams | FullyConnectedParams, filters: Filters) -> Packed | None:
@@ -55,7 +57,9 @@ def pack(code: OpCode, params: ConvParams | FullyConnectedParams, filters: Filte
     if not choices:
         return None
     params = min(choices, key=lambda choice: depthwise_cost(choice, filters))
-    return Packed(params, pack_taps(filters.values, params), records, run_scratch(params, filters))
+    axes = axes_of(params, filters)
+    least, most = (axes.scratch_bytes(axes.columns(spare)) for spare in (spare_scratch(filters), ALL))
+    return Packed(params, pack_taps(filters.values, params), records, least, most)
 
 
 def takes_as_is(core: CoreVariant, code: OpCode, params: Params) -> bool:
@@ -135,7 +139,10 @@ def pack_taps(filters: npt.NDArray[np.int8], params: ConvParams) -> npt.NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """Of a depthwise convolution. words: of a column; lines: of windows; the rest: of the walked axis."""
+    """Of a depthwise convolution.
+
+    words: of a column; lines, outputs: of runs; the rest: of the walked axis.
+    """
 
     words: int
     lines: int
@@ -153,6 +160,9 @@ class Axes:
         most = (self.outputs - 1) * self.stride + self.kernel
         return min(most, max(self.kernel, (spare_bytes - self.slack_bytes) // (self.words * COLUMN_BYTES)))
 
+    def scratch_bytes(self, columns: int) -> int:
+        return columns * self.words * COLUMN_BYTES + self.slack_bytes
+
     @property
     def slack_bytes(self) -> int:
         """Behind the last column: read, and multiplied with zeros."""
@@ -160,11 +170,15 @@ class Axes:
 
 
 def axes_of(params: ConvParams, filters: Filters) -> Axes:
-    p = params
     n, out_h, out_w, _ = filters.output
-    if p.flags & COLUMNS_FIRST:
-        return Axes(words_of(p.kernel_w), n * out_w, p.kernel_h, p.stride_h, p.dilation_h, out_h)
-    return Axes(words_of(p.kernel_h), n * out_h, p.kernel_w, p.stride_w, p.dilation_w, out_w)
+    words, lines, outputs = words_of(params.kernel_h), n * out_h, out_w
+    kernel, stride, dilation = params.kernel_w, params.stride_w, params.dilation_w
+    if params.flags & COLUMNS_FIRST:
+        words, lines, outputs = words_of(params.kernel_w), n * out_w, out_h
+        kernel, stride, dilation = params.kernel_h, params.stride_h, params.dilation_h
+    if kernel == 1:  # runs go along the packed axis
+        lines, outputs, stride = n * outputs, lines // n, 1
+    return Axes(words, lines, kernel, stride, dilation, outputs)
 
 
 def words_of(kernel: int) -> int:
@@ -175,15 +189,13 @@ def chunks_of(words: int, kernel: int) -> int:
     return up(words * kernel, WORD) // WORD
 
 
-def run_scratch(params: ConvParams, filters: Filters) -> int:
-    axes = axes_of(params, filters)
-    return axes.columns(spare_scratch(filters)) * axes.words * COLUMN_BYTES + axes.slack_bytes
-
-
 def depthwise_cost(params: ConvParams, filters: Filters) -> int:
-    """Instructions, roughly: of a run of 16 channels, of its columns and of its outputs."""
+    """Instructions, roughly: of a run of 16 channels, of its columns and of its outputs.
+
+    Most ops find room for a run of some length in the arena.
+    """
     axes = axes_of(params, filters)
-    columns = axes.columns(spare_scratch(filters))
+    columns = axes.columns(SCRATCH_BYTES)
     outputs = (columns - axes.kernel) // axes.stride + 1
     runs = axes.lines * (up(axes.outputs, outputs) // outputs)
     output = 27 if axes.chunks == 1 else 24 + 15 * axes.chunks

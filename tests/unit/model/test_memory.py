@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, aligned, lay_out, lower_bound
+from tinyfleet.model.compiler.memory import (
+    ALIGN,
+    Layout,
+    Lifetime,
+    aligned,
+    lay_out,
+    lower_bound,
+    widest_gap,
+)
 from tinyfleet.model.compiler.memory_search import Box, fit
 
 # (size, first, last): 6 live at once, 7 are needed. One of 1.7 million random cases was like this.
@@ -52,6 +60,20 @@ def test_small_cases_are_the_smallest_there_is(lives: list[Lifetime]) -> None:
     check(lives, layout)
     best = min(top_of_first_fit(order) for order in permutations(lives)) if lives else 0
     assert layout.arena_bytes == layout.lower_bound_bytes == best
+
+
+@given(lives_of(st.integers(1, 5000), 6, 8), st.integers(-1, 6))
+def test_the_widest_gap_is_free_and_none_is_wider(lives: list[Lifetime], at: int) -> None:
+    layout = lay_out([*lives, Lifetime(40, at, at)])
+    offset, size_bytes = widest_gap(lives, layout, at)
+    taken = np.zeros(layout.arena_bytes // ALIGN, bool)
+    for life, begin in zip(lives, layout.offsets, strict=False):
+        if life.first <= at <= life.last:
+            taken[begin // ALIGN : (begin + aligned(life.size_bytes)) // ALIGN] = True
+    runs = "".join("x" if unit else " " for unit in taken).split("x")
+    assert size_bytes == ALIGN * max(map(len, runs)) >= 40
+    assert offset % ALIGN == 0
+    assert not taken[offset // ALIGN : (offset + size_bytes) // ALIGN].any()
 
 
 def top_of_first_fit(lives: tuple[Lifetime, ...]) -> int:

@@ -1,7 +1,8 @@
-/* DEPTHWISE_CONV_2D in runs of outputs along one axis, the walked one. For each run the scratch takes columns
- * of input values, up to four taps of the other axis packed in a word, 16 channels beside one another; a
- * window is a few such words, and its products with a channel's weights are one instruction. How long a run
- * is, the scratch says. */
+/* DEPTHWISE_CONV_2D in runs of outputs. For each run the scratch takes columns of input values: up to four
+ * taps of one axis, the packed one, in a word, 16 channels beside one another. A window is a column for each
+ * tap of the other axis, the walked one; its words' products with a channel's weights are one instruction.
+ * Runs go along the walked axis, where outputs share columns, or, with one tap there, along the packed one.
+ * How long a run is, the scratch says. */
 #include "packed.h"
 
 enum { TAPS = 4 /* in a word */, WORDS = 4 /* in a chunk of weights */, GROUP = TF_MVE_BYTES };
@@ -13,8 +14,10 @@ typedef struct {
 
 typedef struct {
     axis_t packed, walked;
-    uint32_t words;  /* a column has for each group of channels */
-    uint32_t chunks; /* of a window */
+    bool stacked;         /* runs go along the packed axis */
+    uint32_t words;       /* a column has for each group of channels */
+    uint32_t chunks;      /* of a window */
+    uint32_t column_step; /* from one output's first column to the next one's */
     uint32_t column_bytes;
 } shape_t;
 
@@ -37,6 +40,8 @@ static shape_t shape_of(const tf_call_t *call) {
     s.words = (s.packed.kernel + TAPS - 1) / TAPS;
     s.chunks = (s.walked.kernel * s.words + WORDS - 1) / WORDS;
     s.column_bytes = s.words * TF_MVE_COLUMN;
+    s.stacked = s.walked.kernel == 1;
+    s.column_step = s.stacked ? 1 : s.walked.stride;
     return s;
 }
 
@@ -46,7 +51,7 @@ static uint32_t run_length(const shape_t *s, const tf_tensor_t *scratch) {
     const uint32_t slack = (s->chunks * WORDS - s->walked.kernel * s->words) * TF_MVE_COLUMN;
     const uint32_t bytes = tf_elements(scratch);
     const uint32_t columns = bytes < slack ? 0 : (bytes - slack) / s->column_bytes;
-    return columns < s->walked.kernel ? 0 : (columns - s->walked.kernel) / s->walked.stride + 1;
+    return columns < s->walked.kernel ? 0 : (columns - s->walked.kernel) / s->column_step + 1;
 }
 
 static bool check(const tf_call_t *call) {
@@ -74,59 +79,73 @@ static bool check(const tf_call_t *call) {
 typedef struct {
     shape_t s;
     uint32_t depth; /* output channels an input channel has */
-    int32_t zero;   /* of the input */
     const int8_t *weights;
     const tf_quad_t *records;
     int8_t *plane;
+    int8_t zeros[GROUP]; /* the input's zero point */
+    uint8_t spread[GROUP];
     tf_mve_columns_t columns;
     tf_mve_depthwise_t run;
 } op_t;
 
-/* Columns of a run for the group of output channels from `first`. `image` is the input at its first channel,
- * `top` and `left` where the run's first window begins. */
-static void gather(op_t *op, const int8_t *image, int32_t top, int32_t left, uint32_t first,
-                   uint32_t channels) {
+/* Columns of the scratch from number `at`, from a line along the packed axis: `from` is its first value,
+ * `top` where the window begins in it, `step` bytes lie from one column's values to the next. NULL: padding.
+ */
+static void put(op_t *op, uint32_t at, uint32_t count, const int8_t *from, int32_t top, uint32_t step) {
     const axis_t *const packed = &op->s.packed;
+    tf_mve_columns_t *const c = &op->columns;
+    c->to = op->plane + at * op->s.column_bytes;
+    c->columns = count;
+    c->spread = from != 0 && op->depth != 1 ? op->spread : 0;
+    for (uint32_t taps = packed->kernel; taps != 0 && count != 0; c->to += TF_MVE_COLUMN) {
+        for (uint32_t k = 0; k < TAPS; k++) {
+            const bool inside = from != 0 && taps != 0 && top >= 0 && top < (int32_t)packed->in;
+            c->from[k] = inside ? from + (uint32_t)top * packed->in_step : op->zeros;
+            c->from_step[k] = inside ? step : 0;
+            if (taps != 0) taps--;
+            top += (int32_t)packed->dilation;
+        }
+        tf_mve_columns(c);
+    }
+}
+
+/* Along the walked axis: `image` is the input, `left` where the run's first window begins. Columns in the
+ * padding stay as they are from one group of channels to the next. */
+static void gather_walked(op_t *op, const int8_t *image, int32_t top, int32_t left, bool is_first_group) {
     const axis_t *const walked = &op->s.walked;
     const uint32_t all = (op->run.outputs - 1) * walked->stride + walked->kernel;
     const uint32_t before = left < 0 ? (uint32_t)-left : 0;
     const uint32_t begin = left < 0 ? 0 : (uint32_t)left;
     const uint32_t inside = all - before < walked->in - begin ? all - before : walked->in - begin;
-    const int8_t *const column = image + begin * walked->in_step;
-    tf_mve_columns_t *const c = &op->columns;
-    int8_t zeros[GROUP];
-    uint8_t spread[GROUP];
-    tf_mve_fill(zeros, op->zero, GROUP);
-    if (op->depth != 1) {
-        for (uint32_t i = 0; i < channels; i++)
-            spread[i] = (uint8_t)((first + i) / op->depth - first / op->depth);
-        first /= op->depth;
-    }
-    c->channels = channels;
-    int8_t *to = op->plane;
-    uint32_t taps = packed->kernel;
-    for (; taps != 0; to += TF_MVE_COLUMN) {
-        for (uint32_t k = 0; k < TAPS; k++) {
-            c->from[k] = zeros;
-            c->from_step[k] = 0;
+    put(op, before, inside, image + begin * walked->in_step, top, walked->in_step);
+    if (!is_first_group) return;
+    put(op, 0, before, 0, 0, 0);
+    put(op, before + inside, all - before - inside, 0, 0, 0);
+}
+
+/* Along the packed axis: windows that meet the padding one by one, the others together. */
+static void gather_stacked(op_t *op, const int8_t *line, int32_t top) {
+    const axis_t *const packed = &op->s.packed;
+    const int32_t last = (int32_t)packed->in - (int32_t)((packed->kernel - 1) * packed->dilation + 1);
+    const int32_t stride = (int32_t)packed->stride;
+    uint32_t count;
+    for (uint32_t at = 0; at < op->run.outputs; at += count, top += (int32_t)count * stride) {
+        count = 1;
+        if (top >= 0 && top <= last) {
+            const uint32_t inside = (uint32_t)((last - top) / stride) + 1;
+            count = inside < op->run.outputs - at ? inside : op->run.outputs - at;
         }
-        c->spread = 0;
-        c->to = to;
-        c->columns = before;
-        if (before != 0) tf_mve_columns(c);
-        c->to += (before + inside) * op->s.column_bytes;
-        c->columns = all - before - inside;
-        if (c->columns != 0) tf_mve_columns(c);
-        for (uint32_t k = 0; k < TAPS && taps != 0; k++, taps--, top += (int32_t)packed->dilation) {
-            if (top < 0 || top >= (int32_t)packed->in) continue;
-            c->from[k] = column + (uint32_t)top * packed->in_step + first;
-            c->from_step[k] = walked->in_step;
-        }
-        c->spread = op->depth != 1 ? spread : 0;
-        c->to = to + before * op->s.column_bytes;
-        c->columns = inside;
-        tf_mve_columns(c);
+        put(op, at, count, line, top, packed->stride * packed->in_step);
     }
+}
+
+/* The group of output channels from `first` on; answers where its first input channel lies in `image`. */
+static const int8_t *open_group(op_t *op, const int8_t *image, uint32_t first, uint32_t channels) {
+    op->columns.channels = channels;
+    if (op->depth == 1) return image + first;
+    const uint32_t begin = first / op->depth;
+    for (uint32_t i = 0; i < channels; i++) op->spread[i] = (uint8_t)((first + i) / op->depth - begin);
+    return image + begin;
 }
 
 /* The last channels, fewer than four: their fillers have no place in the output. */
@@ -164,6 +183,31 @@ static void convolve(op_t *op, int8_t *output, uint32_t first, uint32_t channels
     convolve_rest(last, last.output + (channels - rest), rest);
 }
 
+/* An image's outputs: lines of runs. */
+static void each_run(op_t *op, const int8_t *image, int8_t *output, uint32_t oc, uint32_t most) {
+    const shape_t *const s = &op->s;
+    const axis_t *const along = s->stacked ? &s->packed : &s->walked;
+    const axis_t *const over = s->stacked ? &s->walked : &s->packed;
+    int32_t top = -(int32_t)over->pad;
+    for (uint32_t i = 0; i < over->out; i++, output += over->out_step, top += (int32_t)over->stride) {
+        int32_t left = -(int32_t)along->pad;
+        for (uint32_t at = 0; at < along->out; at += op->run.outputs) {
+            op->run.outputs = along->out - at < most ? along->out - at : most;
+            for (uint32_t c = 0; c < oc; c += GROUP) {
+                const uint32_t channels = oc - c < GROUP ? oc - c : GROUP;
+                const int8_t *const from = open_group(op, image, c, channels);
+                if (s->stacked) {
+                    gather_stacked(op, from + (uint32_t)top * over->in_step, left);
+                } else {
+                    gather_walked(op, from, top, left, c == 0);
+                }
+                convolve(op, output + at * along->out_step, c, channels);
+            }
+            left += (int32_t)(op->run.outputs * along->stride);
+        }
+    }
+}
+
 static void run(const tf_call_t *call, uint8_t *arena) {
     const tf_conv_params_t *const p = call->params;
     const tf_tensor_t *const x = tf_operand(call, 0);
@@ -171,45 +215,28 @@ static void run(const tf_call_t *call, uint8_t *arena) {
     op_t op = {
         .s = shape_of(call),
         .depth = p->depth,
-        .zero = p->input_zero,
         .weights = tf_constant(call->model, p->weights),
         .records = tf_constant(call->model, p->bias),
         .plane = tf_write(call, 2, arena),
     };
-    const axis_t *const packed = &op.s.packed;
-    const axis_t *const walked = &op.s.walked;
+    tf_mve_fill(op.zeros, p->input_zero, GROUP);
     op.columns.to_step = op.s.column_bytes;
     op.run = (tf_mve_depthwise_t){
         .plane = op.plane,
-        .plane_step = walked->stride * op.s.column_bytes,
-        .output_step = walked->out_step,
+        .plane_step = op.s.column_step * op.s.column_bytes,
+        .output_step = op.s.stacked ? op.s.packed.out_step : op.s.walked.out_step,
         .chunks = op.s.chunks,
         .output_zero = p->output_zero,
         .act_min = p->act_min,
         .act_max = p->act_max,
     };
     const uint32_t most = run_length(&op.s, tf_operand(call, 2));
-    const uint32_t oc = y->dims[3];
     const int8_t *image = tf_read(call, 0, arena);
     int8_t *output = tf_write(call, 1, arena);
     for (uint32_t n = 0; n < x->dims[0]; n++) {
-        int8_t *line = output;
-        int32_t top = -(int32_t)packed->pad;
-        for (uint32_t i = 0; i < packed->out; i++, line += packed->out_step) {
-            int32_t left = -(int32_t)walked->pad;
-            for (uint32_t at = 0; at < walked->out; at += op.run.outputs) {
-                op.run.outputs = walked->out - at < most ? walked->out - at : most;
-                for (uint32_t c = 0; c < oc; c += GROUP) {
-                    const uint32_t channels = oc - c < GROUP ? oc - c : GROUP;
-                    gather(&op, image, top, left, c, channels);
-                    convolve(&op, line + at * walked->out_step, c, channels);
-                }
-                left += (int32_t)(op.run.outputs * walked->stride);
-            }
-            top += (int32_t)packed->stride;
-        }
+        each_run(&op, image, output, y->dims[3], most);
         image += x->dims[1] * x->dims[2] * x->dims[3];
-        output += y->dims[1] * y->dims[2] * oc;
+        output += y->dims[1] * y->dims[2] * y->dims[3];
     }
 }
 
