@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,7 @@ BARS = {
     "measure-portable": Bars({}, _M4_REFERENCE, _M4_CMSIS_NN),
     "measure-m0plus": Bars({name: 0.8 * value for name, value in _M0_CMSIS_NN.items()}, {}, _M0_CMSIS_NN),
 }
+_DOORS = ("tf_model_", "tf_runtime_")
 _KERNEL_PREFIXES = ("tf_kernel_", "tf_packed_", "tf_mve_kernel_")
 
 
@@ -125,19 +126,33 @@ def speed(core: MeasureCore, name: str, alive: int, got: Measured) -> list[Figur
     return figures
 
 
+@dataclass
+class Object:
+    """Of the runtime's library. sections: bytes by name; made, needed: symbols."""
+
+    sections: dict[str, int] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
+
+
 def code_bytes(preset: str, used: frozenset[int]) -> dict[str, int]:
-    """`.text` and `.rodata` of the runtime's objects, without kernels of ops that no public model has."""
-    library = folder(preset) / "runtime" / "libtf_runtime.a"
-    names = {
+    """`.text` and `.rodata` of the objects that hold the runtime's doors and the kernels of these ops, and of
+    those that these need."""
+    kernels = {
         f"{prefix}{OpCode(code).name.lower().removesuffix('_2d')}"
         for code in used
         for prefix in _KERNEL_PREFIXES
     }
+    objects = _objects(folder(preset) / "runtime" / "libtf_runtime.a")
+    wanted = kernels | {name for one in objects for name in one.made if name.startswith(_DOORS)}
+    linked: list[Object] = []
+    while more := [one for one in objects if one not in linked and one.made & wanted]:
+        linked += more
+        # The tables of a build name all its kernels.
+        wanted |= {n for one in more for n in one.needed if not n.startswith(_KERNEL_PREFIXES)}
     total = {".text": 0, ".rodata": 0}
-    for kernels, sections in zip(_kernels(library), _sections(library), strict=True):
-        if kernels and not kernels & names:
-            continue
-        for section, size in sections.items():
+    for one in linked:
+        for section, size in one.sections.items():
             for kind in total:
                 if section == kind or section.startswith(f"{kind}."):
                     total[kind] += size
@@ -149,27 +164,24 @@ def _tool(*command: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def _sections(library: Path) -> list[dict[str, int]]:
-    """Bytes by section of each object, in the archive's order; names of objects are not unique."""
-    found: list[dict[str, int]] = []
+def _objects(library: Path) -> list[Object]:
+    """In the archive's order; names of objects are not unique."""
+    found: list[Object] = []
     for line in _tool("arm-none-eabi-size", "-A", str(library)):
         words = line.split()
         if "(ex " in line:
-            found.append({})
+            found.append(Object())
         elif len(words) == 3 and words[0].startswith(".") and words[1].isdigit():
-            found[-1][words[0]] = int(words[1])
-    return found
-
-
-def _kernels(library: Path) -> list[set[str]]:
-    """Kernels that each object defines, in the archive's order."""
-    found: list[set[str]] = []
-    for line in _tool("arm-none-eabi-nm", "--defined-only", str(library)):
+            found[-1].sections[words[0]] = int(words[1])
+    rest = iter(found)
+    for line in _tool("arm-none-eabi-nm", "--extern-only", str(library)):
         words = line.split()
         if line.endswith(":"):
-            found.append(set())
-        elif len(words) == 3 and words[2].startswith(_KERNEL_PREFIXES):
-            found[-1].add(words[2])
+            one = next(rest)
+        elif len(words) == 2:
+            one.needed.add(words[1])
+        elif len(words) == 3:
+            one.made.add(words[2])
     return found
 
 

@@ -22,10 +22,8 @@ static void four(const tf_filters_t *f, uint32_t c, const int8_t *input, int8_t 
         s2 += (uint32_t)(value * *w2++);
         s3 += (uint32_t)(value * *w3++);
     }
-    output[c] = scaled(f, c, s0);
-    output[c + 1] = scaled(f, c + 1, s1);
-    output[c + 2] = scaled(f, c + 2, s2);
-    output[c + 3] = scaled(f, c + 3, s3);
+    const uint32_t sums[] = {s0, s1, s2, s3};
+    for (uint32_t i = 0; i < TF_FILTERS_BLOCK; i++) output[c + i] = scaled(f, c + i, sums[i]);
 }
 
 void tf_rows(const tf_filters_t *f, const int8_t *input, int8_t *output) {
