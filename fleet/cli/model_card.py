@@ -20,7 +20,7 @@ from tinyfleet.wire.enums import CoreVariant
 
 class GoldenCard(BaseModel):
     """Arrays of an .npz: raw int16 windows [n][samples][channels], and what the model must answer, int8
-    [n][…].
+    [n][…]. Of a model that keeps state, each is a sequence from reset: [n][steps][…].
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -30,6 +30,9 @@ class GoldenCard(BaseModel):
     labels: str | None = None
     outputs: str | None = None
     embed: int = Field(8, ge=0, le=64, description="how many windows travel inside the model")
+    steps: int | None = Field(
+        None, ge=1, le=1024, description="windows are sequences; how many of their steps travel"
+    )
 
 
 class ModelCard(BaseModel):
@@ -109,7 +112,7 @@ def spec_of(path: Path) -> tuple[bytes, ModelSpec]:
         ),
         output_kind=kind,
         labels=tuple(card.labels),
-        golden_raw=[] if golden is None else list(golden.windows),
+        golden_raw=_raw(card, golden),
         threshold=card.threshold,
         output_unit=card.output_unit,
     )
@@ -136,13 +139,23 @@ def _golden(path: Path, card: GoldenCard, embedded: bool) -> Golden:
     if not embedded:
         return Golden(windows, outputs)
     chosen = np.linspace(0, len(windows) - 1, min(card.embed, len(windows)), dtype=int)
-    return Golden(windows[chosen], None if outputs is None else outputs[chosen])
+    windows, outputs = windows[chosen], None if outputs is None else outputs[chosen]
+    if card.steps is None:
+        return Golden(windows, outputs)
+    return Golden(windows[:, : card.steps], None if outputs is None else outputs[:, : card.steps])
+
+
+def _raw(card: ModelCard, golden: Golden | None) -> list[Any]:
+    if golden is None or card.golden is None:
+        return []
+    return list(golden.windows) if card.golden.steps is None else [list(steps) for steps in golden.windows]
 
 
 def _check(path: Path, payload: bytes, expected: npt.NDArray[np.int8]) -> None:
     for i, (vector, answer) in enumerate(zip(decode_artifact(payload).vectors, expected, strict=True)):
-        if vector.output != answer.tobytes():
-            got = np.frombuffer(vector.output, np.int8).tolist()
+        output = b"".join(step.output for step in vector.steps)
+        if output != answer.tobytes():
+            got = np.frombuffer(output, np.int8).tolist()
             raise BadInput(
                 f"{path}: embedded golden window {i}: expected {answer.tolist()}, the compiled model "
                 f"answers {got}: the card's outputs are another model's, or the runtime is wrong"

@@ -77,7 +77,7 @@ def plan_of(tflite: bytes, core: CoreVariant) -> bytes:
     """With three golden vectors, so that the board's answers are compared with the twin's."""
     bare = decode_artifact(compile_model(tflite, ModelSpec("bench", "1", core=core)))
     rng = np.random.default_rng(1)
-    windows = [rng.integers(-128, 128, bare.input_bytes).astype(np.int8) for _ in range(3)]
+    windows = [rng.integers(-128, 128, bare.input_bytes).astype(np.int8).tobytes() for _ in range(3)]
     return compile_model(tflite, ModelSpec("bench", "1", core=core, golden_inputs=windows))
 
 
