@@ -15,6 +15,7 @@ from tinyfleet.model.compiler.dtypes import DTYPES
 from tinyfleet.model.compiler.errors import SpecError, UnsupportedModel
 from tinyfleet.model.compiler.fold import fold
 from tinyfleet.model.compiler.golden import golden_vectors
+from tinyfleet.model.compiler.lower_batch import lower_batch_space
 from tinyfleet.model.compiler.lower_binary import (
     lower_div,
     lower_extreme,
@@ -99,6 +100,7 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.ASSIGN_VARIABLE: lower_variable,
     Builtin.AVERAGE_POOL_2D: lower_pool,
     Builtin.BATCH_MATMUL: lower_batch_matmul,
+    Builtin.BATCH_TO_SPACE_ND: lower_batch_space,
     Builtin.BROADCAST_TO: lower_broadcast_to,
     Builtin.CAST: lower_cast,
     Builtin.CONCATENATION: lower_concatenation,
@@ -138,6 +140,7 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.RSQRT: lower_table,
     Builtin.SLICE: lower_slice,
     Builtin.SOFTMAX: lower_softmax,
+    Builtin.SPACE_TO_BATCH_ND: lower_batch_space,
     Builtin.SPACE_TO_DEPTH: lower_depth_space,
     Builtin.SPLIT: lower_split,
     Builtin.SPLIT_V: lower_split,

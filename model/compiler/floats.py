@@ -79,8 +79,10 @@ _FLOAT_FUNCTIONS: Final[dict[int, FloatFunction]] = {
     Builtin.NEG: lambda value: -value,
     Builtin.RELU: _relu,
     Builtin.RELU6: lambda value: min(_relu(value), np.float32(6.0)),
+    Builtin.ROUND: np.rint,
+    Builtin.RSQRT: lambda value: np.float32(1.0) / np.sqrt(value),
     Builtin.SIN: _single(math.sin),
-    Builtin.SQRT: _single(math.sqrt),
+    Builtin.SQRT: np.sqrt,
     Builtin.SQUARE: lambda value: value * value,
     Builtin.TANH: _single(math.tanh),
 }

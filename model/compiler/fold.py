@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from tinyfleet.model.compiler.dilation import with_dilation
 from tinyfleet.model.compiler.evaluate import evaluate
 from tinyfleet.model.compiler.floats import without_floats
 from tinyfleet.model.compiler.schema import Builtin, TensorType
@@ -23,7 +24,7 @@ def fold(graph: TfGraph) -> TfGraph:
     """UnsupportedModel when constants do not fit together."""
     graph = _without_uint8(with_states(graph))
     graph = _with_constants(graph)
-    graph = without_floats(graph)
+    graph = with_dilation(without_floats(graph))
     return _without_unused(graph)
 
 

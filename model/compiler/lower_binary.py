@@ -10,6 +10,7 @@ from tinyfleet.model.compiler.builder import Builder
 from tinyfleet.model.compiler.lower_other import broadcast, six
 from tinyfleet.model.compiler.numerics import INT8_MAX, INT8_MIN, Multiplier, checked_multiplier
 from tinyfleet.model.compiler.operands import Operands, Quantized
+from tinyfleet.model.compiler.scalar import emit_as_table
 from tinyfleet.model.compiler.schema import Builtin
 from tinyfleet.wire.artifact_ops import DIMS_MAX, DIV_SHIFT_MAX, AddParams, OpCode
 
@@ -116,5 +117,7 @@ def _emit(
         act_min=clamp[0],
         act_max=clamp[1],
     )
+    if emit_as_table(builder, code, a, b, y, params):
+        return
     whole = tuple(i for i, operand in enumerate((a, b)) if prod(operand.shape) == prod(y.shape))
     builder.emit(code, (a.index, b.index), y.index, params, in_place=whole)

@@ -111,6 +111,10 @@ def _emit_conv(
     _, kernel_h, kernel_w, _ = filters.shape
     out_h, pad_top = window(padding, x.shape[1], kernel_h, stride_h, dilation_h)
     out_w, pad_left = window(padding, x.shape[2], kernel_w, stride_w, dilation_w)
+    folded = ask.op.dilation
+    if folded is not None:
+        dilation_h, dilation_w = folded.height, folded.width
+        (out_h, out_w), pad_top, pad_left = y.shape[1:3], folded.pad_top, folded.pad_left
     expected = (x.shape[0], out_h, out_w, filters.shape[channels_axis])
     if y.shape != expected:
         raise ask.refuse(

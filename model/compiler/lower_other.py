@@ -17,6 +17,7 @@ from tinyfleet.model.compiler.numerics import (
     wrapped,
 )
 from tinyfleet.model.compiler.operands import Operands
+from tinyfleet.model.compiler.scalar import emit_as_table
 from tinyfleet.model.compiler.schema import Padding
 from tinyfleet.wire.artifact_ops import (
     DIMS_MAX,
@@ -167,6 +168,8 @@ def lower_add(builder: Builder, ask: Operands) -> None:
         act_min=act_min,
         act_max=act_max,
     )
+    if emit_as_table(builder, OpCode.ADD, a, b, y, params):
+        return
     whole = tuple(i for i, operand in enumerate((a, b)) if prod(operand.shape) == prod(y.shape))
     builder.emit(OpCode.ADD, (a.index, b.index), y.index, params, in_place=whole)
 

@@ -58,8 +58,18 @@ class TfTensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Dilation:
+    """In the place of a convolution's dilation and padding. The output's shape says what is padded behind."""
+
+    height: int
+    width: int
+    pad_top: int
+    pad_left: int
+
+
+@dataclass(frozen=True, slots=True)
 class TfOp:
-    """`inputs` holds -1 for an optional operand that is absent. `table`: what folding made of several ops.
+    """`inputs` holds -1 for an optional operand that is absent. `table`, `dilation`: what folding made.
 
     `custom`: name of a custom op, whose options are bytes of its own making.
     """
@@ -72,6 +82,7 @@ class TfOp:
     options: Table | None
     table: tuple[int, ...] | None = None
     custom: str = ""
+    dilation: Dilation | None = None
     custom_options: bytes = b""
 
 

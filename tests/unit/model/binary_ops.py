@@ -65,7 +65,27 @@ def divide(rng):
     return write_tflite(tensors, ops, [0, 2], [1])
 
 
+def scalar(rng):
+    """One operand is a constant of one element, or both are the input; enough elements for a table."""
+    codes = {0: 11, 41: 28, 18: 21, 55: 39, 57: 39, 99: 75}
+    code = int(rng.choice(list(codes)))
+    shape = (int(rng.integers(1, 4)), 64)
+    a, b = scale(rng), scale(rng)
+    zeros = zero_point(rng), zero_point(rng), zero_point(rng)
+    if code in (55, 57):
+        b, zeros = a, (zeros[0],) * 3
+    natural = {18: a * b * 100, 99: max(a, b) ** 2 * 100}.get(code, max(a, b) * 2)
+    output = a if code in (55, 57) else natural * float(10 ** rng.uniform(-0.8, 0.8))
+    one = T(tuple([1] * int(rng.integers(0, 3))), b, zeros[1], data=[int(rng.integers(-128, 128))])
+    tensors = [T(shape, a, zeros[0]), T(shape, output, zeros[2]), one]
+    pair = [(0, 2), (2, 0), (0, 0)][int(rng.choice([0, 1, 2], p=[0.45, 0.3, 0.25]))]
+    clamps = code in (0, 41, 18)
+    opts = options(codes[code], ("b", int(rng.choice(ACTIVATIONS)))) if clamps else (0, None)
+    return write_tflite(tensors, [O(code, pair, (1,), opts)], [0], [1])
+
+
 OPS = {
+    "scalar": scalar,
     "div": divide,
     "sub": binary(41, 28),
     "mul": binary(18, 21, spread=None),

@@ -181,7 +181,15 @@ def reverse(rng):
     return single(105, T(shape, step, zero), T(shape, step, zero), more=[constant(at)])
 
 
+def broadcast_to(rng):
+    full = dims(rng)
+    small = tuple(1 if rng.random() < 0.5 else d for d in full)[int(rng.integers(0, len(full))) :]
+    step, zero = scale(rng), zero_point(rng)
+    return single(130, T(small, step, zero), T(full, step, zero), (104, {}), [constant(*full)])
+
+
 OPS = {
+    "broadcast_to": broadcast_to,
     "pad": pad,
     "mirror_pad": mirror_pad,
     "concatenation": concatenation,

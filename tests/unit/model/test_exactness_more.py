@@ -2,13 +2,20 @@
 
 import numpy as np
 import pytest
-from tests.unit.model import binary_ops, matrix_ops, moving_ops, plane_ops, value_ops
+from tests.unit.model import batch_ops, binary_ops, matrix_ops, moving_ops, plane_ops, value_ops
 from tests.unit.model.truth import Truth, wheel
 
 from tinyfleet.model.compiler import ModelSpec, UnsupportedModel, compile_model
 from tinyfleet.model.twin import Twin
 
-OPS = {**value_ops.OPS, **binary_ops.OPS, **moving_ops.OPS, **plane_ops.OPS, **matrix_ops.OPS}
+OPS = {
+    **value_ops.OPS,
+    **binary_ops.OPS,
+    **moving_ops.OPS,
+    **plane_ops.OPS,
+    **matrix_ops.OPS,
+    **batch_ops.OPS,
+}
 CASES = 250
 SPEC = ModelSpec(name="case", version="1")
 REFUSED_BY_BOTH = {"hard_swish", "resize_bilinear", "sub"}

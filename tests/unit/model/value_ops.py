@@ -35,29 +35,47 @@ def quantize_uint8(rng):
 
 FUNCTIONS = {
     "ABS": 101,
+    "CEIL": 104,
     "COS": 108,
     "ELU": 111,
     "EXP": 47,
+    "FLOOR": 8,
     "HARD_SWISH": 117,
+    "LEAKY_RELU": 98,
     "LOGISTIC": 14,
+    "NEG": 59,
     "RELU": 19,
     "RELU6": 21,
+    "ROUND": 116,
     "SIN": 66,
     "SQUARE": 92,
     "TANH": 28,
 }
+OF_POSITIVE = {"LOG": 73, "RSQRT": 76, "SQRT": 75}
+"""They follow an EXP: what they make of others is not a number."""
+
+
+def function_chain(rng):
+    """One or two functions, by code."""
+    if rng.random() < 0.25:
+        return [FUNCTIONS["EXP"], int(rng.choice(list(OF_POSITIVE.values())))]
+    codes = [int(rng.choice(list(FUNCTIONS.values())))]
+    if rng.random() < 0.5 and codes[0] not in (FUNCTIONS["EXP"], FUNCTIONS["SQUARE"]):
+        codes.append(int(rng.choice(list(FUNCTIONS.values()))))
+    return codes
 
 
 def through_floats(rng):
     """DEQUANTIZE, one or two float functions, QUANTIZE."""
-    codes = [int(rng.choice(list(FUNCTIONS.values())))]
-    if rng.random() < 0.5 and codes[0] not in (FUNCTIONS["EXP"], FUNCTIONS["SQUARE"]):
-        codes.append(int(rng.choice(list(FUNCTIONS.values()))))
+    codes = function_chain(rng)
     # Not beyond e^12: TFLM casts any float to an int, and what is too large is another number on each core.
     step = float(np.float32(10 ** rng.uniform(-2.5, -1.4)))
     tensors = [T((256,), step, zero_point(rng)), *(T((256,), dtype=FLOAT32) for _ in range(len(codes) + 1))]
     tensors.append(T((256,), float(10 ** rng.uniform(-2.5, -1)), zero_point(rng)))
-    ops = [O(6, (0,), (1,)), *(O(code, (i + 1,), (i + 2,)) for i, code in enumerate(codes))]
+    ops = [O(6, (0,), (1,))]
+    for i, code in enumerate(codes):
+        leaky = options(75, ("f", float(rng.choice([0.1, 0.3, -0.2, 1.5]))))
+        ops.append(O(code, (i + 1,), (i + 2,), leaky if code == FUNCTIONS["LEAKY_RELU"] else (0, None)))
     ops.append(O(114, (len(codes) + 1,), (len(codes) + 2,)))
     return write_tflite(tensors, ops, [0], [len(tensors) - 1])
 
