@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.model.compiler.draft import Drafts
 from tinyfleet.model.compiler.dtypes import DTYPES
-from tinyfleet.model.compiler.emitted import Emitted, Scratch, Storage
+from tinyfleet.model.compiler.emitted import Emitted, Piece, Scratch, Storage
 from tinyfleet.model.compiler.errors import UnsupportedModel
-from tinyfleet.model.compiler.memory import ALIGN, Layout, Lifetime, lay_out, widest_gap
+from tinyfleet.model.compiler.memory import Layout, lay_out, widest_gap
 from tinyfleet.model.compiler.packing_mve import takes_as_is
 from tinyfleet.model.compiler.schema import TensorType
-from tinyfleet.model.compiler.state_moves import StateMoves
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
 from tinyfleet.wire.artifact import Dtype, Op, Place, State, Tensor
 from tinyfleet.wire.artifact_ops import DIMS_MAX, PLAIN, CopyParams, OpCode, Params
@@ -110,11 +110,13 @@ class Builder:
         params: Params,
         in_place: tuple[int, ...] = (),
         scratch: tuple[Scratch, ...] = (),
+        pieces: tuple[Piece, ...] = (),
     ) -> None:
         """An op that every core has. State that it reads and writes is an output."""
         outputs = output if isinstance(output, tuple) else (output,)
         variant = self.core if takes_as_is(self.core, code, params) else PLAIN
-        self._ops.append(Emitted(code, inputs, outputs, params, in_place, variant, scratch))
+        emitted = Emitted(code, inputs, outputs, params, in_place, variant, scratch, pieces=pieces)
+        self._ops.append(emitted)
 
     def emit_packed(
         self, code: OpCode, source: int, output: int, params: Params, scratch_bytes: int = 0, most: int = 0
@@ -132,50 +134,26 @@ class Builder:
         """`output` is `source` under another shape: no op, no memory."""
         self._storage.put(output, source)
 
-    def view(self, source: int, output: int, offset: int) -> bool:
-        """`output` is the piece of `source` from byte `offset` on; False where it would not be aligned."""
-        if (self._storage.offset(source) + offset) % ALIGN or output in self._states:
-            return False
-        self._storage.put(output, source, offset)
-        return True
-
-    def home(self, index: int) -> int:
-        """The tensor whose memory `index` lies in."""
-        return self._storage.root(index)
-
-    def put_inside(self, part: int, whole: int, offset: int) -> bool:
-        """`part` is made inside `whole`, from byte `offset` on. False when its memory is settled already:
-        constants, state, what is a piece of another tensor, and where it would not be aligned."""
-        settled = part in self._storage or part in self._states or self._tensors[part].data is not None
-        if settled or offset % ALIGN:
-            return False
-        if self._storage.root(whole) == part:
-            return False
-        self._storage.put(part, whole, offset)
-        return True
-
     def finish(self, graph_inputs: tuple[int, ...], graph_outputs: tuple[int, ...]) -> Placed:
         """The plan's tables. UnsupportedModel where a tensor is of a type that no plan holds."""
         self._drop_unused_states()
-        self._ops = StateMoves(
+        draft = Drafts(
             self._ops,
             self._storage,
             frozenset(self._states),
             (graph_inputs, graph_outputs),
             self._bytes,
-            self._is_constant,
-        ).settle()
+            lambda index: self._tensors[index].data is not None,
+        ).best()
+        self._ops, self._storage, lives = draft.ops, draft.storage, draft.lives
         used: list[int] = []
         touched = (i for op in self._ops for i in (*op.inputs, *op.outputs))
         for i in (*graph_inputs, *touched, *graph_outputs, *self._states):
             if i not in used:
                 used.append(i)
-        self._reuse_memory(graph_inputs, graph_outputs)
-        lives = self._lifetimes(graph_inputs, graph_outputs)
         roots = list(lives)
         scratch = [(at, one) for at, op in enumerate(self._ops) for one in op.scratch]
-        busy = [Lifetime(one.size_bytes, at, at) for at, one in scratch]
-        layout = lay_out([*lives.values(), *busy])
+        layout = lay_out([*lives.values(), *draft.scratch])
         offsets = dict(zip(roots, layout.offsets[: len(roots)], strict=True))
         numbers = {index: number for number, index in enumerate(used)}
         tensors = [self._place(self._tensors[i], offsets) for i in used]
@@ -226,9 +204,6 @@ class Builder:
             self._placed[blob, align] = at
         return at
 
-    def _is_constant(self, index: int) -> bool:
-        return self._tensors[self._storage.root(index)].data is not None
-
     def _bytes(self, index: int) -> int:
         return self._tensors[index].elements * DTYPE_BYTES[self._dtype(self._tensors[index])]
 
@@ -247,45 +222,6 @@ class Builder:
             align = max(TABLE_ALIGN, DTYPE_BYTES[dtype])
             return Tensor(self._add(root.data.tobytes(), align) + offset, Place.CONSTANT, dtype, tensor.shape)
         return Tensor(offsets[root.index] + offset, Place.ARENA, dtype, tensor.shape)
-
-    def _lifetimes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> dict[int, Lifetime]:
-        lives: dict[int, Lifetime] = {}
-
-        def touch(index: int, at: int) -> None:
-            if self._is_constant(index):
-                return
-            root = self._storage.root(index)
-            life = lives.get(root, Lifetime(self._bytes(root), at, at))
-            lives[root] = replace(life, first=min(life.first, at), last=max(life.last, at))
-
-        for i in inputs:
-            touch(i, -1)
-        for at, op in enumerate(self._ops):
-            for i in (*op.inputs, *op.outputs):
-                touch(i, at)
-        for i in outputs:
-            touch(i, len(self._ops))
-        for i in self._states:
-            touch(i, -1)
-            touch(i, len(self._ops))
-        return lives
-
-    def _reuse_memory(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
-        """Lets an output take its input's memory where the op can work in place and the input ends there."""
-        for at, op in enumerate(self._ops):
-            output = op.outputs[0]
-            if output in self._storage or output in self._states:
-                continue
-            lives = self._lifetimes(inputs, outputs)
-            for operand in op.in_place:
-                root = self._storage.root(op.inputs[operand])
-                if self._is_constant(root) or lives[root].last != at:
-                    continue
-                sharing = [k for k, i in enumerate(op.inputs) if self._storage.root(i) == root]
-                same_size = lives[root].size_bytes == self._bytes(output)
-                if same_size and all(k in op.in_place for k in sharing):
-                    self.alias(root, output)
-                    break
 
 
 def _zero_of(tensor: TfTensor) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tinyfleet.wire.artifact import Dtype
 from tinyfleet.wire.artifact_ops import PLAIN, OpCode, Params
@@ -24,11 +25,25 @@ class Scratch:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """`part` may lie in `whole`, from byte `offset` on; then the op that would move it is not needed.
+
+    beside: the other parts of the same whole, where `part` would be made in it. None of them may share its
+    memory: neither may lie where the other is written.
+    """
+
+    part: int
+    whole: int
+    offset: int
+    beside: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Emitted:
     """One op.
 
     in_place: inputs whose memory output 0 may take over. copies: it gives its output the bytes of its input
-    and does nothing else.
+    and does nothing else. pieces: ways to do without it, the best first.
     """
 
     code: OpCode
@@ -39,14 +54,18 @@ class Emitted:
     variant: int = PLAIN
     scratch: tuple[Scratch, ...] = ()
     copies: bool = False
+    pieces: tuple[Piece, ...] = ()
 
 
 class Storage:
     """Tensor -> the tensor whose memory it is in, and where in it: a reshape's output is its input under
     another shape, a part of a split begins behind the parts before it."""
 
-    def __init__(self) -> None:
-        self._homes: dict[int, tuple[int, int]] = {}
+    def __init__(self, homes: Mapping[int, tuple[int, int]] = MappingProxyType({})) -> None:
+        self._homes = dict(homes)
+
+    def copy(self) -> Storage:
+        return Storage(self._homes)
 
     def __contains__(self, index: int) -> bool:
         """Whether it lies in another tensor's memory."""

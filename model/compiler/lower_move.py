@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from tinyfleet.model.compiler.builder import Builder
+from tinyfleet.model.compiler.emitted import Piece
 from tinyfleet.model.compiler.lower_other import six
 from tinyfleet.model.compiler.numerics import INT8_MAX, INT8_MIN
 from tinyfleet.model.compiler.operands import Operands, Quantized
@@ -33,10 +34,16 @@ def strides_of(shape: Shape) -> Shape:
 
 
 def emit_move(
-    builder: Builder, ask: Operands, x: Quantized, y: Quantized, move: Move, fill: int | None = None
+    builder: Builder,
+    ask: Operands,
+    x: Quantized,
+    y: Quantized,
+    move: Move,
+    fill: int | None = None,
+    pieces: tuple[Piece, ...] = (),
 ) -> None:
-    """A move that is a piece of the input as it lies there is a view of it. The node moves bytes: a value of
-    several is an axis of its own.
+    """The node moves bytes: a value of several is an axis of its own. A move that is a piece of the input as
+    it lies there may be left out, and so may one for which there are `pieces`.
 
     fill: what every byte of the output is first.
     """
@@ -59,8 +66,8 @@ def emit_move(
         raise ask.refuse(f"it moves values along {len(axes)} axes, at most {DIMS_MAX} are supported")
     plain = not axes or (len(axes) == 1 and axes[0][1:] == (1, 1))
     whole = prod(move.size) == prod(y.shape)
-    if fill is None and plain and whole and builder.view(x.index, y.index, move.from_first * width):
-        return
+    if fill is None and plain and whole:
+        pieces = (*pieces, Piece(y.index, x.index, move.from_first * width))
     params = CopyParams(
         size=six([size for size, _, _ in axes], 1),
         input_stride=six([a for _, a, _ in axes], 0),
@@ -71,7 +78,8 @@ def emit_move(
         fill=0 if fill is None else fill,
     )
     in_one_piece = plain and fill is None
-    builder.emit(OpCode.COPY, (x.index,), y.index, params, in_place=(0,) if in_one_piece else ())
+    in_place = (0,) if in_one_piece else ()
+    builder.emit(OpCode.COPY, (x.index,), y.index, params, in_place, pieces=pieces)
 
 
 def lower_alias(builder: Builder, ask: Operands) -> None:
@@ -112,14 +120,14 @@ def _join(
     """Each part along `axis`; one whose maker can write it where it belongs costs nothing."""
     y = ask.made()
     to_stride = strides_of(whole)
-    homes = [builder.home(part.index) for part, _ in parts]
     at = 0
-    for (part, shape), home in zip(parts, homes, strict=True):
+    for number, (part, shape) in enumerate(parts):
         first = at * to_stride[axis]
-        # Two parts of one tensor are copied: neither may lie where the other is written.
-        in_one_piece = prod(whole[:axis]) == 1 and homes.count(home) == 1
-        if not (in_one_piece and builder.put_inside(part.index, y.index, first * y.width)):
-            emit_move(builder, ask, part, y, Move(shape, strides_of(shape), to_stride, 0, first))
+        beside = tuple(other.index for k, (other, _) in enumerate(parts) if k != number)
+        in_one_piece = prod(whole[:axis]) == 1
+        pieces = (Piece(part.index, y.index, first * y.width, beside),) if in_one_piece else ()
+        move = Move(shape, strides_of(shape), to_stride, 0, first)
+        emit_move(builder, ask, part, y, move, pieces=pieces)
         at += shape[axis]
 
 

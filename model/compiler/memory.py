@@ -2,8 +2,8 @@
 
 Finding the smallest arena is NP-hard; models are small. First fit in a few orders (largest first is what
 TFLM's greedy planner does) with a few repairs nearly always reaches the lower bound: no plan can be smaller
-than what lives at once. Where it does not, an exact search closes the gap or proves it, within a number of
-steps, so that the same model gives the same plan on any machine.
+than what lives at once. Where it does not, an exact search closes the gap or proves it, or a sweep over time
+finds more; both within a number of steps, so that the same model gives the same plan on any machine.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from itertools import accumulate
 from typing import Final
 
 from tinyfleet.model.compiler.memory_search import Box, fit
+from tinyfleet.model.compiler.memory_sweep import sweep
 
 ALIGN: Final = 16
-SEARCH_STEPS: Final = 400_000
-"""A few seconds of Python at most, and only for models that first fit leaves above the bound."""
+SEARCH_STEPS: Final = 100_000
+"""Some ten seconds of Python at most, with what follows, for one in a hundred models."""
 SEARCH_STEPS_LEAST: Final = 4_000
+WAYS: Final = (1000,)
+WAYS_OF_BOUND: Final = (1000, 4000)
+"""Kept at once, one after the other."""
+NEAR_ENOUGH: Final = 200
+"""A height that no search decides is not worth further ones within this part of the bound."""
 SEARCH_BOXES: Final = 300
 """More are left to one first fit an order: all else takes their number squared, and the search goes a Python
 call deeper for each."""
@@ -63,6 +69,18 @@ def aligned(size: int) -> int:
 
 def live_bytes(lifetimes: Sequence[Lifetime], at: int) -> int:
     return sum(life.size_bytes for life in lifetimes if life.first <= at <= life.last)
+
+
+def fullest(lifetimes: Sequence[Lifetime]) -> tuple[int, list[int]]:
+    """(most bytes that live at once, each filled to ALIGN; the moments at which they do)."""
+    change: dict[int, int] = {}
+    for life in lifetimes:
+        change[life.first] = change.get(life.first, 0) + aligned(life.size_bytes)
+        change[life.last + 1] = change.get(life.last + 1, 0) - aligned(life.size_bytes)
+    moments = sorted(change)
+    loads = list(accumulate(change[at] for at in moments))
+    most = max(loads, default=0)
+    return most, [at for at, load in zip(moments, loads, strict=True) if load == most]
 
 
 def lay_out(lifetimes: Sequence[Lifetime], search_steps: int = SEARCH_STEPS) -> Layout:
@@ -149,17 +167,28 @@ def _pack(boxes: list[Box], steps: int) -> tuple[Sequence[int], int, int]:
     # there to what is known to fit; a height that took its share of the steps is left open.
     low, height = bound, _height(boxes, offsets)
     attempt = bound
-    while low < height and used < steps and len(boxes) <= SEARCH_BOXES:
+    enough = 0
+    while low < height - enough and used < steps and len(boxes) <= SEARCH_BOXES:
         answer, more = fit(boxes, attempt, max((steps - used) // 3, SEARCH_STEPS_LEAST))
         used += more
-        if answer.offsets is not None:
-            offsets, height = answer.offsets, _height(boxes, answer.offsets)
+        found: Sequence[int] | None = answer.offsets
+        if found is None and not answer.ended:
+            found = _sweep(boxes, attempt, WAYS_OF_BOUND if attempt == bound else WAYS)
+        if found is not None:
+            offsets, height = found, _height(boxes, found)
         elif answer.ended:
             bound = low = max(bound, answer.at_least)
         else:
             low = attempt + 1
+            enough = bound // NEAR_ENOUGH
         attempt = (low + height) // 2
     return offsets, bound, used
+
+
+def _sweep(boxes: Sequence[Box], height: int, ways: Sequence[int]) -> list[int] | None:
+    tries = ((each, backwards) for each in ways for backwards in (False, True))
+    found = (sweep(boxes, height, each, backwards=backwards) for each, backwards in tries)
+    return next((offsets for offsets in found if offsets is not None), None)
 
 
 def _height(boxes: Sequence[Box], offsets: Sequence[int]) -> int:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyfleet.model.compiler import memory
 from tinyfleet.model.compiler.memory import (
     ALIGN,
     Layout,
@@ -17,6 +18,7 @@ from tinyfleet.model.compiler.memory import (
     widest_gap,
 )
 from tinyfleet.model.compiler.memory_search import Box, fit
+from tinyfleet.model.compiler.memory_sweep import sweep
 
 # (size, first, last): 6 live at once, 7 are needed. One of 1.7 million random cases was like this.
 GAP = (
@@ -110,6 +112,35 @@ def test_the_search_says_what_it_does_not_know() -> None:
     assert answer.offsets is None
     assert not answer.ended
     assert used <= 20 + len(boxes)
+
+
+@given(lives_of(st.integers(1, 40).map(lambda units: units * ALIGN), 12, 12), st.booleans())
+def test_a_sweep_keeps_boxes_apart(lives: list[Lifetime], backwards: bool) -> None:
+    if not lives:
+        return
+    # 0 is the first moment of a search.
+    boxes = [Box(life.size_bytes // ALIGN, life.first + 1, life.last + 1) for life in lives]
+    most = sum(box.size for box in boxes)
+    offsets = sweep(boxes, most, 20, backwards=backwards)
+    assert offsets is not None, "one on top of the other always fits"
+    for i, (at, box) in enumerate(zip(offsets, boxes, strict=True)):
+        assert 0 <= at <= most - box.size
+        for k in range(i):
+            if lives[i].meets(lives[k]):
+                assert at + box.size <= offsets[k] or offsets[k] + boxes[k].size <= at
+    assert sweep(boxes, max(box.size for box in boxes) - 1, 20, backwards=backwards) is None
+
+
+def test_a_sweep_finds_what_the_search_has_no_steps_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers of four sizes whose arena is full nearly throughout."""
+    rng = np.random.default_rng(133)
+    sizes = [int(rng.choice((96, 160, 224, 384))) * 16 for _ in range(60)]
+    lives = [Lifetime(size, at, at + int(rng.integers(1, 7))) for at, size in enumerate(sizes)]
+    layout = lay_out(lives)
+    check(lives, layout)
+    assert layout.gap_bytes == 0
+    monkeypatch.setattr(memory, "_sweep", lambda *_: None)
+    assert lay_out(lives).gap_bytes > 0
 
 
 @pytest.mark.parametrize("seed", range(6))
