@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.model.remembering import remembering, windows
 from tests.unit.model.single_ops import OPS
 from tests.unit.model.test_exactness import EDGE_OPS, OWN_KERNELS
 from tests.unit.model.tflite_writer import INT32, O, T, write_tflite
@@ -71,6 +72,15 @@ def test_own_kernels(core: MeasureCore, name: str) -> None:
 def test_whole_models_on_armv6m(source: Path) -> None:
     """Loops in assembly, and arithmetic without a long multiply."""
     on_board(M0PLUS, plan_of(source.read_bytes(), CoreVariant.PORTABLE))
+
+
+@pytest.mark.parametrize("core", [DSP, M0PLUS, MVE], ids=lambda core: core.preset)
+def test_a_model_that_remembers(core: MeasureCore) -> None:
+    """Every kind of state, over several steps from reset."""
+    rng = np.random.default_rng(9)
+    golden = [windows(rng, 5) for _ in range(6)]
+    spec = ModelSpec("remembering", "1", core=core.variant, golden_inputs=golden)
+    on_board(core, compile_model(remembering(rng), spec))
 
 
 @pytest.mark.parametrize("name", PLAIN)
