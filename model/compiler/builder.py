@@ -146,11 +146,8 @@ class Builder:
             lambda index: self._tensors[index].data is not None,
         ).best()
         self._ops, self._storage, lives = draft.ops, draft.storage, draft.lives
-        used: list[int] = []
         touched = (i for op in self._ops for i in (*op.inputs, *op.outputs))
-        for i in (*graph_inputs, *touched, *graph_outputs, *self._states):
-            if i not in used:
-                used.append(i)
+        used = list(dict.fromkeys((*graph_inputs, *touched, *graph_outputs, *self._states)))
         roots = list(lives)
         scratch = [(at, one) for at, op in enumerate(self._ops) for one in op.scratch]
         layout = lay_out([*lives.values(), *draft.scratch])
