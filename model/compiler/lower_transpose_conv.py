@@ -22,12 +22,12 @@ def lower_transpose_conv(builder: Builder, ask: Operands) -> None:
     padding = ask.choice(0, Padding)
     stride_w = ask.positive("stride_w", ask.option(1, "i"))
     stride_h = ask.positive("stride_h", ask.option(2, "i"))
-    (in_h, pad_top), (in_w, pad_left) = (
-        window(padding, size, kernel, stride, 1)
-        for size, kernel, stride in ((y.shape[1], kernel_h, stride_h), (y.shape[2], kernel_w, stride_w))
-    )
-    if x.shape != (y.shape[0], in_h, in_w, depth) or y.shape[3] != channels:
+    if (x.shape[0], x.shape[3]) != (y.shape[0], depth) or y.shape[3] != channels:
         raise ask.refuse(f"input {x.shape} and filters {filters.shape} do not make {y.shape}")
+    # TFLM takes an output of any height and width: what falls outside is lost, what is not reached has the
+    # bias alone. The padding is that of a convolution from the output.
+    _, pad_top = window(padding, y.shape[1], kernel_h, stride_h, 1)
+    _, pad_left = window(padding, y.shape[2], kernel_w, stride_w, 1)
     multiplier, shift, flags = channel_multipliers(builder, ask, x, y, filters, 0)
     act_min, act_max = ask.clamp(3, y)
     params = ConvParams(

@@ -50,6 +50,8 @@ def transpose_conv(rng):
     # The forward convolution's sizes: its output is this op's input.
     h, kh, sh, _, ih = next(a for a in iter(lambda: axis(rng, padding), None) if a[3] == 1)
     w, kw, sw, _, iw = next(a for a in iter(lambda: axis(rng, padding), None) if a[3] == 1)
+    if rng.random() < 0.25:  # an image cut off, or with a border that nothing reaches
+        h, w = (max(int(size + rng.integers(-2, 5)), 1) for size in (h, w))
     ic, oc, n = int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.choice([1, 1, 2]))
     in_scale, scales, taps = scale(rng), filter_scales(rng, oc), max(kh * kw * ic // (sh * sw), 1)
     weights = rng.integers(-127, 128, (oc, kh, kw, ic))
