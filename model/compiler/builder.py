@@ -130,6 +130,15 @@ class Builder:
         params = whole_copy(self._bytes(source))
         self._ops.append(Emitted(OpCode.COPY, (source,), (output,), params, (0,), copies=True))
 
+    def computed(self, index: int) -> int:
+        """The tensor itself, or a copy in the arena where it lies in a constant: outputs are read there."""
+        tensor = self._tensors[index]
+        if self._tensors[self._storage.root(index)].data is None:
+            return index
+        copy = self.new(tensor.dtype, tensor.shape)
+        self.emit(OpCode.COPY, (index,), copy, whole_copy(self._bytes(index)))
+        return copy
+
     def alias(self, source: int, output: int) -> None:
         """`output` is `source` under another shape: no op, no memory."""
         self._storage.put(output, source)

@@ -196,10 +196,11 @@ def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
     builder = Builder(graph, spec.core)
     for op, lowering in zip(graph.ops, lowerings, strict=True):
         lowering(builder, Operands(graph, op))
-    placed = builder.finish(graph.inputs, graph.outputs)
+    given = [builder.computed(i) for i in graph.outputs]
+    placed = builder.finish(graph.inputs, tuple(given))
     numbers = placed.numbers
     raw = _raw_scaling(spec, source)
-    outputs = [Endpoint(numbers[y.index], y.zero, *_score_scaling(y)) for y in sinks]
+    outputs = [Endpoint(numbers[i], y.zero, *_score_scaling(y)) for i, y in zip(given, sinks, strict=True)]
     plan = Artifact(
         core=spec.core,
         arena_bytes=placed.layout.arena_bytes,
@@ -255,7 +256,7 @@ def _endpoints(graph: TfGraph) -> tuple[list[Quantized], list[Quantized]]:
 def _endpoint(tensor: TfTensor) -> Quantized:
     """A value without a scale means itself."""
     dtype = DTYPES.get(tensor.dtype)
-    fits = dtype in ENDPOINT_DTYPES and tensor.data is None
+    fits = dtype in ENDPOINT_DTYPES
     if fits and tensor.scales.size == 0:
         return Quantized(tensor, np.float32(1.0), 0)
     if dtype is None or not fits or tensor.scales.size != 1:

@@ -160,7 +160,7 @@ def _leaving(graph: TfGraph) -> TfGraph:
         one = len(op.outputs) == 1 and len(op.inputs) >= 1 and op.inputs[0] >= 0
         source = op.inputs[0] if one else -1
         chain = chains.get(source)
-        if one and op.code == Builtin.DEQUANTIZE and _is_activation(tensors[source]):
+        if one and op.code == Builtin.DEQUANTIZE and _has_one_scale(tensors[source]):
             chains[op.outputs[0]] = _Chain(source, ())
         elif chain is not None and (function := _function(now, op)) is not None:
             chains[op.outputs[0]] = replace(chain, functions=(*chain.functions, function))
@@ -189,9 +189,12 @@ def _quantised_as(tensor: TfTensor, pattern: TfTensor) -> TfTensor:
     )
 
 
+def _has_one_scale(tensor: TfTensor) -> bool:
+    return tensor.dtype in (TensorType.INT8, TensorType.INT16) and tensor.scales.size == 1
+
+
 def _is_activation(tensor: TfTensor) -> bool:
-    is_integer = tensor.dtype in (TensorType.INT8, TensorType.INT16)
-    return is_integer and tensor.scales.size == 1 and tensor.data is None
+    return _has_one_scale(tensor) and tensor.data is None
 
 
 def _is_int8(tensor: TfTensor) -> bool:

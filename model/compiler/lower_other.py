@@ -18,7 +18,7 @@ from tinyfleet.model.compiler.numerics import (
 )
 from tinyfleet.model.compiler.operands import Operands
 from tinyfleet.model.compiler.scalar import emit_as_table
-from tinyfleet.model.compiler.schema import Padding
+from tinyfleet.model.compiler.schema import Padding, TensorType
 from tinyfleet.wire.artifact_ops import (
     DIMS_MAX,
     SOFTMAX_DEPTH_MAX,
@@ -32,6 +32,7 @@ from tinyfleet.wire.artifact_ops import (
 
 _ADD_LEFT_SHIFT = 20
 _POOL_SCALE_TOLERANCE = 1e-6
+_SOFTMAX_TOLERANCE = 1e-3
 
 
 def lower_pool(builder: Builder, ask: Operands) -> None:
@@ -103,18 +104,26 @@ def split_axes(shape: tuple[int, ...], axes: set[int]) -> tuple[list[tuple[int, 
 
 
 def lower_softmax(builder: Builder, ask: Operands) -> None:
+    """From int8 to int8, or to int16 of twice as many bits."""
     ask.count((1,))
-    x, y = ask.activation(0), ask.output()
+    x, y = ask.activation(0), ask.made()
     if not x.shape or x.shape != y.shape:
         raise ask.refuse(f"shapes {x.shape}, {y.shape}; expected equal ones")
-    if y.zero != INT8_MIN or float(y.scale) != 1 / 256:
+    if y.dtype is TensorType.INT16:
+        fits = y.zero == -(2**15) and abs(float(y.scale) * 2**16 - 1) <= _SOFTMAX_TOLERANCE
+        wanted = f"1/65536 and {-(2**15)}"
+    else:
+        y = ask.output()
+        fits, wanted = y.zero == INT8_MIN and float(y.scale) == 1 / 256, f"1/256 and {INT8_MIN}"
+    if not fits:
         raise ask.refuse(
-            f"output scale {y.scale}, zero point {y.zero}; int8 SOFTMAX has 1/256 and {INT8_MIN}"
+            f"output scale {y.scale}, zero point {y.zero}; {y.dtype.name.lower()} SOFTMAX has {wanted}"
         )
     depth = ask.positive("last dim", x.shape[-1], SOFTMAX_DEPTH_MAX)
     multiplier, left_shift, diff_min = softmax_scaling(ask.real_option(0), float(x.scale), ask.where)
     params = SoftmaxParams(depth, multiplier, left_shift, diff_min)
-    builder.emit(OpCode.SOFTMAX, (x.index,), y.index, params, in_place=(0,))
+    in_place = (0,) if y.dtype is TensorType.INT8 else ()
+    builder.emit(OpCode.SOFTMAX, (x.index,), y.index, params, in_place=in_place)
 
 
 def lower_log_softmax(builder: Builder, ask: Operands) -> None:

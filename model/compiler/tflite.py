@@ -16,7 +16,7 @@ from tinyfleet.model.compiler.schema import IDENTIFIER, VERSION, Builtin, Tensor
 
 RECORDS_MAX: Final = 4096
 OPERANDS_MAX: Final = 256
-CUSTOM_OPTIONS_MAX: Final = 2**20
+CUSTOM_OPTIONS_MAX: Final = 2**28
 RANK_MAX: Final = 8
 ELEMENTS_MAX: Final = 2**28
 

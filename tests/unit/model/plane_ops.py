@@ -12,7 +12,7 @@ from tests.unit.model.single_ops import (
     spread_of,
     zero_point,
 )
-from tests.unit.model.tflite_writer import SAME, VALID, O, T, options, write_tflite
+from tests.unit.model.tflite_writer import INT16, SAME, VALID, O, T, options, softmax_options, write_tflite
 
 
 def reduce(code):
@@ -68,6 +68,13 @@ def transpose_conv(rng):
     return write_tflite(tensors, [op], [0], [1])
 
 
+def softmax_to_int16(rng):
+    shape = (int(rng.integers(1, 5)), int(rng.choice([1, 2, 5, 12, 100, 500])))
+    step = float(np.float32(10 ** rng.uniform(-4, 1)))
+    y = T(shape, 1 / 65536, -(2**15), INT16)
+    return single(25, T(shape, step, zero_point(rng)), y, softmax_options(float(rng.choice([1.0, 0.5]))))
+
+
 def log_softmax(rng):
     shape = (int(rng.integers(1, 5)), int(rng.choice([1, 2, 5, 12, 100, 500])))
     if rng.random() < 0.3:
@@ -78,6 +85,7 @@ def log_softmax(rng):
 
 OPS = {
     "log_softmax": log_softmax,
+    "softmax_to_int16": softmax_to_int16,
     "sum": reduce(74),
     "reduce_max": reduce(82),
     "reduce_min": reduce(89),

@@ -57,3 +57,38 @@ def test_an_operand_without_values_is_refused() -> None:
     tensors = [T((1, 8), 0.1, 0), T((0, 8), 0.1, 0), T((1, 8), 0.1, 0)]
     with pytest.raises(TfliteError, match=r"tensor 1 't1', shape: expected dims of 1 and more, got \(0, 8\)"):
         compile_model(write_tflite(tensors, [O(114, (0,), (1,)), O(114, (1,), (2,))], [0], [2]), SPEC)
+
+
+def requantised(*more: T) -> list[T]:
+    return [T((1, 8), 0.1, 0), T((1, 8), 0.2, 3), *more]
+
+
+QUANTIZE = O(114, (0,), (1,))
+
+ENDPOINTS = {
+    "a constant": (requantised(T((1, 8), 0.1, 0, data=np.arange(8))), [QUANTIZE], [0], [1, 2]),
+    "a constant index": (requantised(T((3,), dtype=INT32, data=[1, 2, 3])), [QUANTIZE], [0], [2, 1]),
+    "one twice": (requantised(), [QUANTIZE], [0], [1, 1]),
+    "an input": (requantised(), [QUANTIZE], [0], [1, 0]),
+    "nothing but an input": ([T((1, 8), 0.1, 0)], [], [0], [0]),
+    "an input that nobody reads": (requantised(T((1, 3), 0.1, 0)), [QUANTIZE], [2, 0], [1]),
+    "inputs and what joins them": (
+        [T((1, 16), 0.1, 0), T((1, 16), 0.1, 0), T((2, 16), 0.1, 0)],
+        [O(2, (0, 1), (2,), options(10, 0, ("b", 0)))],
+        [0, 1],
+        [0, 2, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_outputs_may_be(name: str) -> None:
+    tensors, ops, inputs, outputs = ENDPOINTS[name]
+    same_as_truth(write_tflite(tensors, ops, inputs, outputs), len(inputs), len(outputs))
+
+
+def test_an_output_may_be_a_constant_dequantised() -> None:
+    tensors = requantised(T((1, 8), 0.1, 0, data=np.arange(8)), T((1, 8), dtype=FLOAT32))
+    tflite = write_tflite(tensors, [QUANTIZE, O(6, (2,), (3,))], [0], [1, 3])
+    twin = Twin(compile_model(tflite, SPEC))
+    np.testing.assert_array_equal(twin.run_all(bytes(8))[1].reshape(-1), np.arange(8))

@@ -55,9 +55,9 @@ def halves() -> bytes:
     return write_tflite(tensors, ops, [0], [1])
 
 
-def custom(*names: str) -> bytes:
+def custom(*names: str, stream: bytes = b"") -> bytes:
     tensors = [T((1, 4), 0.1, 0) for _ in range(len(names) + 1)]
-    ops = [O(CUSTOM, (i,), (i + 1,), custom=name) for i, name in enumerate(names)]
+    ops = [O(CUSTOM, (i,), (i + 1,), custom=name, custom_options=stream) for i, name in enumerate(names)]
     return write_tflite(tensors, ops, [0], [len(names)])
 
 
@@ -81,7 +81,10 @@ def partly() -> bytes:
 
 KINDS = {
     "ethos-u": (custom("ethos-u"), r"Vela .*Ethos-U.*give the \.tflite that went into Vela"),
-    "edge tpu": (custom("edgetpu-custom-op"), r"Edge TPU.*went into edgetpu_compiler"),
+    "edge tpu": (
+        custom("edgetpu-custom-op", stream=bytes(3 * 2**20)),
+        r"Edge TPU.*went into edgetpu_compiler",
+    ),
     "neutron": (custom("NeutronGraph"), r"Neutron"),
     "flex": (
         custom("FlexErf", "FlexRFFT"),
