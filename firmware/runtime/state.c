@@ -62,6 +62,8 @@ bool tf_model_step_passes(const tf_model_t *model, const uint8_t *arena, uint32_
 }
 
 bool tf_model_vector_passes(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes, uint32_t i) {
+    /* The inputs are written before tf_model_run looks. */
+    if (arena_bytes < model->arena_bytes) return false;
     for (uint32_t step = 0; step < model->vector_steps; step++) {
         if (!tf_model_begin_step(model, arena, i, step)) return false;
         if (tf_model_run(model, arena, arena_bytes) != TF_MODEL_OK) return false;

@@ -127,7 +127,7 @@ bool tf_model_vector(const tf_model_t *model, uint32_t i, uint32_t step, const u
 bool tf_model_begin_step(const tf_model_t *model, uint8_t *arena, uint32_t i, uint32_t step);
 bool tf_model_step_passes(const tf_model_t *model, const uint8_t *arena, uint32_t i, uint32_t step);
 
-/* Runs all steps of golden vector i: whether all pass. */
+/* Runs all steps of golden vector i: whether all pass. None does in an arena that is too small. */
 bool tf_model_vector_passes(const tf_model_t *model, uint8_t *arena, uint32_t arena_bytes, uint32_t i);
 
 /* Human name from the metadata; length out, not NUL-terminated. Label i likewise. */

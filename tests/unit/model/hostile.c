@@ -2,7 +2,8 @@
  * random words in random places. A plan is refused, or it runs inside its payload and its arena; the
  * sanitizers see the rest.
  *
- * usage: hostile PLAN ROUNDS    prints what the C doors say of the sound plan, then "tried N loaded M" */
+ * usage: hostile PLAN ROUNDS    prints what the C doors say of the sound plan, then "tried N loaded M"
+ *        hostile PLAN once      tries that plan alone, as it is */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static void use(const tf_model_t *model) {
             touch(output, model->all_output_bytes);
         }
     }
+    if (model->arena_bytes != 0 && tf_model_vector_passes(model, 0, model->arena_bytes - 16, 0)) exit(5);
     if (model->vector_steps < 100) sink += tf_model_vector_passes(model, arena, model->arena_bytes, 0);
     uint32_t bytes;
     const void *one;
@@ -112,10 +114,11 @@ int main(int argc, char **argv) {
     if (tf_model_load(&model, plan, size) != TF_MODEL_OK) return 4;
     introduce(&model);
     attempt(plan, size);
-    for (uint32_t cut = 0; cut < size; cut++) attempt(plan, cut);
+    const bool once = strcmp(argv[2], "once") == 0;
+    for (uint32_t cut = 0; cut < size && !once; cut++) attempt(plan, cut);
     static const uint8_t flips[] = {0x01, 0x02, 0x10, 0x80, 0xFF};
     memcpy(broken, plan, size);
-    for (uint32_t at = 0; at < size; at++) {
+    for (uint32_t at = 0; at < size && !once; at++) {
         for (uint32_t i = 0; i < sizeof(flips); i++) {
             broken[at] = (uint8_t)(plan[at] ^ flips[i]);
             attempt(broken, size);
@@ -123,7 +126,7 @@ int main(int argc, char **argv) {
         broken[at] = plan[at];
     }
     static const uint32_t words[] = {0, 1, 2, 15, 16, 255, 65535, 1u << 24, INT32_MAX, 1u << 31, UINT32_MAX};
-    const uint32_t rounds = (uint32_t)strtoul(argv[2], 0, 10);
+    const uint32_t rounds = once ? 0 : (uint32_t)strtoul(argv[2], 0, 10);
     uint32_t state = 2463534242u;
     for (uint32_t round = 0; round < rounds; round++) {
         memcpy(broken, plan, size);

@@ -228,6 +228,64 @@ def test_a_depthwise_input_lies_in_the_arena() -> None:
     refused(plan, at, replace(plan.ops[at], inputs=(len(plan.tensors) - 1,)))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"stride_w": 65535}, {"kernel_w": 2, "dilation_w": 65000}],
+    ids=["stride", "dilation"],
+)
+def test_steps_of_a_packed_window_are_products_of_large_numbers(
+    changed: dict[str, int], hostile: Path, tmp_path: Path
+) -> None:
+    """Two numbers of 16 bits, whose product has 32: a signed one would overflow."""
+    depth = 40000
+    (tmp_path / "plan").write_bytes(encode_artifact(wide_convolution(depth, changed)))
+    done = subprocess.run(
+        [str(hostile), str(tmp_path / "plan"), "once"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.splitlines()[-1] == "tried 1 loaded 1"
+
+
+def test_a_packed_scale_is_not_negative() -> None:
+    """The product of two INT32_MIN saturates on one machine and wraps on another."""
+    plan = wide_convolution(16, {})
+    records = np.frombuffer(plan.constants[-48:], np.int32).copy()
+    records[4] = -(2**31)
+    with pytest.raises(PlanRefused, match="MALFORMED"):
+        Twin(encode_artifact(replace(plan, constants=plan.constants[:-48] + records.tobytes())))
+
+
+def wide_convolution(depth: int, changed: dict[str, int]) -> Artifact:
+    """A convolution packed for MVE, of one pixel of so many channels to one of one."""
+    spec = ModelSpec("chain", "1", core=CoreVariant.MVE)
+    plan = decode_artifact(compile_model(chain(np.random.default_rng(3)), spec))
+    (op,) = (op for op in plan.ops if op.code is OpCode.CONV_2D)
+    params = replace(op.params, kernel_h=1, kernel_w=1, stride_h=1, stride_w=1, pad_top=0, pad_left=0)
+    params = replace(params, depth=depth, weights=0, **changed)
+    taps = -(-params.kernel_w * depth // 16) * 16
+    records = np.repeat(np.array([0, 1, -1], np.int32), 4)
+    shapes = ((1, 1, 1, depth), (1, 1, 1, 1), (taps,))
+    offsets = (0, depth + 16, depth + 32)
+    tensors = [
+        replace(plan.tensors[0], offset=offset // 16 * 16, shape=shape)
+        for offset, shape in zip(offsets, shapes, strict=True)
+    ]
+    return replace(
+        plan,
+        metadata=replace(plan.metadata, samples=1, channels=depth),
+        arena_bytes=(depth + 48 + taps) // 16 * 16,
+        tensors=tuple(tensors),
+        ops=(replace(op, inputs=(0,), outputs=(1,), temps=(2,), params=replace(params, bias=4 * taps)),),
+        input=replace(plan.input, tensor=0),
+        output=replace(plan.output, tensor=1),
+        constants=bytes(4 * taps) + records.tobytes(),
+    )
+
+
 def plan_with(code: OpCode) -> tuple[Artifact, int]:
     """A chain's plan and the number of its first op of this code."""
     plan = decode_artifact(compile_model(chain(np.random.default_rng(3)), ModelSpec("chain", "1")))

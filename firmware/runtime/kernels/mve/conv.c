@@ -64,7 +64,7 @@ static void gather(const shape_t *s, const int8_t *image, const tf_taps_t *rows,
         tf_mve_copy_rows(to, from, &pieces);
         return;
     }
-    const tf_mve_rows_t taps = {p->depth, p->depth * p->dilation_w, p->depth, across};
+    const tf_mve_rows_t taps = {p->depth, (uint32_t)p->depth * p->dilation_w, p->depth, across};
     for (; down != 0; down--, to += pieces.to_step, from += pieces.from_step) {
         tf_mve_copy_rows(to, from, &taps);
     }
@@ -106,7 +106,7 @@ static void run(const tf_call_t *call, uint8_t *arena) {
         for (uint32_t oy = 0; oy < y->dims[1]; oy++, top += p->stride_h) {
             if (in_place) {
                 block.windows = image + (uint32_t)top * x->dims[2] * p->depth;
-                block.window_step = p->stride_w * p->depth;
+                block.window_step = (uint32_t)p->stride_w * p->depth;
                 tf_mve_windows(&block, y->dims[2], oc);
                 block.output += y->dims[2] * oc;
                 continue;

@@ -11,6 +11,8 @@ bool tf_mve_are_packed(const tf_model_t *model, uint32_t weights_at, uint64_t we
     for (uint32_t i = 0; i < quads; i++) {
         for (uint32_t k = 0; k < TF_MVE_QUAD; k++) {
             if (records[i].shift[k] < -31 || records[i].shift[k] > -1) return false;
+            /* Of two INT32_MIN machines make different products: some saturate. */
+            if (records[i].multiplier[k] < 0) return false;
         }
     }
     return true;
