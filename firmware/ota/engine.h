@@ -56,7 +56,8 @@ fact_t tf_firmware_retry(tf_update_t *update, const tf_update_now_t *now);
 bool tf_firmware_confirm(tf_update_t *update);
 /* The running firmware is on trial and has failed. */
 void tf_firmware_reject(tf_update_t *update, tf_result_t result);
-/* Ends a trial that no record of ours knows of. */
+/* Ends a trial that no record of ours knows of; without a bootloader whose record can be relied on, no
+ * firmware is under way. */
 void tf_firmware_start(tf_update_t *update);
 
 /* fetch.c */

@@ -78,10 +78,35 @@ void tf_firmware_reject(tf_update_t *update, tf_result_t result) {
     if (update->config.booted == tf_engine_free_slot(update)) update->reset_due = true;
 }
 
+/* What the record says of a firmware ends where none can be installed. */
+static void forget(tf_update_record_t *record) {
+    bool open = record->state >= TF_UPDATE_STATE_OFFERED && record->state <= TF_UPDATE_STATE_TRIAL;
+    if (record->firmware && open) {
+        record->state = TF_UPDATE_STATE_FAILED;
+        record->result = TF_RESULT_UNSUPPORTED_TYPE;
+    }
+    record->firmware = record->has_next = false;
+}
+
+/* Whether the bootloader went around an active slot that does not verify and could not write that down: the
+ * slot beside the active one is then the one that runs, and not free. */
+static bool is_stranded(tf_boot_t *boot, uint8_t booted) {
+    const tf_boot_record_t *record = &boot->record;
+    if (record->active == TF_BOOT_NO_SLOT || record->active == booted || record->pending == booted)
+        return false;
+    return !tf_boot_adopt(boot, booted, record->security_counter);
+}
+
 void tf_firmware_start(tf_update_t *update) {
-    tf_boot_t *boot = update->config.boot;
     tf_update_record_t *record = &update->record;
-    if (boot == NULL) return;
+    if (update->config.boot != NULL && is_stranded(update->config.boot, update->config.booted)) {
+        update->config.boot = NULL;
+    }
+    tf_boot_t *boot = update->config.boot;
+    if (boot == NULL) {
+        forget(record);
+        return;
+    }
     if (boot->record.active == update->config.booted) {
         record->firmware_slots[update->config.booted] = TF_UPDATE_SLOT_CONFIRMED;
     }

@@ -238,6 +238,46 @@ static void a_newer_want_waits_for_the_end_of_a_trial(void) {
     }
 }
 
+/* A board that is started past its bootloader, while its record is about a firmware. */
+static void without_a_bootloader_no_firmware_is_under_way(void) {
+    begin(TF_IMAGE_START_RAM_LOAD);
+    world_t *world = &machine.world;
+    tf_want_t want = machine_want(&better, &second, 1);
+    tf_update_want(&world->update, &want, &world->now);
+    CHECK_EQUAL(record()->state, TF_UPDATE_STATE_DOWNLOADING);
+    world->config.boot = NULL;
+    world->config.booted = TF_BOOT_NO_SLOT;
+    world->config.firmware_image = NULL;
+    world_boot(world);
+    CHECK_EQUAL(record()->state, TF_UPDATE_STATE_FAILED);
+    CHECK_EQUAL(record()->result, TF_RESULT_UNSUPPORTED_TYPE);
+    CHECK(!record()->firmware && !record()->has_next);
+    world_link(world, true);
+    world_offer(world, &second, 2);
+    world_run(world);
+    CHECK(world_runs(world, &second));
+    end();
+}
+
+/* The active slot breaks and the boot record cannot be written any more: the slot beside the active one is
+ * the one that runs, and nothing is fetched to it. */
+static void the_slot_that_runs_is_never_the_free_one(void) {
+    static const uint8_t noise[64] = {1};
+    begin(TF_IMAGE_START_XIP);
+    wanted(&better, NULL, 1);
+    expect(TF_UPDATE_STATE_CONFIRMED, TF_RESULT_SUCCESS, &better, &model);
+    flash_sim_program(&machine.world.flash, MACHINE_FIRMWARE_B, noise, sizeof noise);
+    machine.world.flash.lose_from = MACHINE_BOOT_STATE;
+    wanted(&fix, NULL, 2);
+    CHECK_EQUAL(machine.choice.slot, 0);
+    CHECK_EQUAL(machine.boot.record.active, 1);
+    CHECK_EQUAL(record()->state, TF_UPDATE_STATE_FAILED);
+    CHECK_EQUAL(record()->result, TF_RESULT_UNSUPPORTED_TYPE);
+    machine_live(&machine, TF_RESET_POWER);
+    CHECK_EQUAL(machine.choice.slot, 0);
+    end();
+}
+
 int main(void) {
     maker_image(&model, 6000, 20, 0, SIGNER_OURS);
     maker_image(&second, 9000, 21, 0, SIGNER_OURS);
@@ -254,5 +294,7 @@ int main(void) {
     RUN(a_firmware_that_lacks_an_op_is_refused);
     RUN(a_firmware_that_gives_no_answer_goes_back);
     RUN(a_newer_want_waits_for_the_end_of_a_trial);
+    RUN(without_a_bootloader_no_firmware_is_under_way);
+    RUN(the_slot_that_runs_is_never_the_free_one);
     return 0;
 }
