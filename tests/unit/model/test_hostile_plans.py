@@ -259,6 +259,14 @@ def test_a_packed_scale_is_not_negative() -> None:
         Twin(encode_artifact(replace(plan, constants=plan.constants[:-48] + records.tobytes())))
 
 
+def test_the_least_difference_of_a_log_softmax_has_one_below_it() -> None:
+    corpus = ROOT / "firmware" / "tests" / "fuzz" / "corpus" / "plan"
+    plan = decode_artifact((corpus / "log_softmax.plan").read_bytes())
+    (op,) = plan.ops
+    Twin(encode_artifact(replace(plan, ops=(replace(op, params=replace(op.params, diff_min=1 - 2**31)),))))
+    refused(plan, 0, replace(op, params=replace(op.params, diff_min=-(2**31))))
+
+
 def wide_convolution(depth: int, changed: dict[str, int]) -> Artifact:
     """A convolution packed for MVE, of one pixel of so many channels to one of one."""
     spec = ModelSpec("chain", "1", core=CoreVariant.MVE)

@@ -10,7 +10,7 @@ static bool check(const tf_call_t *call) {
     const tf_tensor_t *const x = tf_operand(call, 0);
     return p->depth > 0 && p->depth <= TF_SOFTMAX_DEPTH_MAX && tf_elements(x) % p->depth == 0 &&
            tf_elements(x) == tf_elements(tf_operand(call, 1)) && p->multiplier >= 0 && p->left_shift >= 0 &&
-           p->left_shift <= 31 && p->reverse_shift <= 0 &&
+           p->left_shift <= 31 && p->diff_min > INT32_MIN && p->reverse_shift <= 0 &&
            tf_is_multiplier(p->reverse_multiplier, p->reverse_shift);
 }
 
