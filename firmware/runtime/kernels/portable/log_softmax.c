@@ -82,7 +82,7 @@ static void row(const tf_log_softmax_params_t *p, const int8_t *input, int8_t *o
     const int32_t log_sum = log_of(sum > 0 ? sum : 1);
     const int32_t least =
         tf_rescale(tf_wrap_add(log_sum, INT32_MIN), p->reverse_multiplier, p->reverse_shift);
-    const int32_t below = least > p->diff_min - 1 ? least : p->diff_min - 1;
+    const int32_t below = least >= p->diff_min ? least : p->diff_min - 1;
     for (uint32_t i = 0; i < p->depth; i++) {
         const int32_t difference = input[i] - top;
         int32_t value = INT8_MIN;
