@@ -195,6 +195,8 @@ def energy(rng):
 
 def filter_bank(rng):
     """FILTER_BANK and SQUARE_ROOT: what is between them has 64 bits."""
+    if rng.random() < 0.2:
+        return rounded_roots(rng)
     bins, channels = int(rng.integers(4, 260)), int(rng.integers(1, 45))
     widths = rng.integers(0, 9, channels + 1)
     starts = np.array([rng.integers(0, bins - min(w, bins) + 1) for w in widths])
@@ -208,11 +210,33 @@ def filter_bank(rng):
     else:
         rising = rng.integers(0, 4097, weights) * rng.integers(0, 2, weights)
         falling = 4096 - rising
+    return banked(rng, bins, (rising, falling), (starts, places, widths), lambda rng: levels(rng, bins))
+
+
+def rounded_roots(rng):
+    """Sums at which a square root is rounded up or just not, and at which it has no room to be."""
+    channels, step = 40, 32767
+    rising = np.tile([step, 1], channels)
+    places = np.concatenate([[0], 2 * np.arange(channels)])
+    widths = np.concatenate([[0], np.full(channels, 2)])
+
+    def energies(rng):
+        roots = (2.0 ** rng.uniform(0, 23, channels)).astype(np.int64)
+        sums = roots * roots + roots + rng.integers(-1, 2, channels)
+        ends = rng.choice([2**32 - 1, 2**32 - 2**16, 2**32 - 2**16 - 1, 2**32], channels)
+        sums = np.where(rng.random(channels) < 0.2, ends, sums)
+        return np.stack([sums // step, sums % step], 1).reshape(-1).astype(np.uint32).view(np.int32)
+
+    return banked(rng, 2 * channels, (rising, 0 * rising), (places, places, widths), energies, 1)
+
+
+def banked(rng, bins, weights, bands, energies, shifts=16):
+    """FILTER_BANK with (rising, falling) weights and (starts, places, widths) of bands, then SQUARE_ROOT."""
+    channels = len(bands[0]) - 1
     tensors = [
         T((bins,), dtype=INT32),
         T((), dtype=INT32),
-        *(T((weights,), dtype=INT16, data=values) for values in (rising, falling)),
-        *(T((channels + 1,), dtype=INT16, data=values) for values in (starts, places, widths)),
+        *(T((len(values),), dtype=INT16, data=values) for values in (*weights, *bands)),
         T((bins,), dtype=UINT32),
         T((channels,), dtype=UINT64),
         T((channels,), dtype=UINT32),
@@ -224,8 +248,8 @@ def filter_bank(rng):
         custom("SignalFilterBankSquareRoot", (8, 1), (9,)),
         cast(9, 10),
     ]
-    shifts = [lambda rng: levels(rng, bins), lambda rng: rng.integers(0, 16, ()).astype(np.int32)]
-    return streamed(rng, tensors, ops, shifts, [10])
+    draws = [energies, lambda rng: rng.integers(0, shifts, ()).astype(np.int32)]
+    return streamed(rng, tensors, ops, draws, [10])
 
 
 def spectral_subtraction(rng):
