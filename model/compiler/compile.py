@@ -24,6 +24,7 @@ from tinyfleet.model.compiler.lower_binary import (
     lower_squared_difference,
     lower_sub,
 )
+from tinyfleet.model.compiler.lower_circular import CIRCULAR_BUFFER, lower_circular
 from tinyfleet.model.compiler.lower_conv import lower_conv, lower_depthwise_conv, lower_fully_connected
 from tinyfleet.model.compiler.lower_integer import is_arithmetic, lower_arithmetic, lower_cast
 from tinyfleet.model.compiler.lower_matrix import (
@@ -219,6 +220,8 @@ def _lower(tflite: bytes, spec: ModelSpec) -> tuple[Artifact, dict[int, int]]:
 
 def _lowering(graph: TfGraph, op: TfOp) -> Lowering | None:
     """None: this runtime has no such op."""
+    if op.custom == CIRCULAR_BUFFER:
+        return lower_circular
     if op.code == Builtin.CUSTOM:
         return lower_signal if op.custom in SIGNAL_OPS else None
     return lower_arithmetic if is_arithmetic(graph, op) else _LOWER.get(op.code)
@@ -232,7 +235,7 @@ def _lowerings(graph: TfGraph) -> list[Lowering]:
         return known
     missing = [graph.where(op) for op, lowering in zip(graph.ops, found, strict=True) if lowering is None]
     more = f" and {len(missing) - _REFUSALS_SHOWN} more" if len(missing) > _REFUSALS_SHOWN else ""
-    names = {builtin_name(code) for code in _LOWER if code != OpCode.TABLE} | SIGNAL_OPS
+    names = {builtin_name(code) for code in _LOWER if code != OpCode.TABLE} | SIGNAL_OPS | {CIRCULAR_BUFFER}
     raise UnsupportedModel(
         f"no such op in this runtime: {'; '.join(missing[:_REFUSALS_SHOWN])}{more}. "
         f"It has {', '.join(sorted(names))}"

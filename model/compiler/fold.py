@@ -13,6 +13,7 @@ from typing import Final
 from tinyfleet.model.compiler.dilation import with_dilation
 from tinyfleet.model.compiler.evaluate import evaluate
 from tinyfleet.model.compiler.floats import without_floats
+from tinyfleet.model.compiler.lower_circular import with_circular_buffers
 from tinyfleet.model.compiler.schema import Builtin, TensorType
 from tinyfleet.model.compiler.tflite import TfGraph, TfTensor
 from tinyfleet.model.compiler.variables import with_states
@@ -22,7 +23,7 @@ _UINT8_ZERO: Final = 128
 
 def fold(graph: TfGraph) -> TfGraph:
     """UnsupportedModel when constants do not fit together."""
-    graph = _without_uint8(with_states(graph))
+    graph = _without_uint8(with_states(with_circular_buffers(graph)))
     graph = _with_constants(graph)
     graph = with_dilation(without_floats(graph))
     return _without_unused(graph)

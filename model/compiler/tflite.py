@@ -275,7 +275,8 @@ def _check_order(graph: TfGraph) -> None:
     known = set(graph.inputs)
     if any(graph.tensors[i].data is not None for i in graph.inputs):
         raise TfliteError("model, inputs", expected="activations", actual="a constant")
-    known.update(t.index for t in graph.tensors if t.data is not None or t.is_variable)
+    variables = {t.index for t in graph.tensors if t.is_variable}
+    known.update(variables, (t.index for t in graph.tensors if t.data is not None))
     for op in graph.ops:
         for i in op.inputs:
             if i >= 0 and i not in known:
@@ -285,10 +286,11 @@ def _check_order(graph: TfGraph) -> None:
                     actual=str(graph.tensors[i]),
                 )
         for i in op.outputs:
-            if i in known:
+            if i in known and i not in variables:
                 raise TfliteError(
                     f"{graph.where(op)}, outputs", expected="a tensor made once", actual=str(graph.tensors[i])
                 )
+            variables.discard(i)
             known.add(i)
     for i in graph.outputs:
         if i not in known:

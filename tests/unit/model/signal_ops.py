@@ -353,6 +353,24 @@ def delay(rng):
     return streamed(rng, tensors, [op], [lambda rng: audio(rng, shape)], [1])
 
 
+def circular_buffer(rng):
+    """TFLM's own op of streaming models: its output is a variable. Behind it something that reads it all."""
+    rows, columns, depth = int(rng.integers(1, 12)), int(rng.integers(1, 4)), int(rng.integers(1, 20))
+    zero = int(rng.integers(-128, 128))
+    row, shape = (1, 1, columns, depth), (1, rows, columns, depth)
+    tensors = [
+        T(row, 0.5, zero),
+        T(shape, 0.5, zero, variable=True),
+        T((4,), dtype=INT32, data=[1, rows, columns * depth, 1]),
+        T((1, rows, columns * depth, 1), 0.5, zero),
+    ]
+    ops = [
+        O(CUSTOM, (0,), (1,), custom="CIRCULAR_BUFFER", custom_options=flexbuffer(cycles_max=1)),
+        O(22, (1, 2), (3,), (17, {0: ints([1, rows, columns * depth, 1])})),
+    ]
+    return streamed(rng, tensors, ops, [lambda rng: rng.integers(-128, 128, row).astype(np.int8)], [3])
+
+
 def overlap_add(rng):
     size, frames, rows = int(rng.integers(1, 80)), int(rng.integers(1, 4)), int(rng.choice([1, 1, 2]))
     step = int(rng.integers(1, size + 1))
@@ -465,6 +483,7 @@ SIGNAL = {
         stacker,
         delay,
         overlap_add,
+        circular_buffer,
     )
 }
 

@@ -81,6 +81,12 @@ def stacker(step: int) -> bytes:
     return model(tensors, op, [1])
 
 
+def circular(cycles: int) -> bytes:
+    tensors = [T((1, 1, 1, 4), 0.5, 0), T((1, 3, 1, 4), 0.5, 0, variable=True)]
+    op = O(32, (0,), (1,), custom="CIRCULAR_BUFFER", custom_options=flexbuffer(cycles_max=cycles))
+    return model(tensors, op, [1])
+
+
 def division(by: list[int]) -> bytes:
     tensors = [T((2,), dtype=INT32), T((2,), dtype=INT32, data=by), T((2,), dtype=INT32)]
     return model(tensors, O(42, (0, 1), (2,), options(29, ("b", 0))), [2])
@@ -97,6 +103,8 @@ def division(by: list[int]) -> bytes:
         (window(T((8,), dtype=INT16, data=range(8)), shift=32), "option shift is 32, expected 0 to 31"),
         (stacker(0), "option stacker_step is 0, expected 1 to 3"),
         (stacker(4), "option stacker_step is 4, expected 1 to 3"),
+        (circular(2), "it lets what follows run once in 2 times, which a plan does not"),
+        (circular(0), "it lets what follows run once in 2 times, which a plan does not"),
         (division([3, 0]), "holds 0, and it divides by it"),
         (
             model(
