@@ -171,13 +171,13 @@ def test_a_trial_of_two_hundred_vectors_starves_nothing(
 def test_windows_that_a_slow_model_misses_are_counted(
     bare_node: Any, manager: Any, workshop: Any, first: Any, second: Any
 ) -> None:
-    """Inferences take about 3.4 ms; a window comes every one."""
+    """Inferences take about 4.6 ms; a window comes every one."""
     bare_node.provision(window_ms=1)
     bare_node.start()
     manager.wait(Birth)
     confirm(manager, second, 1)
     tele = manager.wait(Tele, lambda t: t.inferences >= 100)
-    assert 1.5 < tele.dropped / tele.inferences < 3.5
+    assert 2 < tele.dropped / tele.inferences < 6
     confirm(manager, first, 2)  # the next trial comes to its end, though a window is always due
 
 
