@@ -20,13 +20,12 @@ _NOTHING: Multiplier = (0, 0)
 
 
 def lower_sub(builder: Builder, ask: Operands) -> None:
-    """TFLM divides these scales in float, where ADD's are divided in double."""
     a, b, y = _operands(ask)
-    twice_largest = np.float32(2) * max(a.scale, b.scale)
+    twice_largest = 2 * float(max(a.scale, b.scale))
     scales = (
-        _below_one(ask, float(a.scale / twice_largest)),
-        _below_one(ask, float(b.scale / twice_largest)),
-        _below_one(ask, float(twice_largest / (np.float32(2**_SUB_LEFT_SHIFT) * y.scale))),
+        _below_one(ask, float(a.scale) / twice_largest),
+        _below_one(ask, float(b.scale) / twice_largest),
+        _below_one(ask, twice_largest / (2**_SUB_LEFT_SHIFT * float(y.scale))),
     )
     _emit(builder, ask, OpCode.SUB, scales, _SUB_LEFT_SHIFT, ask.clamp(0, y))
 
@@ -50,11 +49,10 @@ def lower_mul(builder: Builder, ask: Operands) -> None:
 
 
 def lower_div(builder: Builder, ask: Operands) -> None:
-    """TFLM divides these scales in float."""
     a, b, y = _operands(ask)
     if b.tensor.data is not None and bool(np.any(b.tensor.data == b.zero)):
         raise ask.refuse(f"the divisor {b.tensor} has zeros")
-    out = checked_multiplier(float(a.scale / (b.scale * y.scale)), ask.where)
+    out = checked_multiplier(float(a.scale) / (float(b.scale) * float(y.scale)), ask.where)
     if abs(out[1]) > DIV_SHIFT_MAX:
         raise ask.refuse(f"scales {a.scale} / {b.scale} are too far from the output's, {y.scale}")
     _emit(builder, ask, OpCode.DIV, (_NOTHING, _NOTHING, out), 0, ask.clamp(0, y))

@@ -240,12 +240,7 @@ def channel_multipliers(
 def channel_scales(
     ask: Operands, x: Quantized, y: Quantized, filters: TfTensor, channels_axis: int
 ) -> list[Multiplier]:
-    """One for all channels, or one each.
-
-    Scales are multiplied in double for every op. (TFLM's sources of August 2026 multiply those of a
-    FULLY_CONNECTED with one scale in float; the wheel that is our truth does not,
-    `test_sums_at_rounding_edges`.)
-    """
+    """One for all channels, or one each."""
     channels = filters.shape[channels_axis]
     per_tensor = filters.scales.size == 1
     if not per_tensor and (filters.scales.size != channels or filters.quantized_dimension != channels_axis):

@@ -3,7 +3,9 @@
 Sources under tensorflow/lite/: kernels/internal/quantization_util.cc (QuantizeMultiplier,
 PreprocessSoftmaxScaling, CalculateInputRadius), kernels/kernel_util.cc (activation ranges, convolution
 multipliers), kernels/padding.h. A value that is float in C++ is np.float32 here and one that is double is a
-Python float: the last bit shows in the answers.
+Python float: the last bit shows in the answers. What becomes a multiplier is worked out in double throughout:
+TFLM's sources of August 2026 divide some scales in float (SUB, RELU, SVDF), the wheel that is our truth does
+not (test_exactness_scales.py).
 """
 
 from __future__ import annotations

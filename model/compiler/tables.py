@@ -1,8 +1,8 @@
 """Functions of one int8 value as 256 answers, worked out as TensorFlow Lite Micro's kernels do it.
 
 Sources under tensorflow/lite/: micro/kernels/{activations,leaky_relu,hard_swish,elu,quantize}*.cc and
-kernels/internal/reference/integer_ops/{logistic,tanh}.h over gemmlowp's fixedpoint.h. What is float in C++
-is np.float32 here.
+kernels/internal/reference/integer_ops/{logistic,tanh}.h over gemmlowp's fixedpoint.h. Values that are float
+in C++ are np.float32 here; scales are divided in double (`numerics`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def requantize(x: Quantized, y: Quantized) -> Table:
 
 
 def relu(x: Quantized, y: Quantized) -> Table:
-    scale = quantize_multiplier(float(x.scale / y.scale))
+    scale = quantize_multiplier(float(x.scale) / float(y.scale))
     return _each(lambda q: max(_clamped(y.zero + rescaled(q - x.zero, *scale)), y.zero))
 
 
@@ -52,8 +52,8 @@ def relu6(x: Quantized, y: Quantized) -> Table:
 
 
 def leaky_relu(x: Quantized, y: Quantized, alpha: np.float32) -> Table:
-    slope, slope_shift = quantize_multiplier(float(x.scale * alpha / y.scale))
-    identity = quantize_multiplier(float(x.scale / y.scale))
+    slope, slope_shift = quantize_multiplier(float(x.scale) * float(alpha) / float(y.scale))
+    identity = quantize_multiplier(float(x.scale) / float(y.scale))
 
     def one(q: int) -> int:
         value = q - x.zero
@@ -102,9 +102,9 @@ def tanh(x: Quantized, where: str) -> Table:
 
 
 def hard_swish(x: Quantized, y: Quantized, where: str) -> Table:
-    hires = np.float32(1.0 / 128.0) * x.scale
-    out, out_shift = quantize_multiplier(float(hires / y.scale))
-    reluish, reluish_shift = quantize_multiplier(float(hires / np.float32(3.0 / 32768.0)))
+    hires = float(x.scale) / 128.0
+    out, out_shift = quantize_multiplier(hires / float(y.scale))
+    reluish, reluish_shift = quantize_multiplier(hires / (3.0 / 32768.0))
     if out_shift > 0:
         raise UnsupportedModel(f"{where}: input scale / output scale is above 128; quantise the model again")
     out, reluish = _to_int16(out), _to_int16(reluish)
@@ -128,7 +128,7 @@ def hard_swish(x: Quantized, y: Quantized, where: str) -> Table:
 
 def magnitude(x: Quantized, y: Quantized) -> Table:
     """ABS."""
-    scale = quantize_multiplier(float(x.scale / y.scale))
+    scale = quantize_multiplier(float(x.scale) / float(y.scale))
     if x.scale == y.scale:
         return _each(lambda q: _clamped(abs(q - x.zero) + y.zero))
     return _each(lambda q: _clamped(rescaled(abs(q - x.zero), *scale) + y.zero))
@@ -136,7 +136,7 @@ def magnitude(x: Quantized, y: Quantized) -> Table:
 
 def inverse_root(x: Quantized, y: Quantized) -> Table:
     """RSQRT. TFLM stops at values below the zero point; here they give what the zero point gives."""
-    scale, shift = quantize_multiplier(1.0 / float(np.sqrt(x.scale) * y.scale))
+    scale, shift = quantize_multiplier(1.0 / (math.sqrt(float(x.scale)) * float(y.scale)))
     bits = 20
 
     def one(q: int) -> int:
