@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 KIB = 1024
@@ -69,6 +69,8 @@ MPS2_AN386: Final = MemoryMap(
     ),
     execution=Region("execution", 0x10000, 1 * MIB),
 )
+
+MPS2_AN500: Final = replace(MPS2_AN386, board="mps2-an500", base=0x6000_0000)
 
 MICROBIT: Final = MemoryMap(
     board="microbit",

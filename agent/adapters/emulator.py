@@ -1,4 +1,4 @@
-"""Emulated networked nodes: one QEMU `mps2-an386` a node, its flash a file that survives SIGKILL.
+"""Emulated networked nodes: one QEMU `mps2` machine a node, its flash a file that survives SIGKILL.
 
 The node's user-mode network reaches the host's loopback at 10.0.2.2. `-icount shift=1` makes its clock count
 instructions: latencies are repeatable and *not* a cycle model, which every figure made from them has to say.
@@ -18,6 +18,7 @@ from pyocd_qemu.process import QemuProcess, option_path
 from tinyfleet.agent.core.errors import EmulatorError
 
 FLASH_BYTES = 16 * 1024 * 1024
+MACHINES = ("mps2-an386", "mps2-an500")
 HOST_ADDRESS = "10.0.2.2"
 CONSOLE_NAME = "console.log"
 _ERASED_BLOCK = b"\xff" * (1024 * 1024)
@@ -43,14 +44,22 @@ def make_blank_flash(path: Path) -> None:
 
 
 class EmulatedNode:
-    """One node. `flash` is made (erased) when absent; `kernel` is the node's ELF.
+    """One node. `flash` is made (erased) when absent; `kernel` is the bootloader's ELF; `machine` is one of
+    MACHINES.
 
     `state_dir` takes QEMU's sockets, pid file, own output (`qemu.log`) and the console (`console.log`,
     appended over restarts). Not for two threads at once. A context manager: leaving it stops the node.
     """
 
     def __init__(
-        self, *, flash: Path, kernel: Path, state_dir: Path, name: str | None = None, icount_shift: int = 1
+        self,
+        *,
+        flash: Path,
+        kernel: Path,
+        state_dir: Path,
+        name: str | None = None,
+        icount_shift: int = 1,
+        machine: str = MACHINES[0],
     ) -> None:
         self.name = name or state_dir.name
         self.flash = flash.absolute()
@@ -60,17 +69,17 @@ class EmulatedNode:
         self._console_start = 0
         self._process = QemuProcess(
             f"node {self.name}",
-            self._arguments(icount_shift),
+            self._arguments(machine, icount_shift),
             self.state_dir,
             lock_file=self.flash,
         )
 
-    def _arguments(self, icount_shift: int) -> list[str]:
+    def _arguments(self, machine: str, icount_shift: int) -> list[str]:
         memory = (
             f"memory-backend-file,id=flash,size={FLASH_BYTES},mem-path={option_path(self.flash)},share=on"
         )
         return [
-            *("-M", "mps2-an386,memory-backend=flash", "-object", memory),
+            *("-M", f"{machine},memory-backend=flash", "-object", memory),
             *("-nodefaults", "-display", "none", "-monitor", "none"),
             *("-icount", f"shift={icount_shift}"),
             *("-nic", "user,model=lan9118,mac=52:54:00:00:00:01"),

@@ -49,11 +49,14 @@ def scan(folders: Folders, as_json: bool) -> None:
 
 @bench.command()
 @click.option(
-    "--machine", type=click.Choice(["microbit", "mps2-an386"]), default="microbit", show_default=True
+    "--machine",
+    type=click.Choice(["microbit", "mps2-an386", "mps2-an500"]),
+    default="microbit",
+    show_default=True,
 )
 @click.option("--count", type=click.IntRange(1, 8), default=1, show_default=True, help="How many.")
-@click.option("--flash", type=FILE, help="mps2-an386: the node's flash, a file; made when absent.")
-@click.option("--kernel", type=FILE, help="mps2-an386: the node's firmware (node.elf).")
+@click.option("--flash", type=FILE, help="mps2-*: the node's flash, a file; made when absent.")
+@click.option("--kernel", type=FILE, help="mps2-*: the bootloader (boot.elf).")
 @state_option
 @one_line_errors
 def emulate(machine: str, count: int, flash: Path | None, kernel: Path | None, folders: Folders) -> None:
@@ -62,15 +65,16 @@ def emulate(machine: str, count: int, flash: Path | None, kernel: Path | None, f
     With --kernel, one networked node that starts like a deployed one. Without, boards for pyOCD: what is
     programmed is kept.
     """
+    from tinyfleet.agent.adapters.emulator import MACHINES
     from tinyfleet.agent.cli import emulate as emulation
 
     if (flash is None) != (kernel is None):
         fail("a networked node needs both --flash and --kernel")
     with until_stopped() as stop:
         if flash is not None and kernel is not None:
-            if machine != "mps2-an386" or count != 1:
-                fail("--flash and --kernel go with one --machine mps2-an386")
-            emulation.node(flash, kernel, folders, stop)
+            if machine not in MACHINES or count != 1:
+                fail(f"--flash and --kernel go with one --machine {' or '.join(MACHINES)}")
+            emulation.node(machine, flash, kernel, folders, stop)
         else:
             emulation.boards(machine, count, folders, stop)
 

@@ -36,9 +36,10 @@ def boards(machine: str, count: int, folders: Folders, stop: threading.Event) ->
                 meanwhile.print(f"started again, held in reset: {cause}", markup=False, soft_wrap=True)
 
 
-def node(flash: Path, kernel: Path, folders: Folders, stop: threading.Event) -> None:
+def node(machine: str, flash: Path, kernel: Path, folders: Folders, stop: threading.Event) -> None:
     """Runs a networked node and shows its console until `stop`, or until it dies (EmulatorError)."""
-    with EmulatedNode(flash=flash, kernel=kernel, state_dir=folders.nodes / flash.stem) as running:
+    place = folders.nodes / flash.stem
+    with EmulatedNode(flash=flash, kernel=kernel, state_dir=place, machine=machine) as running:
         meanwhile.print(
             f"node {running.name}, console in {running.console_path}; Ctrl-C ends it", soft_wrap=True
         )

@@ -24,6 +24,7 @@ from tests.servers import Mosquitto
 
 from tinyfleet.agent.adapters.emulator import HOST_ADDRESS, EmulatedNode, make_blank_flash
 from tinyfleet.fleet.adapters.signer import ImgtoolSigner
+from tinyfleet.fleet.core.flash import MAPS
 from tinyfleet.fleet.services.ports import SigningRequest
 from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.blobs import Blob, chunk_topics, cut
@@ -32,7 +33,7 @@ from tinyfleet.wire.enums import ArtifactKind
 from tinyfleet.wire.firmware import place_of, read_facts
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.limits import PREFIX
-from tinyfleet.wire.memory_map import MPS2_AN386
+from tinyfleet.wire.memory_map import MPS2_AN386, MPS2_AN500, MemoryMap
 from tinyfleet.wire.messages import Birth, Conn, Event, NodeConfig, Status, Tele, Trial, Trust, Want
 from tinyfleet.wire.records import build_replay, encode_record
 from tinyfleet.wire.topics import TopicKind, Topics
@@ -149,15 +150,16 @@ class Node:
     port: int
     key_hashes: tuple[bytes, ...]
     firmware: bytes
+    memory: MemoryMap = MPS2_AN386
 
     def write(self, region: str, data: bytes) -> None:
         with self.flash.open("r+b") as file:
-            file.seek(MPS2_AN386[region].offset)
+            file.seek(self.memory[region].offset)
             file.write(data)
 
     def read(self, region: str, size: int) -> bytes:
         with self.flash.open("rb") as file:
-            file.seek(MPS2_AN386[region].offset)
+            file.seek(self.memory[region].offset)
             return file.read(size)
 
     def provision(self, **changes: Any) -> None:
@@ -235,6 +237,7 @@ class Workshop:
         key: Path | None = None,
         counter: int = 1,
         needs: str | None = None,
+        device_type: str = MPS2_AN386.board,
     ) -> bytes:
         plain, signed = self._folder / "plain.bin", self._folder / "signed.bin"
         plain.write_bytes(payload)
@@ -242,7 +245,7 @@ class Workshop:
         command += ["--public-key-format", "full", "--header-size", "0x40", "--pad-header", "--align", "4"]
         command += ["--slot-size", "0x200000", "--version", version, "--security-counter", str(counter)]
         command += [] if needs is None else ["--dependencies", f"(0, {needs})"]
-        command += ["--non-bootable", "--custom-tlv", "0xa0", "0x" + b"mps2-an386".hex()]
+        command += ["--non-bootable", "--custom-tlv", "0xa0", "0x" + device_type.encode().hex()]
         command += ["--custom-tlv", "0xa1", "0x01", "--custom-tlv", "0xa2", "0x00"]
         command += ["--custom-tlv", "0xa3", "0x" + ABI.to_bytes(2, "little").hex(), str(plain), str(signed)]
         subprocess.run(command, check=True, timeout=60, capture_output=True)
@@ -258,7 +261,7 @@ class Workshop:
         ops: bytes | None = None,
     ) -> bytes:
         facts = read_facts(binary)
-        place = place_of(facts, MPS2_AN386)
+        place = place_of(facts, MAPS[facts.device_type])
         return ImgtoolSigner(key or self.owner).sign(
             SigningRequest(
                 payload=binary,
@@ -302,8 +305,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 @pytest.fixture(scope="session")
-def first(workshop: Workshop) -> Release:
-    return release(workshop.sign(livestock("v1", vectors=8), "1.0.0"), "1.0.0")
+def first(workshop: Workshop, board: Board) -> Release:
+    image = workshop.sign(livestock("v1", vectors=8), "1.0.0", device_type=board.memory.board)
+    return release(image, "1.0.0")
 
 
 @pytest.fixture(scope="session")
@@ -322,6 +326,18 @@ def make_release(workshop: Workshop) -> Callable[[bytes, str], Release]:
     return lambda payload, version: release(workshop.sign(payload, version), version)
 
 
+@dataclass(frozen=True)
+class Board:
+    """A machine and the firmware that was built for it."""
+
+    memory: MemoryMap
+    build: Path
+
+    @property
+    def boot_elf(self) -> Path:
+        return self.build / "ports" / self.memory.board.replace("-", "_") / "boot.elf"
+
+
 BOARD = Path(os.environ.get("TINYFLEET_BOARD_BUILD", ROOT / "build/firmware/mps2-an386"))
 
 
@@ -329,19 +345,30 @@ def built(path: Path) -> Path:
     if not path.is_file():
         pytest.fail(
             f"no firmware at {path}: in firmware/, run "
-            "`cmake --preset mps2-an386 && cmake --build --preset mps2-an386`"
+            "`cmake --preset BOARD && cmake --build --preset BOARD`, or `make setup`"
         )
     return path
 
 
-@pytest.fixture(scope="session")
-def boot_elf() -> Path:
-    return built(BOARD / "ports/mps2_an386/boot.elf")
+AN386 = Board(MPS2_AN386, BOARD)
+AN500 = Board(MPS2_AN500, ROOT / "build/firmware/mps2-an500")
 
 
 @pytest.fixture(scope="session")
-def node_binary() -> bytes:
-    return built(BOARD / "apps/node/node.bin").read_bytes()
+def board(request: pytest.FixtureRequest) -> Board:
+    """What the node's fixtures are made for; a test asks for another one by indirect parametrisation."""
+    chosen: Board = getattr(request, "param", AN386)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def boot_elf(board: Board) -> Path:
+    return built(board.boot_elf)
+
+
+@pytest.fixture(scope="session")
+def node_binary(board: Board) -> bytes:
+    return built(board.build / "apps/node/node.bin").read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -367,13 +394,14 @@ def manager(broker: Mosquitto) -> Iterator[Manager]:
 
 @pytest.fixture
 def bare_node(
-    boot_elf: Path, workshop: Workshop, firmware: bytes, broker: Mosquitto, tmp_path: Path
+    boot_elf: Path, workshop: Workshop, firmware: bytes, broker: Mosquitto, tmp_path: Path, board: Board
 ) -> Iterator[Node]:
     """A node with an erased flash, not started."""
     flash = tmp_path / "flash.bin"
     make_blank_flash(flash)
-    emulator = EmulatedNode(flash=flash, kernel=boot_elf, state_dir=tmp_path / "node")
-    yield Node(emulator, flash, broker.port, (workshop.key_hash(),), firmware)
+    machine = board.memory.board
+    emulator = EmulatedNode(flash=flash, kernel=boot_elf, state_dir=tmp_path / "node", machine=machine)
+    yield Node(emulator, flash, broker.port, (workshop.key_hash(),), firmware, board.memory)
     emulator.stop()
     sys.stdout.write(f"--- console of the node\n{emulator.console(since_start=False)}")
 

@@ -10,7 +10,7 @@ import pytest
 from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.errors import ImageFormatError
 from tinyfleet.wire.firmware import FACTS_OFFSET, Place, place_of, read_facts
-from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386
+from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, MPS2_AN500
 
 RAM = 0x10400
 SLOT_A, SLOT_B = 0x21100400, 0x21200400
@@ -70,6 +70,8 @@ def test_a_firmware_runs_where_it_was_linked() -> None:
     assert place_of(read_facts(binary()), MPS2_AN386) == Place(0x10000, None)
     assert place_of(read_facts(binary(SLOT_A)), MPS2_AN386) == Place(SLOT_A - 0x400, 0)
     assert place_of(read_facts(binary(SLOT_B)), MPS2_AN386) == Place(SLOT_B - 0x400, 1)
-    for memory, origin in ((MPS2_AN386, 0), (MPS2_AN386, SLOT_A + 4), (MICROBIT, RAM)):
+    assert place_of(read_facts(binary(0x6020_0400)), MPS2_AN500) == Place(0x6020_0000, 1)
+    wrong = ((MPS2_AN386, 0), (MPS2_AN386, SLOT_A + 4), (MPS2_AN500, SLOT_A), (MICROBIT, RAM))
+    for memory, origin in wrong:
         with pytest.raises(ImageFormatError, match="origin of the firmware"):
             place_of(read_facts(binary(origin)), memory)

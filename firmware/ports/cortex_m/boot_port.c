@@ -5,8 +5,6 @@
 
 #include "board.h"
 
-#define SCB_VTOR 0xE000ED08u
-
 static void say(const char *line) {
     uart_start();
     uart_write(line, (uint32_t)strlen(line));
@@ -37,8 +35,8 @@ const tf_boot_port_t *tf_boot_port(void) {
     port = (tf_boot_port_t){
         .device_type = BOARD_DEVICE_TYPE,
         .layout = boot_layout(),
-        .trust_offset = TF_MPS2_AN386_TRUST_OFFSET,
-        .trust_bytes = TF_MPS2_AN386_TRUST_BYTES,
+        .trust_offset = MAP(TRUST_OFFSET),
+        .trust_bytes = MAP(TRUST_BYTES),
         .handoff = handoff(),
         .say = say,
         .watchdog_start = start_watchdog,

@@ -1,8 +1,6 @@
 /* Vectors of a node; the linker puts them first. */
 #include "board.h"
 
-extern uint32_t link_stack_top[];
-
 void reset_handler(void) __attribute__((noreturn));
 void fault_handler(void);
 void watchdog_handler(void);

@@ -78,7 +78,7 @@ void watchdog_in_c(const uint32_t *frame) __attribute__((used, noreturn));
 
 /* The exception frame: r0-r3, r12, lr, pc, xpsr. */
 void fault_in_c(const uint32_t *frame) {
-    bool readable = (uint32_t)frame >= 0x20000000u && (uint32_t)frame < 0x20040000u;
+    bool readable = frame >= link_ram_start && frame + 8 <= link_ram_end;
     die("FAULT", TF_RESET_FAULT, readable ? frame[6] : 0, readable ? frame[5] : 0);
 }
 

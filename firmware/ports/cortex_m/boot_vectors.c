@@ -1,8 +1,6 @@
 /* Vectors of the bootloader, which runs with every interrupt off: what comes all the same ends it. */
 #include "board.h"
 
-extern uint32_t link_stack_top[];
-
 typedef void (*vector_t)(void);
 
 void reset_handler(void) __attribute__((noreturn));

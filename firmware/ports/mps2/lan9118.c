@@ -4,7 +4,6 @@
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
 
-#define ETHERNET 0x40200000u
 #define RX_DATA 0x00u
 #define TX_DATA 0x20u
 #define RX_STATUS 0x40u

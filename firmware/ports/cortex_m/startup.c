@@ -4,7 +4,6 @@
 #include "board.h"
 
 #define FPU_FULL_ACCESS (0xFu << 20)
-#define SCB_VTOR 0xE000ED08u
 #define MPU_CTRL 0xE000ED94u
 #define MPU_RNR 0xE000ED98u
 #define MPU_RBAR 0xE000ED9Cu
@@ -14,8 +13,7 @@
 #define MPU_SIZE_1K (9u << 1)
 #define MPU_REGION_ON 1u
 
-extern uint32_t link_stack_bottom[], link_stack_top[], link_data_start[], link_data_end[], link_data_load[],
-    link_bss_start[], link_bss_end[], link_vectors[];
+extern uint32_t link_data_start[], link_data_end[], link_data_load[], link_bss_start[], link_bss_end[];
 
 int main(void);
 void reset_handler(void) __attribute__((noreturn));

@@ -1,12 +1,8 @@
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "board.h"
 
 #define UART_BAUD 115200u
 #define UART_STATE_TX_FULL 1u
 #define UART_CTRL_TX_RX 3u
-#define LINE_BYTES 160
 
 void uart_start(void) {
     REG32(UART0 + UART_BAUDDIV) = CPU_HZ / UART_BAUD;
@@ -19,16 +15,4 @@ void uart_write(const char *text, uint32_t size) {
         }
         REG32(UART0 + UART_DATA) = (uint8_t)text[i];
     }
-}
-
-void tf_console(const char *format, ...) {
-    char line[LINE_BYTES + 1];
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    if (length < 0) return;
-    if (length >= LINE_BYTES) length = LINE_BYTES - 1;
-    line[length] = '\n';
-    uart_write(line, (uint32_t)length + 1);
 }
