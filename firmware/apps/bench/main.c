@@ -1,12 +1,13 @@
 /* Starts the bench app and turns its one loop. */
 #include "bench.h"
+#include "tinyfleet/line.h"
 
 /* One stored window a second shows that the board lives; after a request the console belongs to who asked. */
 #define LIVE_US 1000000u
 #define QUIET_US 3000000u
 
 static bench_t bench;
-static tf_frame_reader_t reader;
+static tf_line_t line;
 static uint8_t buffer[TF_FRAME_BUFFER_BYTES];
 
 static bool reached(uint32_t now_us, uint32_t at_us) {
@@ -15,10 +16,10 @@ static bool reached(uint32_t now_us, uint32_t at_us) {
 
 static bool answer_requests(const tf_bench_port_t *port) {
     bool answered = false;
-    tf_frame_t request;
+    tf_line_item_t item;
     for (uint8_t byte; port->read(&byte);) {
-        if (!tf_frame_reader_put(&reader, byte, &request)) continue;
-        bench_answer(&bench, &request);
+        if (tf_line_put(&line, byte, &item) != TF_LINE_FRAME) continue;
+        bench_answer(&bench, &item.frame);
         answered = true;
     }
     return answered;
@@ -36,7 +37,7 @@ int main(void) {
     tf_bench_port_start();
     const tf_bench_port_t *const port = tf_bench_port();
     bench.port = port;
-    tf_frame_reader_init(&reader, buffer, sizeof buffer);
+    tf_line_init(&line, buffer, sizeof buffer);
     bench_load_model(&bench);
     bench_load_golden(&bench);
     say_start(&bench);
