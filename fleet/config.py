@@ -27,6 +27,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address the API, the device listener and Prometheus bind to")
     api_port: int = Field(0, ge=0, le=65535, description="port of the API and /metrics")
     broker_port: int = Field(0, ge=0, le=65535, description="port devices connect to")
+    tls_port: int = Field(0, ge=0, le=65535, description="port devices connect to with TLS")
     admin_port: int = Field(0, ge=0, le=65535, description="port of the manager's own clients, on loopback")
     prometheus_port: int = Field(0, ge=0, le=65535, description="port of Prometheus")
     prometheus: bool = Field(True, description="run a Prometheus beside the manager")

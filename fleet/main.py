@@ -22,6 +22,7 @@ from typing import Final
 import uvicorn
 
 from tinyfleet import __version__
+from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.mqtt.mosquitto import (
     PUBLISHER,
@@ -139,7 +140,12 @@ def build(settings: Settings, state: State) -> Manager:
         client_id=f"{PUBLISHER}-{manager.hex()[:12]}",
         bytes_per_s=settings.publish_bytes_per_s,
     )
-    listeners = Listeners(host=settings.host, port=settings.broker_port, admin_port=settings.admin_port)
+    listeners = Listeners(
+        host=settings.host,
+        port=settings.broker_port,
+        tls_port=settings.tls_port,
+        admin_port=settings.admin_port,
+    )
     users = MosquittoUsers(BrokerFiles(folder=state.broker), state.broker_pid, listeners, secret)
     access = Access(store, users, secret)
     rollouts = Rollouts(
@@ -198,6 +204,7 @@ def build(settings: Settings, state: State) -> Manager:
             rollouts,
             access,
             trusted_keys=lambda: (signer.key_hash(),),
+            certificates=Authority(state.authority_key, secret),
         ),
         releases=Releases(store, time.time, blobs, signer, verify_ecdsa, read_model),
         rollouts=rollouts,
@@ -212,6 +219,7 @@ def build(settings: Settings, state: State) -> Manager:
         connection=Connection(
             host=settings.node_host,
             port=settings.broker_port,
+            tls_port=settings.tls_port,
             prefix=settings.prefix,
             keepalive_s=settings.keepalive_s,
             period_s=settings.period_s,

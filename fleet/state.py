@@ -30,6 +30,7 @@ class Endpoints:
     api: str
     broker_host: str
     broker_port: int
+    tls_port: int
     admin_port: int
     prefix: str
     prometheus: str | None
@@ -69,6 +70,10 @@ class State:
     @property
     def signing_key(self) -> Path:
         return self.secrets / "signing.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        return self.secrets / "authority.pem"
 
     @property
     def broker(self) -> Path:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.adapters.mqtt.mosquitto import BrokerFiles, Listeners, write_configuration
 from tinyfleet.fleet.adapters.probe import http_has, tcp_open
 from tinyfleet.fleet.adapters.process import Child, Program, end_leftover
@@ -67,9 +68,16 @@ class Fleet:
     async def _start_all(self, settings: Settings) -> None:
         state = self._state
         state.token()
-        listeners = Listeners(host=settings.host, port=settings.broker_port, admin_port=settings.admin_port)
+        listeners = Listeners(
+            host=settings.host,
+            port=settings.broker_port,
+            tls_port=settings.tls_port,
+            admin_port=settings.admin_port,
+        )
         files = BrokerFiles(folder=state.broker)
-        write_configuration(files, listeners, settings.prefix, state.secret())
+        secret = state.secret()
+        identity = Authority(state.authority_key, secret).broker()
+        write_configuration(files, listeners, settings.prefix, secret, identity)
         await self._run(self._mosquitto(files, listeners))
         others = [self._manager(settings)]
         if settings.prometheus:
@@ -129,6 +137,7 @@ class Fleet:
         ports: dict[str, int] = {}
         for name, host in (
             ("broker_port", given.host),
+            ("tls_port", given.host),
             ("admin_port", LOOPBACK),
             ("api_port", given.host),
             ("prometheus_port", given.host),
@@ -143,6 +152,7 @@ class Fleet:
             api=f"http://{host}:{settings.api_port}",
             broker_host=host,
             broker_port=settings.broker_port,
+            tls_port=settings.tls_port,
             admin_port=settings.admin_port,
             prefix=settings.prefix,
             prometheus=f"http://{host}:{settings.prometheus_port}" if settings.prometheus else None,

@@ -233,6 +233,23 @@ class Trust:
     keys: Annotated[tuple[Digest, ...], Size(1, 2), Key(0)]
 
 
+@message("tls", section="8", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeTls:
+    """What a node shows to its broker, and what it asks of it. The key is hidden in repr() and to_json().
+
+    `ca_name` is the DER of the authority's subject, `ca_key` its P-256 point (uncompressed), `key` the
+    node's P-256 scalar, big-endian. `day`, since 1970-01-01, is what a node without a clock takes for today.
+    """
+
+    server: Annotated[str, Size(1, 64), Key(0)]
+    ca_name: Annotated[bytes, Size(2, 128), Key(1)]
+    ca_key: Annotated[bytes, Size(65, 65), Key(2)]
+    certificate: Annotated[bytes, Size(1, 1024), Key(3)]
+    key: Annotated[bytes, Size(32, 32), Key(4)] = field(repr=False)
+    day: Annotated[U32, Key(5)]
+
+
 @message("config", section="8", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
@@ -251,6 +268,7 @@ class NodeConfig:
     seed: Annotated[bytes, Size(32, 32), Key(7)] = field(repr=False)
     period_s: Annotated[U32, Key(8)]
     window_ms: Annotated[U32 | None, Key(9)] = None
+    tls: Annotated[NodeTls | None, Key(10)] = None
 
 
 @message("replay", section="8", max_bytes=MESSAGE_MAX_BYTES)
@@ -358,4 +376,4 @@ MESSAGES: tuple[type[Message], ...] = (
     *(Trust, NodeConfig, Replay, Golden),
     *(Hello, Bench),
 )
-STRUCTS: tuple[type, ...] = (ImageInfo, SlotInfo, WantedArtifact, Trial, Transfer, Board, BenchRun)
+STRUCTS: tuple[type, ...] = (ImageInfo, SlotInfo, WantedArtifact, Trial, Transfer, Board, BenchRun, NodeTls)

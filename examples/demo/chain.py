@@ -27,7 +27,7 @@ from tinyfleet.wire.enums import ArtifactKind, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVESTOCK = ROOT / "examples" / "livestock"
-BOARD = ROOT / "build" / "firmware" / "mps2-an386"
+BOARD = ROOT / "build" / "firmware" / "mps2-an386-tls"
 BOOT_ELF = BOARD / "ports" / "mps2_an386" / "boot.elf"
 NODE_BIN = BOARD / "apps" / "node" / "node.bin"
 FIRMWARE = "node-firmware"
@@ -192,7 +192,7 @@ class Chain:
             flash = self.folder / "nodes" / name / "flash.bin"
             self._programs.run(
                 *("device", "provision", name, "--flash", flash, "--site", SITE, "--firmware", FIRMWARE),
-                *("--period", str(REPORT_PERIOD_S), "--window-ms", str(WINDOW_MS)),
+                *("--period", str(REPORT_PERIOD_S), "--window-ms", str(WINDOW_MS), "--tls"),
                 *("--replay", LIVESTOCK / "replay.npz", "--replay-card", LIVESTOCK / "livestock_v1.json"),
             )
             node = EmulatedNode(flash=flash, kernel=BOOT_ELF, state_dir=flash.parent, name=name)

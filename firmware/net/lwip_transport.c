@@ -41,10 +41,31 @@ static void end(void *context) {
     link->aborted = true;
 }
 
+static void client_opened(void *context, uint32_t now_ms) {
+    tf_mqtt_opened(context, now_ms);
+}
+
+static void client_writable(void *context, uint32_t now_ms) {
+    tf_mqtt_writable(context, now_ms);
+}
+
+static void client_input(void *context, const uint8_t *data, uint32_t size, uint32_t now_ms) {
+    tf_mqtt_input(context, data, size, now_ms);
+}
+
+static void client_lost(void *context) {
+    tf_mqtt_lost(context);
+}
+
 tf_mqtt_transport_t tf_mqtt_lwip_transport(tf_mqtt_lwip_t *link, tf_mqtt_t *client,
                                            uint32_t (*now_ms)(void)) {
-    *link = (tf_mqtt_lwip_t){.client = client, .now_ms = now_ms};
+    const tf_mqtt_upper_t upper = {client, client_opened, client_writable, client_input, client_lost};
+    *link = (tf_mqtt_lwip_t){.upper = upper, .now_ms = now_ms};
     return (tf_mqtt_transport_t){.context = link, .room = room, .write = write, .flush = flush, .close = end};
+}
+
+void tf_mqtt_lwip_hand_to(tf_mqtt_lwip_t *link, const tf_mqtt_upper_t *upper) {
+    link->upper = *upper;
 }
 
 /* lwIP must hear ERR_ABRT from a callback in which its pcb was aborted, or it goes on using it. */
@@ -57,14 +78,14 @@ static err_t on_received(void *context, struct tcp_pcb *pcb, struct pbuf *receiv
     (void)error;
     link->aborted = false;
     if (received == NULL) {
-        tf_mqtt_lost(link->client);
+        link->upper.lost(link->upper.context);
         return verdict(link);
     }
     /* Before the bytes are read, all of which are: a close inside would otherwise send RST and lose our
      * DISCONNECT. */
     tcp_recved(pcb, received->tot_len);
     for (const struct pbuf *part = received; part != NULL && link->pcb == pcb; part = part->next) {
-        tf_mqtt_input(link->client, part->payload, part->len, link->now_ms());
+        link->upper.input(link->upper.context, part->payload, part->len, link->now_ms());
     }
     pbuf_free(received);
     return verdict(link);
@@ -75,7 +96,7 @@ static err_t on_sent(void *context, struct tcp_pcb *pcb, u16_t size) {
     (void)pcb;
     (void)size;
     link->aborted = false;
-    tf_mqtt_writable(link->client, link->now_ms());
+    link->upper.writable(link->upper.context, link->now_ms());
     return verdict(link);
 }
 
@@ -83,7 +104,7 @@ static void on_error(void *context, err_t error) {
     tf_mqtt_lwip_t *link = context;
     (void)error;
     link->pcb = NULL; /* lwIP has freed it */
-    tf_mqtt_lost(link->client);
+    link->upper.lost(link->upper.context);
 }
 
 static err_t on_opened(void *context, struct tcp_pcb *pcb, err_t error) {
@@ -91,7 +112,7 @@ static err_t on_opened(void *context, struct tcp_pcb *pcb, err_t error) {
     (void)pcb;
     (void)error; /* always ERR_OK: failures come to on_error */
     link->aborted = false;
-    tf_mqtt_opened(link->client, link->now_ms());
+    link->upper.opened(link->upper.context, link->now_ms());
     return verdict(link);
 }
 

@@ -171,6 +171,32 @@ static bool is_device_id(tf_text_t value) {
     return value.length > 0;
 }
 
+static bool tls_field(tf_reader_t *reader, uint64_t key, void *out) {
+    tf_tls_t *tls = out;
+    switch (key) {
+        case TF_TLS_SERVER:
+            tls->server = tf_read_text(reader, TF_TLS_SERVER_MIN, TF_TLS_SERVER_MAX);
+            return true;
+        case TF_TLS_CA_NAME:
+            tls->ca_name = tf_read_bytes(reader, TF_TLS_CA_NAME_MIN, TF_TLS_CA_NAME_MAX);
+            return true;
+        case TF_TLS_CA_KEY:
+            tls->ca_key = tf_read_bytes(reader, TF_TLS_CA_KEY_MIN, TF_TLS_CA_KEY_MAX);
+            return true;
+        case TF_TLS_CERTIFICATE:
+            tls->certificate = tf_read_bytes(reader, TF_TLS_CERTIFICATE_MIN, TF_TLS_CERTIFICATE_MAX);
+            return true;
+        case TF_TLS_KEY:
+            tls->key = tf_read_bytes(reader, TF_TLS_KEY_MIN, TF_TLS_KEY_MAX);
+            return true;
+        case TF_TLS_DAY:
+            tls->day = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
 static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {
     tf_config_t *config = out;
     tf_text_t host;
@@ -207,6 +233,10 @@ static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {
         case TF_CONFIG_WINDOW_MS:
             config->has_window_ms = true;
             config->window_ms = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case TF_CONFIG_TLS:
+            config->has_tls = true;
+            tf_read_map(reader, TF_TLS_REQUIRED, tls_field, &config->tls);
             return true;
         default:
             return false;

@@ -42,6 +42,7 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         "host": order.node_host,
         "period_s": order.period_s,
         "window_ms": order.window_ms,
+        "tls": order.tls,
     }
     connection = replace(
         services.connection, **{name: value for name, value in given.items() if value is not None}

@@ -70,6 +70,7 @@ class ProvisionIn(Closed):
     node_host: str | None = Field(None, description="IPv4 address by which the node reaches the broker")
     period_s: int | None = Field(None, ge=1, le=86400)
     window_ms: int | None = Field(None, ge=1, le=3_600_000)
+    tls: bool = Field(False, description="it reaches the broker by TLS, with a certificate of its own")
     fresh: bool = Field(False, description="its flash is new: forget what was counted before")
     firmware: str | None = Field(None, description="release whose firmware it starts with")
     firmware_version: str | None = None

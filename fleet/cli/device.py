@@ -73,6 +73,7 @@ def device() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON with sensor, unit and rate_mhz of the windows in an .npz.",
 )
+@click.option("--tls", is_flag=True, help="Reach the broker by TLS, with a certificate of its own.")
 @click.option("--firmware", help="Release whose firmware the board starts with: NAME, or NAME:VERSION.")
 @state_option
 @one_line_errors
@@ -86,6 +87,7 @@ def provision(
     window_ms: int | None,
     replay: Path | None,
     replay_card: Path | None,
+    tls: bool,
     firmware: str | None,
     state: Path,
 ) -> None:
@@ -108,6 +110,7 @@ def provision(
             node_host=node_host,
             period_s=period_s,
             window_ms=window_ms,
+            tls=tls,
             fresh=flashes.is_fresh(memory, content.data),
             firmware=None if firmware is None else firmware.partition(":")[0],
             firmware_version=None if firmware is None else firmware.partition(":")[2] or None,

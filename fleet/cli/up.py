@@ -47,7 +47,7 @@ def up(state: Path, **options: Any) -> None:
         click.echo(f"state       {state}")
         click.echo(f"API         {endpoints.api}/api/v1")
         click.echo(f"metrics     {endpoints.api}/metrics")
-        click.echo(f"broker      {endpoints.broker_host}:{endpoints.broker_port}")
+        click.echo(f"broker      {endpoints.broker_host}:{endpoints.broker_port}, TLS {endpoints.tls_port}")
         if endpoints.prometheus is not None:
             click.echo(f"Prometheus  {endpoints.prometheus}")
         click.echo("Ctrl-C ends it.")
@@ -73,7 +73,8 @@ def serve(state: Path) -> None:
     folder = State(state)
     folder.make()
     settings = load(state)
-    missing = [name for name in ("api_port", "broker_port", "admin_port") if not getattr(settings, name)]
+    ports = ("api_port", "broker_port", "tls_port", "admin_port")
+    missing = [name for name in ports if not getattr(settings, name)]
     if missing:
         names = ", ".join(ENVIRONMENT + name.upper() for name in missing)
         fail(f"`serve` needs to be told its ports: set {names}, or name them in {folder.folder / FILE}")

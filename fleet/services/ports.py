@@ -18,7 +18,7 @@ from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
-from tinyfleet.wire.messages import Bench, Event, Tele
+from tinyfleet.wire.messages import Bench, Event, NodeTls, Tele
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -249,6 +249,12 @@ class Signer(Protocol):
 
     def key_hash(self) -> bytes:
         """SHA-256 of the public key's DER: what a trust record holds."""
+        ...
+
+
+class Certificates(Protocol):
+    def device(self, name: str, credential: int) -> NodeTls:
+        """What this device shows and asks of the broker: the same every time. Raises Unavailable."""
         ...
 
 

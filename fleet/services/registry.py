@@ -10,7 +10,7 @@ from tinyfleet.fleet.core.device import Device, check_device_id, check_label, fo
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
 from tinyfleet.fleet.core.liveness import DeviceState, Evidence, state_of
 from tinyfleet.fleet.services.access import Access
-from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
+from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, Trust
@@ -21,10 +21,12 @@ HISTORY: int = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How a node reaches the broker, and how it behaves there."""
+    """How a node reaches the broker, and how it behaves there. `tls`: by `tls_port`, with a certificate."""
 
     host: str
     port: int
+    tls_port: int = 0
+    tls: bool = False
     prefix: str
     keepalive_s: int
     period_s: int
@@ -67,12 +69,14 @@ class Registry:
         access: Access,
         *,
         trusted_keys: Callable[[], tuple[bytes, ...]],
+        certificates: Certificates,
     ) -> None:
         self._store = store
         self._clock = clock
         self._rollouts = rollouts
         self._access = access
         self._trusted_keys = trusted_keys
+        self._certificates = certificates
 
     def provision(
         self, name: str, *, site: str, device_type: str, connection: Connection, fresh: bool = False
@@ -166,7 +170,7 @@ class Registry:
                 NodeConfig(
                     device=device.id,
                     host=connection.host,
-                    port=connection.port,
+                    port=connection.tls_port if connection.tls else connection.port,
                     user=device.id,
                     password=self._access.password(device.id, device.credential),
                     prefix=connection.prefix,
@@ -174,6 +178,7 @@ class Registry:
                     seed=self._access.seed(device.id, device.credential),
                     period_s=connection.period_s,
                     window_ms=connection.window_ms,
+                    tls=self._certificates.device(device.id, device.credential) if connection.tls else None,
                 )
             )
         except WireError as error:

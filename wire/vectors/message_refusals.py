@@ -14,6 +14,7 @@ from tinyfleet.wire.table import shape_of
 from tinyfleet.wire.vectors.message_vectors import (
     BIRTH,
     CONFIG,
+    CONFIG_TLS,
     HELLO,
     REPLAY,
     STATUS,
@@ -121,6 +122,15 @@ def _not_the_message() -> Iterator[Made]:
     yield make("config_port", CONFIG, "OutOfBounds", "", k2=65_536)
     yield make("config_seed", CONFIG, "OutOfBounds", "31 bytes", k7=bytes(31))
     yield make("config_no_password", CONFIG, "MissingKey", "", k4=None)
+    tls = cbor2.loads(encode(CONFIG_TLS))[10]
+    yield make("config_tls_array", CONFIG_TLS, "WrongType", "", k10=[])
+    no_key = {k: v for k, v in tls.items() if k != 4}
+    yield make("config_tls_no_key", CONFIG_TLS, "MissingKey", "", k10=no_key)
+    yield make("config_tls_ca_key", CONFIG_TLS, "OutOfBounds", "64 bytes", k10=tls | {2: bytes(64)})
+    yield make("config_tls_ca_name", CONFIG_TLS, "OutOfBounds", "129 bytes", k10=tls | {1: bytes(129)})
+    yield make("config_tls_certificate", CONFIG_TLS, "OutOfBounds", "1025 bytes", k10=tls | {3: bytes(1025)})
+    yield make("config_tls_key", CONFIG_TLS, "OutOfBounds", "33 bytes", k10=tls | {4: bytes(33)})
+    yield make("config_tls_server", CONFIG_TLS, "OutOfBounds", "", k10=tls | {0: ""})
     yield make("replay_samples", REPLAY, "OutOfBounds", "", k3=65_536)
     yield make("conn_state", Conn(boot=1, conn=1, state=ConnState.ONLINE), "OutOfBounds", "state 4", k2=4)
     yield make("birth_device_type", BIRTH, "OutOfBounds", "33 bytes", k5="d" * 33)

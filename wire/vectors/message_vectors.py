@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cbor2
 
@@ -33,6 +34,7 @@ from tinyfleet.wire.messages import (
     Journal,
     Message,
     NodeConfig,
+    NodeTls,
     Replay,
     SlotInfo,
     Status,
@@ -169,6 +171,18 @@ CONFIG = NodeConfig(
     period_s=5,
     window_ms=250,
 )
+CONFIG_TLS = replace(
+    CONFIG,
+    port=8883,
+    tls=NodeTls(
+        server="broker.tinyfleet",
+        ca_name=bytes.fromhex("300d310b300906035504030c026361"),
+        ca_key=b"\x04" + pattern(64),
+        certificate=pattern(400),
+        key=pattern(32),
+        day=20_000,
+    ),
+)
 REPLAY = Replay(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=4, channels=3, windows=2)
 HELLO = Hello(
     app="bench",
@@ -263,6 +277,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("trust_one", Trust(keys=(digest("key 1"),)), ""),
     ("trust_two", Trust(keys=(digest("key 1"), digest("key 2"))), ""),
     ("config", CONFIG, ""),
+    ("config_tls", CONFIG_TLS, "for a broker that asks for a certificate"),
     ("replay", REPLAY, ""),
     ("hello", HELLO, "a board with a model"),
     ("golden", GOLDEN, ""),

@@ -79,8 +79,13 @@ static void start(const tf_node_port_t *port) {
                node.settings.host, node.settings.config.port);
     entropy_start(node.settings.config.seed, record->boot);
     const session_events_t events = {&node, on_link, on_want, on_chunk};
-    if (!session_init(&node.session, &node.settings, record->boot, &events, now_ms)) {
-        rest(port, "config record: topic prefix or device is too long");
+    switch (session_init(&node.session, &node.settings, record->boot, &events, now_ms)) {
+        case SESSION_OK:
+            break;
+        case SESSION_TOPIC:
+            rest(port, "config record: topic prefix or device is too long");
+        case SESSION_NO_TLS:
+            rest(port, "config record: asks for TLS, which this firmware was built without");
     }
     start_network(port);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "entropy.h"
+#include "secure.h"
 #include "tinyfleet/node_port.h"
 
 #define RETRY_FIRST_MS 500u
@@ -115,18 +116,24 @@ static void on_ack(void *context, tf_mqtt_request_t type, uint16_t id, const uin
     session->events.on_link(session->events.context, true);
 }
 
-bool session_init(session_t *session, const settings_t *settings, uint32_t boot,
-                  const session_events_t *events, uint32_t (*now_ms)(void)) {
+session_problem_t session_init(session_t *session, const settings_t *settings, uint32_t boot,
+                               const session_events_t *events, uint32_t (*now_ms)(void)) {
     memset(session, 0, sizeof *session);
     session->settings = settings;
     session->events = *events;
     session->boot = boot;
-    const tf_mqtt_transport_t transport = tf_mqtt_lwip_transport(&session->link, &session->client, now_ms);
+    tf_mqtt_transport_t transport = tf_mqtt_lwip_transport(&session->link, &session->client, now_ms);
+    if (settings->config.has_tls &&
+        !secure_transport(&settings->config.tls, &session->link, &session->client, &transport)) {
+        return SESSION_NO_TLS;
+    }
     const tf_mqtt_events_t mqtt = {session, on_connected, on_closed, on_message, on_payload, on_ack};
     tf_mqtt_init(&session->client, &transport, &mqtt);
     const tf_config_t *config = &settings->config;
-    return tf_topic_device(session->want_topic, TF_TOPIC_MAX, config->prefix, config->device, "want") > 0 &&
-           tf_topic_device(session->conn_topic, TF_TOPIC_MAX, config->prefix, config->device, "conn") > 0;
+    bool fits =
+        tf_topic_device(session->want_topic, TF_TOPIC_MAX, config->prefix, config->device, "want") > 0 &&
+        tf_topic_device(session->conn_topic, TF_TOPIC_MAX, config->prefix, config->device, "conn") > 0;
+    return fits ? SESSION_OK : SESSION_TOPIC;
 }
 
 static void connect(session_t *session, uint32_t now_ms) {

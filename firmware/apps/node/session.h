@@ -19,6 +19,9 @@ typedef struct {
     void (*on_chunk)(void *context, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size);
 } session_events_t;
 
+/* What keeps a session from ever working: topics too long, or TLS asked for where this build has none. */
+typedef enum { SESSION_OK, SESSION_TOPIC, SESSION_NO_TLS } session_problem_t;
+
 typedef enum { MESSAGE_OTHER, MESSAGE_WANT, MESSAGE_CHUNK } message_kind_t;
 
 typedef struct {
@@ -43,8 +46,8 @@ typedef struct {
     uint8_t message[TF_MESSAGE_MAX_BYTES];
 } session_t;
 
-bool session_init(session_t *session, const settings_t *settings, uint32_t boot,
-                  const session_events_t *events, uint32_t (*now_ms)(void));
+session_problem_t session_init(session_t *session, const settings_t *settings, uint32_t boot,
+                               const session_events_t *events, uint32_t (*now_ms)(void));
 
 /* Connects when it is time (`network`: there is an address), keeps alive, times out. Milliseconds until it
  * must be called again. */

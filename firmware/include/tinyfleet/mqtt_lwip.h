@@ -9,8 +9,17 @@
 
 struct tcp_pcb;
 
+/* Who hears of the connection: the client, or what stands between it and TCP. As tf_mqtt_opened and so on. */
+typedef struct {
+    void *context;
+    void (*opened)(void *context, uint32_t now_ms);
+    void (*writable)(void *context, uint32_t now_ms);
+    void (*input)(void *context, const uint8_t *data, uint32_t size, uint32_t now_ms);
+    void (*lost)(void *context);
+} tf_mqtt_upper_t;
+
 typedef struct tf_mqtt_lwip {
-    tf_mqtt_t *client;
+    tf_mqtt_upper_t upper;
     uint32_t (*now_ms)(void);
     struct tcp_pcb *pcb;
     bool aborted;
@@ -18,6 +27,9 @@ typedef struct tf_mqtt_lwip {
 
 /* A transport for tf_mqtt_init; `link` must outlive the client. */
 tf_mqtt_transport_t tf_mqtt_lwip_transport(tf_mqtt_lwip_t *link, tf_mqtt_t *client, uint32_t (*now_ms)(void));
+
+/* Something between client and TCP hears of the connection instead of the client. */
+void tf_mqtt_lwip_hand_to(tf_mqtt_lwip_t *link, const tf_mqtt_upper_t *upper);
 
 /* Begins to open TCP to host:port after tf_mqtt_open; the client hears how it went. `host` is dotted IPv4.
  * False: not an address, or lwIP has no room; the client is still opening then. */

@@ -211,6 +211,15 @@ typedef struct {
 } tf_trust_t;
 
 typedef struct {
+    tf_text_t server;
+    tf_bytes_t ca_name; /* DER */
+    tf_bytes_t ca_key;  /* P-256 point, 65 bytes */
+    tf_bytes_t certificate;
+    tf_bytes_t key; /* P-256 scalar, 32 bytes */
+    uint32_t day;   /* since 1970-01-01 */
+} tf_tls_t;
+
+typedef struct {
     tf_text_t device;
     uint8_t host[4];
     uint16_t port;
@@ -222,6 +231,8 @@ typedef struct {
     uint32_t period_s;
     bool has_window_ms;
     uint32_t window_ms;
+    bool has_tls;
+    tf_tls_t tls;
 } tf_config_t;
 
 typedef struct {

@@ -193,6 +193,7 @@ enum {
     TF_CONFIG_SEED = 7,
     TF_CONFIG_PERIOD_S = 8,
     TF_CONFIG_WINDOW_MS = 9, /* optional */
+    TF_CONFIG_TLS = 10, /* optional */
 };
 #define TF_CONFIG_DEVICE_MIN 1u
 #define TF_CONFIG_DEVICE_MAX 48u
@@ -354,6 +355,27 @@ enum {
 #define TF_BENCH_RUN_GOLDEN_MIN 32u
 #define TF_BENCH_RUN_GOLDEN_MAX 32u
 #define TF_BENCH_RUN_REQUIRED 0x7ffu
+
+/* tls (SPEC section 8) */
+enum {
+    TF_TLS_SERVER = 0,
+    TF_TLS_CA_NAME = 1,
+    TF_TLS_CA_KEY = 2,
+    TF_TLS_CERTIFICATE = 3,
+    TF_TLS_KEY = 4,
+    TF_TLS_DAY = 5,
+};
+#define TF_TLS_SERVER_MIN 1u
+#define TF_TLS_SERVER_MAX 64u
+#define TF_TLS_CA_NAME_MIN 2u
+#define TF_TLS_CA_NAME_MAX 128u
+#define TF_TLS_CA_KEY_MIN 65u
+#define TF_TLS_CA_KEY_MAX 65u
+#define TF_TLS_CERTIFICATE_MIN 1u
+#define TF_TLS_CERTIFICATE_MAX 1024u
+#define TF_TLS_KEY_MIN 32u
+#define TF_TLS_KEY_MAX 32u
+#define TF_TLS_REQUIRED 0x3fu
 
 /* UpdateState */
 typedef enum {

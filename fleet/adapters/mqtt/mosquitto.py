@@ -1,9 +1,10 @@
 """Mosquitto as `tinyfleet up` runs it: configuration, users and access rules made here, files for its eyes
 only.
 
-Two listeners. Devices come by the first, where the user name *is* the client id, so that no device can take
-another's connection over. The manager's own clients come by the second, on loopback, where each has a
-client id of its own.
+Three listeners. Devices come by the first in the clear, or by the second, which asks for TLS and a
+certificate of the fleet's authority beside the password. On both the user name *is* the client id, so that
+no device can take another's connection over. The manager's own clients come by the third, on loopback, where
+each has a client id of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tinyfleet.fleet.adapters.authority import BrokerIdentity
 from tinyfleet.fleet.adapters.process import read_pid
 from tinyfleet.fleet.core import credentials
 from tinyfleet.fleet.core.errors import Unavailable
@@ -55,20 +57,37 @@ class BrokerFiles:
         return self.folder / "acl"
 
     @property
+    def authority(self) -> Path:
+        return self.folder / "authority.pem"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "broker.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "broker.key"
+
+    @property
     def data(self) -> Path:
         return self.folder / "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """`host`:`port` is for devices; `admin_port` on loopback for the manager's own clients."""
+    """`host`:`port` and, with TLS, `host`:`tls_port` are for devices; `admin_port` on loopback for the
+    manager's own clients.
+    """
 
     host: str
     port: int
+    tls_port: int
     admin_port: int
 
 
-def write_configuration(files: BrokerFiles, listeners: Listeners, prefix: str, secret: bytes) -> None:
+def write_configuration(
+    files: BrokerFiles, listeners: Listeners, prefix: str, secret: bytes, identity: BrokerIdentity
+) -> None:
     """Everything mosquitto reads. The password file stays when there is one: the manager keeps it up to
     date.
     """
@@ -77,6 +96,9 @@ def write_configuration(files: BrokerFiles, listeners: Listeners, prefix: str, s
     files.folder.chmod(0o700)
     _write(files.configuration, configuration(files, listeners, user), user)
     _write(files.access, access_rules(prefix), user)
+    _write(files.authority, identity.authority.decode(), user)
+    _write(files.certificate, identity.certificate.decode(), user)
+    _write(files.key, identity.key.decode(), user)
     if not files.passwords.exists():
         _write(files.passwords, password_lines(secret, {}), user)
     if user is not None and user != "root":
@@ -111,6 +133,13 @@ def configuration(files: BrokerFiles, listeners: Listeners, user: str | None) ->
         *(f"log_type {kind}" for kind in ("error", "warning", "notice", "information")),
         f"listener {listeners.port} {listeners.host}",
         "use_username_as_clientid true",
+        f"listener {listeners.tls_port} {listeners.host}",
+        "use_username_as_clientid true",
+        f"cafile {files.authority}",
+        f"certfile {files.certificate}",
+        f"keyfile {files.key}",
+        "require_certificate true",
+        "tls_version tlsv1.2",
         f"listener {listeners.admin_port} 127.0.0.1",
     ]
     if user is not None:

@@ -15,7 +15,7 @@ from tinyfleet.fleet.state import Endpoints, State
 def test_the_tail_takes_a_device_and_no_filter(tmp_path: Path, device: str) -> None:
     state = State(tmp_path)
     state.make()
-    ports = {"broker_port": 9, "admin_port": 9}
+    ports = {"broker_port": 9, "tls_port": 9, "admin_port": 9}
     state.write_endpoints(
         Endpoints(api="", broker_host="", prefix="tf/1", prometheus=None, node_host="", pid=1, **ports)
     )

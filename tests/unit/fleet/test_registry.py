@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.fleet.fleet_rig import BIRTH, TYPE, Rig, tele
 
+from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.wire.codec import encode
@@ -36,9 +38,16 @@ def users() -> NoBroker:
 
 
 @pytest.fixture
-def registry(rig: Rig, users: NoBroker) -> Registry:
+def registry(rig: Rig, users: NoBroker, tmp_path: Path) -> Registry:
     access = Access(rig.store, users, bytes(32))
-    return Registry(rig.store, rig.clock, rig.rollouts, access, trusted_keys=lambda: (bytes(32),))
+    return Registry(
+        rig.store,
+        rig.clock,
+        rig.rollouts,
+        access,
+        trusted_keys=lambda: (bytes(32),),
+        certificates=Authority(tmp_path / "authority.pem", bytes(32)),
+    )
 
 
 def provision(registry: Registry, **options: Any) -> NodeConfig:
@@ -131,3 +140,24 @@ def test_the_will_of_a_removed_device_is_cleared_too(rig: Rig, registry: Registr
     registry.remove("d1")
     rig.publish()
     assert conn not in rig.broker
+
+
+def test_a_device_by_tls_gets_a_certificate_of_its_own_the_same_every_time(registry: Registry) -> None:
+    by_tls = replace(CONNECTION, tls_port=8883, tls=True)
+    done, again = (
+        registry.provision(name, site="s", device_type=TYPE, connection=by_tls) for name in ("d1", "d1")
+    )
+    assert done.config == again.config
+    config = decode_record(NodeConfig, done.config)
+    assert config.tls is not None and config.port == 8883
+    other = registry.provision("d2", site="s", device_type=TYPE, connection=by_tls)
+    tls = decode_record(NodeConfig, other.config).tls
+    assert tls is not None and tls.key != config.tls.key and tls.ca_key == config.tls.ca_key
+
+    registry.remove("d1")
+    back = registry.provision("d1", site="s", device_type=TYPE, connection=by_tls)
+    tls = decode_record(NodeConfig, back.config).tls
+    assert tls is not None and tls.key != config.tls.key
+
+    assert provision(registry).tls is None
+    assert provision(registry).port == CONNECTION.port

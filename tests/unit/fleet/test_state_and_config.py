@@ -62,6 +62,7 @@ def test_endpoints_come_back_or_say_that_nothing_runs(tmp_path: Path) -> None:
         api="http://127.0.0.1:1",
         broker_host="127.0.0.1",
         broker_port=2,
+        tls_port=5,
         admin_port=3,
         prefix="tf/1",
         prometheus=None,

@@ -1,0 +1,15 @@
+/* TLS around the node's connection; a build without it (plain.c) refuses, it never goes on in the clear. */
+#ifndef TINYFLEET_NODE_SECURE_H
+#define TINYFLEET_NODE_SECURE_H
+
+#include <stdbool.h>
+
+#include "tinyfleet/mqtt_lwip.h"
+#include "tinyfleet/wire.h"
+
+/* Puts TLS between `client` and `transport` (that of `link`), which becomes TLS's own. False: not in this
+ * build. */
+bool secure_transport(const tf_tls_t *config, tf_mqtt_lwip_t *link, tf_mqtt_t *client,
+                      tf_mqtt_transport_t *transport);
+
+#endif
