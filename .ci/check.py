@@ -27,7 +27,7 @@ PORTABLE_ROOMS = {
     "telemetry": (),
     "wire": (),
 }
-GLUE = {"net/lwip_transport.c": ("lwip/",), "net/lwip_transport.h": ("lwip/",)}
+GLUE = {"net/lwip_link.c": ("lwip/",), "net/lwip_network.c": ("lwip/", "netif/")}
 C_LIBRARY = {
     "assert",
     "errno",

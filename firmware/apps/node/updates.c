@@ -63,6 +63,7 @@ bool updates_start(node_t *node) {
 }
 
 static void count_bytes(const node_t *node, tf_transfer_t *bytes) {
+    if (node->port->net_bytes == NULL) return;
     bytes->mqtt_rx_bytes = node->session.client.counters.rx_bytes;
     bytes->mqtt_tx_bytes = node->session.client.counters.tx_bytes;
     node->port->net_bytes(&bytes->ip_rx_bytes, &bytes->ip_tx_bytes);
@@ -80,6 +81,8 @@ static void measure(const node_t *node, transfer_t *transfer) {
 /* The engine says how long; the bytes are ours. After VERIFIED both stand still. */
 static void add_transfer(node_t *node, tf_status_t *status) {
     transfer_t *transfer = &node->transfer;
+    /* Where nobody counts IP bytes, nothing is told of the transfer. */
+    if (node->port->net_bytes == NULL) status->has_transfer = false;
     if (!status->has_transfer) return;
     if (transfer->open) {
         measure(node, transfer);

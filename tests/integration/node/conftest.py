@@ -165,6 +165,10 @@ class Node:
     def provision(self, **changes: Any) -> None:
         """Trust, configuration, firmware and replay windows into a fresh flash."""
         make_blank_flash(self.flash)
+        self.write_records(**changes)
+        self.write("firmware_a", self.firmware)
+
+    def write_records(self, **changes: Any) -> None:
         values: dict[str, Any] = {
             "device": DEVICE,
             "host": HOST_ADDRESS,
@@ -179,7 +183,6 @@ class Node:
         } | changes
         self.write("trust", encode_record(Trust(keys=self.key_hashes)))
         self.write("config_a", encode_record(NodeConfig(**values)))
-        self.write("firmware_a", self.firmware)
         self.write("replay", replay_region())
 
     def start(self) -> None:

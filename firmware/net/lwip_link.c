@@ -1,31 +1,31 @@
 #include <stddef.h>
 
+#include "link_upper.h"
 #include "lwip/tcp.h"
-#include "tinyfleet/mqtt_lwip.h"
 
 /* A tcp_write may take this many pbufs: header and body, each perhaps cut at a segment's end. */
 #define WRITE_PBUFS 4
 
 static uint32_t room(void *context) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     if (link->pcb == NULL || tcp_sndqueuelen(link->pcb) + 2 * WRITE_PBUFS > TCP_SND_QUEUELEN) return 0;
     return tcp_sndbuf(link->pcb);
 }
 
 static int write(void *context, const uint8_t *data, uint32_t size, bool more) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     if (link->pcb == NULL || size > tcp_sndbuf(link->pcb)) return -1;
     u8_t flags = TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0);
     return tcp_write(link->pcb, data, (u16_t)size, flags) == ERR_OK ? 0 : -1;
 }
 
 static void flush(void *context) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     if (link->pcb != NULL) (void)tcp_output(link->pcb);
 }
 
 static void end(void *context) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     struct tcp_pcb *pcb = link->pcb;
     if (pcb == NULL) return;
     link->pcb = NULL;
@@ -41,40 +41,18 @@ static void end(void *context) {
     link->aborted = true;
 }
 
-static void client_opened(void *context, uint32_t now_ms) {
-    tf_mqtt_opened(context, now_ms);
-}
-
-static void client_writable(void *context, uint32_t now_ms) {
-    tf_mqtt_writable(context, now_ms);
-}
-
-static void client_input(void *context, const uint8_t *data, uint32_t size, uint32_t now_ms) {
-    tf_mqtt_input(context, data, size, now_ms);
-}
-
-static void client_lost(void *context) {
-    tf_mqtt_lost(context);
-}
-
-tf_mqtt_transport_t tf_mqtt_lwip_transport(tf_mqtt_lwip_t *link, tf_mqtt_t *client,
-                                           uint32_t (*now_ms)(void)) {
-    const tf_mqtt_upper_t upper = {client, client_opened, client_writable, client_input, client_lost};
-    *link = (tf_mqtt_lwip_t){.upper = upper, .now_ms = now_ms};
+tf_mqtt_transport_t tf_link_transport(tf_link_t *link, tf_mqtt_t *client, uint32_t (*now_ms)(void)) {
+    *link = (tf_link_t){.upper = link_upper_of(client), .now_ms = now_ms};
     return (tf_mqtt_transport_t){.context = link, .room = room, .write = write, .flush = flush, .close = end};
 }
 
-void tf_mqtt_lwip_hand_to(tf_mqtt_lwip_t *link, const tf_mqtt_upper_t *upper) {
-    link->upper = *upper;
-}
-
 /* lwIP must hear ERR_ABRT from a callback in which its pcb was aborted, or it goes on using it. */
-static err_t verdict(const tf_mqtt_lwip_t *link) {
+static err_t verdict(const tf_link_t *link) {
     return link->aborted ? ERR_ABRT : ERR_OK;
 }
 
 static err_t on_received(void *context, struct tcp_pcb *pcb, struct pbuf *received, err_t error) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     (void)error;
     link->aborted = false;
     if (received == NULL) {
@@ -92,7 +70,7 @@ static err_t on_received(void *context, struct tcp_pcb *pcb, struct pbuf *receiv
 }
 
 static err_t on_sent(void *context, struct tcp_pcb *pcb, u16_t size) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     (void)pcb;
     (void)size;
     link->aborted = false;
@@ -101,14 +79,14 @@ static err_t on_sent(void *context, struct tcp_pcb *pcb, u16_t size) {
 }
 
 static void on_error(void *context, err_t error) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     (void)error;
     link->pcb = NULL; /* lwIP has freed it */
     link->upper.lost(link->upper.context);
 }
 
 static err_t on_opened(void *context, struct tcp_pcb *pcb, err_t error) {
-    tf_mqtt_lwip_t *link = context;
+    tf_link_t *link = context;
     (void)pcb;
     (void)error; /* always ERR_OK: failures come to on_error */
     link->aborted = false;
@@ -116,9 +94,10 @@ static err_t on_opened(void *context, struct tcp_pcb *pcb, err_t error) {
     return verdict(link);
 }
 
-bool tf_mqtt_lwip_connect(tf_mqtt_lwip_t *link, const char *host, uint16_t port) {
+bool tf_link_connect(tf_link_t *link, const uint8_t host[4], uint16_t port) {
     ip_addr_t address;
-    if (link->pcb != NULL || !ipaddr_aton(host, &address)) return false;
+    IP_ADDR4(&address, host[0], host[1], host[2], host[3]);
+    if (link->pcb != NULL) return false;
     struct tcp_pcb *pcb = tcp_new();
     if (pcb == NULL) return false;
     link->pcb = pcb;
