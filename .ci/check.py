@@ -21,14 +21,13 @@ STRICT = ["src/tinyfleet/wire", "src/tinyfleet/fleet", "src/tinyfleet/agent", "s
 PORTABLE_ROOMS = {
     "boot": ("bearssl",),
     "console": (),
-    "live": (),
     "net": (),
     "ota": ("bearssl_hash",),
     "runtime": (),
     "telemetry": (),
     "wire": (),
 }
-GLUE = {"net/lwip_transport.c": ("lwip/",), "net/lwip_transport.h": ("lwip/",)}
+GLUE = {"net/lwip_link.c": ("lwip/",), "net/lwip_network.c": ("lwip/", "netif/")}
 C_LIBRARY = {
     "assert",
     "errno",

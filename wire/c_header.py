@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from tinyfleet.wire import enums, image_format, limits
-from tinyfleet.wire.memory_map import ERASED_BYTE, MICROBIT, MPS2_AN386, MPS2_AN500, MemoryMap
+from tinyfleet.wire.memory_map import ERASED_BYTE, MICROBIT, MPS2_AN386, MPS2_AN500, POSIX, MemoryMap
 from tinyfleet.wire.messages import MESSAGES, STRUCTS
 from tinyfleet.wire.table import Array, ByteString, Field, Text, shape_of, table_of
 
@@ -62,7 +62,7 @@ def c_header() -> str:
         *_section("MCUboot images", _images()),
         *(
             line
-            for board in (MPS2_AN386, MPS2_AN500, MICROBIT)
+            for board in (MPS2_AN386, MPS2_AN500, POSIX, MICROBIT)
             for line in _section(_MAP_TITLE % board.board, _memory(board))
         ),
     ]
@@ -90,8 +90,7 @@ def _limits() -> Iterator[str]:
             "GOLDEN_DATA_OFFSET",
             "FRAME_BODY_MAX",
         ),
-        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS", "MARGIN_BUCKETS"),
-        *("RULE_WINDOWS_MAX", "LINE_WINDOW_VALUES_MAX"),
+        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS"),
     ):
         yield _define(name, getattr(limits, name))
     yield _define("RECORD_MAGIC", limits.RECORD_MAGIC, as_hex=True)

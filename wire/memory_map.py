@@ -72,6 +72,25 @@ MPS2_AN386: Final = MemoryMap(
 
 MPS2_AN500: Final = replace(MPS2_AN386, board="mps2-an500", base=0x6000_0000)
 
+POSIX: Final = MemoryMap(
+    board="posix",
+    base=0,
+    size_bytes=8 * MIB,
+    sector_bytes=4096,
+    write_bytes=4,
+    regions=(
+        Region("trust", 0x000000, 4 * KIB),
+        Region("state_a", 0x001000, 4 * KIB),
+        Region("state_b", 0x002000, 4 * KIB),
+        Region("config_a", 0x010000, 32 * KIB),
+        Region("config_b", 0x018000, 32 * KIB),
+        Region("model_a", 0x100000, 2 * MIB),
+        Region("model_b", 0x300000, 2 * MIB),
+        Region("replay", 0x500000, 1 * MIB),
+        Region("staging", 0x600000, 2 * MIB),
+    ),
+)
+
 MICROBIT: Final = MemoryMap(
     board="microbit",
     base=0,

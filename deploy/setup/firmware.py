@@ -9,7 +9,7 @@ from pathlib import Path
 import sources
 from report import run, say
 
-PRESETS = ("mps2-an386", "mps2-an386-tls", "mps2-an500", "microbit")
+PRESETS = ("mps2-an386", "mps2-an386-tls", "mps2-an500", "microbit", "posix")
 MEND = "`make clean` begins anew; the same command in firmware/ shows all of it"
 
 

@@ -203,6 +203,6 @@ tf_mqtt_transport_t tf_tls_transport(tf_tls_link_t *link) {
     return (tf_mqtt_transport_t){.context = link, .room = room, .write = write, .flush = flush, .close = end};
 }
 
-tf_mqtt_upper_t tf_tls_upper(tf_tls_link_t *link) {
-    return (tf_mqtt_upper_t){link, opened, writable, input, lost};
+tf_link_upper_t tf_tls_upper(tf_tls_link_t *link) {
+    return (tf_link_upper_t){link, opened, writable, input, lost};
 }

@@ -46,16 +46,15 @@ static void nothing(void *context) {
     (void)context;
 }
 
-tf_mqtt_transport_t tf_mqtt_lwip_transport(tf_mqtt_lwip_t *link, tf_mqtt_t *client,
-                                           uint32_t (*now_ms)(void)) {
+tf_mqtt_transport_t tf_link_transport(tf_link_t *link, tf_mqtt_t *client, uint32_t (*now_ms)(void)) {
     (void)client;
-    *link = (tf_mqtt_lwip_t){.now_ms = now_ms};
+    *link = (tf_link_t){.now_ms = now_ms};
     return (tf_mqtt_transport_t){
         .context = link, .room = room, .write = write, .flush = nothing, .close = nothing};
 }
 
-bool tf_mqtt_lwip_connect(tf_mqtt_lwip_t *link, const char *host, uint16_t port) {
-    CHECK(link == &session.link && strcmp(host, "10.0.2.2") == 0 && port == 1883);
+bool tf_link_connect(tf_link_t *link, const uint8_t host[4], uint16_t port) {
+    CHECK(link == &session.link && memcmp(host, settings.config.host, 4) == 0 && port == 1883);
     opened++;
     return true;
 }

@@ -13,12 +13,12 @@ from tinyfleet.fleet.core.errors import BadInput, Refused
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.firmware import firmware_slots
 from tinyfleet.wire.image_format import IMAGE_MAGIC
-from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MPS2_AN500, MemoryMap, Region
+from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MPS2_AN500, POSIX, MemoryMap, Region
 from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record
 
 _IMAGE_MAGIC: Final = IMAGE_MAGIC.to_bytes(4, "little")
-MAPS: Final[dict[str, MemoryMap]] = {memory.board: memory for memory in (MPS2_AN386, MPS2_AN500)}
+MAPS: Final[dict[str, MemoryMap]] = {memory.board: memory for memory in (MPS2_AN386, MPS2_AN500, POSIX)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,14 @@
 #include <string.h>
 
 #include "entropy.h"
-#include "feed.h"
-#include "lwip/dhcp.h"
-#include "lwip/init.h"
-#include "lwip/sys.h"
-#include "lwip/timeouts.h"
-#include "netif/ethernet.h"
 #include "node.h"
 
 #define DEFAULT_PERIOD_S 60u
 
 static node_t node;
-static struct netif netif;
 
 static void on_link(void *context, bool up) {
     updates_link(context, up);
-    live_link(context, up);
     if (up) tf_console("mqtt: connected, subscribed");
 }
 
@@ -30,7 +22,7 @@ static void on_chunk(void *context, const tf_blob_topic_t *topic, const uint8_t 
 }
 
 static uint32_t now_ms(void) {
-    return sys_now();
+    return (uint32_t)(tf_node_port()->now_us() / 1000);
 }
 
 /* For a node that cannot work: alive, quiet, and without an endless reset. */
@@ -45,26 +37,6 @@ static void rest(const tf_node_port_t *port, const char *why) {
     }
 }
 
-static void start_network(const tf_node_port_t *port) {
-    lwip_init();
-    if (netif_add(&netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, NULL, port->net_init,
-                  ethernet_input) == NULL) {
-        rest(port, "the network interface does not answer");
-    }
-    netif_set_default(&netif);
-    netif_set_hostname(&netif, node.settings.device);
-    netif_set_up(&netif);
-    if (dhcp_start(&netif) != ERR_OK) rest(port, "DHCP has no memory");
-}
-
-static bool has_address(void) {
-    static bool told;
-    if (dhcp_supplied_address(&netif) == 0) return false;
-    if (!told) tf_console("net: address %s", ip4addr_ntoa(netif_ip4_addr(&netif)));
-    told = true;
-    return true;
-}
-
 static void start(const tf_node_port_t *port) {
     node.port = port;
     tf_console("tinyfleet node %s on %s", TINYFLEET_VERSION, port->device_type);
@@ -74,8 +46,7 @@ static void start(const tf_node_port_t *port) {
     if (!settings_read(&node.settings, port->flash())) rest(port, "not provisioned");
     node.period_s = node.settings.config.period_s;
     if (node.period_s == 0) node.period_s = DEFAULT_PERIOD_S;
-    sampler_init(&node.sampler, feed_source(&node.settings, port), port->now_us, port->energy_uj);
-    live_init(&node);
+    sampler_init(&node.sampler, &node.settings, port->now_us);
     if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
     const tf_update_record_t *record = tf_update_record(&node.update);
     tf_console("device %s, boot %lu, broker %s:%u", node.settings.device, (unsigned long)record->boot,
@@ -90,32 +61,30 @@ static void start(const tf_node_port_t *port) {
         case SESSION_NO_TLS:
             rest(port, "config record: asks for TLS, which this firmware was built without");
     }
-    start_network(port);
+    const char *why = tf_link_start(&node.session.link, port, node.settings.device);
+    if (why != NULL) rest(port, why);
 }
 
 static uint32_t least(uint32_t left, uint32_t right) {
     return left < right ? left : right;
 }
 
-int main(void) {
+void tf_node_run(void) {
     tf_node_port_start();
     const tf_node_port_t *port = tf_node_port();
     start(port);
     for (;;) {
         port->watchdog_feed();
-        port->net_poll(&netif);
-        sys_check_timeouts();
-        uint32_t wait_ms = session_poll(&node.session, has_address(), now_ms());
+        bool has_address = tf_link_poll(&node.session.link);
+        uint32_t wait_ms = session_poll(&node.session, has_address, now_ms());
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
-        if (outcome.has_verdict) live_verdict(&node, &outcome);
+        if (outcome.has_verdict) report_verdict(&node, outcome.verdict);
         if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
         updates_poll(&node);
         report_poll(&node);
-        live_poll(&node);
         wait_ms = least(wait_ms, updates_wait_ms(&node));
         wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));
         wait_ms = least(wait_ms, report_wait_ms(&node));
-        wait_ms = least(wait_ms, sys_timeouts_sleeptime());
-        port->idle(wait_ms);
+        tf_link_idle(&node.session.link, wait_ms);
     }
 }

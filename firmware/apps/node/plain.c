@@ -1,6 +1,6 @@
 #include "secure.h"
 
-bool secure_transport(const tf_tls_t *config, tf_mqtt_lwip_t *link, tf_mqtt_t *client,
+bool secure_transport(const tf_tls_t *config, tf_link_t *link, tf_mqtt_t *client,
                       tf_mqtt_transport_t *transport) {
     (void)config;
     (void)link;

@@ -44,12 +44,12 @@ static void on_failed(void *context, int error) {
     tf_console("tls: %s (%d)", why(error), error);
 }
 
-bool secure_transport(const tf_tls_t *config, tf_mqtt_lwip_t *link, tf_mqtt_t *client,
+bool secure_transport(const tf_tls_t *config, tf_link_t *link, tf_mqtt_t *client,
                       tf_mqtt_transport_t *transport) {
     const tf_tls_events_t events = {NULL, random_bytes, on_open, on_failed};
     tf_tls_init(&tls, client, transport, config, &events);
-    const tf_mqtt_upper_t upper = tf_tls_upper(&tls);
-    tf_mqtt_lwip_hand_to(link, &upper);
+    const tf_link_upper_t upper = tf_tls_upper(&tls);
+    tf_link_hand_to(link, &upper);
     *transport = tf_tls_transport(&tls);
     return true;
 }

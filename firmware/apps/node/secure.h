@@ -4,12 +4,12 @@
 
 #include <stdbool.h>
 
-#include "tinyfleet/mqtt_lwip.h"
+#include "tinyfleet/link.h"
 #include "tinyfleet/wire.h"
 
 /* Puts TLS between `client` and `transport` (that of `link`), which becomes TLS's own. False: not in this
  * build. */
-bool secure_transport(const tf_tls_t *config, tf_mqtt_lwip_t *link, tf_mqtt_t *client,
+bool secure_transport(const tf_tls_t *config, tf_link_t *link, tf_mqtt_t *client,
                       tf_mqtt_transport_t *transport);
 
 #endif

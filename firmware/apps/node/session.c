@@ -122,7 +122,7 @@ session_problem_t session_init(session_t *session, const settings_t *settings, u
     session->settings = settings;
     session->events = *events;
     session->boot = boot;
-    tf_mqtt_transport_t transport = tf_mqtt_lwip_transport(&session->link, &session->client, now_ms);
+    tf_mqtt_transport_t transport = tf_link_transport(&session->link, &session->client, now_ms);
     if (settings->config.has_tls &&
         !secure_transport(&settings->config.tls, &session->link, &session->client, &transport)) {
         return SESSION_NO_TLS;
@@ -154,7 +154,7 @@ static void connect(session_t *session, uint32_t now_ms) {
         .answer_timeout_ms = ANSWER_TIMEOUT_MS,
     };
     if (!tf_mqtt_open(&session->client, &options, now_ms)) return;
-    if (!tf_mqtt_lwip_connect(&session->link, settings->host, settings->config.port)) {
+    if (!tf_link_connect(&session->link, settings->config.host, settings->config.port)) {
         tf_mqtt_lost(&session->client);
     }
 }

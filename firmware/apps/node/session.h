@@ -8,7 +8,7 @@
 
 #include "settings.h"
 #include "tinyfleet/mqtt.h"
-#include "tinyfleet/mqtt_lwip.h"
+#include "tinyfleet/link.h"
 #include "tinyfleet/wire.h"
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
     const settings_t *settings;
     session_events_t events;
     tf_mqtt_t client;
-    tf_mqtt_lwip_t link;
+    tf_link_t link;
     uint32_t boot;
     uint32_t conn;
     uint32_t failures; /* connections in a row that did not last */

@@ -63,6 +63,7 @@ bool updates_start(node_t *node) {
 }
 
 static void count_bytes(const node_t *node, tf_transfer_t *bytes) {
+    if (node->port->net_bytes == NULL) return;
     bytes->mqtt_rx_bytes = node->session.client.counters.rx_bytes;
     bytes->mqtt_tx_bytes = node->session.client.counters.tx_bytes;
     node->port->net_bytes(&bytes->ip_rx_bytes, &bytes->ip_tx_bytes);
@@ -80,6 +81,8 @@ static void measure(const node_t *node, transfer_t *transfer) {
 /* The engine says how long; the bytes are ours. After VERIFIED both stand still. */
 static void add_transfer(node_t *node, tf_status_t *status) {
     transfer_t *transfer = &node->transfer;
+    /* Where nobody counts IP bytes, nothing is told of the transfer. */
+    if (node->port->net_bytes == NULL) status->has_transfer = false;
     if (!status->has_transfer) return;
     if (transfer->open) {
         measure(node, transfer);
@@ -91,7 +94,6 @@ static void add_transfer(node_t *node, tf_status_t *status) {
 
 static void run(node_t *node, const tf_update_action_t *action) {
     report_last_tele(node);
-    live_model(node);
     const tf_image_t *image = action->slot == TF_UPDATE_NO_SLOT ? NULL : &action->image;
     tf_result_t result = sampler_run(&node->sampler, image);
     node->tele_due_ms = node_uptime_ms(node) + (uint64_t)node->period_s * 1000;
@@ -247,7 +249,6 @@ void updates_want(node_t *node, const uint8_t *data, uint32_t size) {
         node->tele_due_ms = at.uptime_ms + (uint64_t)want.period_s * 1000;
         node->birth_due = true;
     }
-    live_want(node, &want);
     if (newer) begin_transfer(node);
     tf_update_want(&node->update, &want, &at);
 }

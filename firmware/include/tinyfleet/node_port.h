@@ -38,24 +38,22 @@ typedef struct tf_node_port {
     void (*panic)(const char *what);
     /* True when the last run left a record; it is given once. */
     bool (*take_crash)(tf_crash_t *crash);
-    /* Bytes that came over the sample line, at most `capacity`, 0: none now; NULL: the board has no such
-     * line. Their coming ends a sleep. */
-    uint32_t (*line_read)(uint8_t *out, uint32_t capacity);
-    /* Microjoules since start, from a meter or fuel gauge; NULL: the board has none, and nothing stands in
-     * for it. */
-    uint64_t (*energy_uj)(void);
     /* Sleeps until `ms` have passed or something arrived, whichever is first; never misses an arrival. */
     void (*idle)(uint32_t ms);
-    /* lwIP's init function of the network interface, and its reception, to be called from the main loop. */
+    /* Where lwIP is linked, else NULL: its init function of the network interface, and its reception, to be
+     * called from the main loop. */
     int8_t (*net_init)(struct netif *netif);
     void (*net_poll)(struct netif *netif);
-    /* IP bytes since start, both ways, without Ethernet's frame; they wrap. */
+    /* IP bytes since start, both ways, without Ethernet's frame; they wrap. NULL: nobody knows. */
     void (*net_bytes)(uint32_t *rx, uint32_t *tx);
 } tf_node_port_t;
 
-/* Starts console, clock and watchdog: the first call of main. */
+/* Starts console, clock and watchdog: the first call of tf_node_run. */
 void tf_node_port_start(void);
 const tf_node_port_t *tf_node_port(void);
+
+/* The node itself, which never ends. Not to be called twice. */
+void tf_node_run(void) __attribute__((noreturn));
 
 /* Console lines: short text, formatted like printf; a newline is added. At most 160 characters. */
 void tf_console(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -11,7 +11,7 @@
 
 #include "bearssl.h"
 #include "tinyfleet/mqtt.h"
-#include "tinyfleet/mqtt_lwip.h"
+#include "tinyfleet/link.h"
 #include "tinyfleet/wire.h"
 
 /* 4096 and 1024 bytes of plain text, with what BearSSL needs around them (bearssl_ssl.h). */
@@ -50,6 +50,6 @@ void tf_tls_init(tf_tls_link_t *link, tf_mqtt_t *client, const tf_mqtt_transport
 
 /* What the client writes to, and what the transport below hands over to. */
 tf_mqtt_transport_t tf_tls_transport(tf_tls_link_t *link);
-tf_mqtt_upper_t tf_tls_upper(tf_tls_link_t *link);
+tf_link_upper_t tf_tls_upper(tf_tls_link_t *link);
 
 #endif

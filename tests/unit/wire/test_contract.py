@@ -12,7 +12,7 @@ import pytest
 
 from tinyfleet.wire import c_header, enums, generate, limits
 from tinyfleet.wire.image_format import TLV_LENGTHS, Tlv
-from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, MPS2_AN500
+from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, MPS2_AN500, POSIX
 from tinyfleet.wire.messages import MESSAGES, STRUCTS
 from tinyfleet.wire.table import Key, message, shape_of, table_of
 
@@ -101,6 +101,10 @@ def test_spec_and_memory_map_agree() -> None:
     assert MPS2_AN500.regions == MPS2_AN386.regions
     for board in (MPS2_AN386, MPS2_AN500):
         assert re.search(rf"`{board.board}` \((flash )?at {board.base:#010x}", SPEC), board.board
+    lines = re.search(r"Memory map of `posix`.*\n.*", SPEC)
+    assert lines is not None
+    starts = {int(at, 16) for at in re.findall(r"0x[0-9a-f]{6}", lines[0])}
+    assert starts == {region.offset for region in POSIX.regions}
     line = re.search(r"Memory map of `microbit`.*", SPEC)
     assert line is not None
     found = [(int(at, 16), int(kib) * 1024) for at, kib in re.findall(r"(0x\w+), (\d+) KiB", line[0])]

@@ -1,0 +1,37 @@
+/* The network below the connection: lwIP, one interface, an address by DHCP. */
+#include "lwip/dhcp.h"
+#include "lwip/init.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+#include "netif/ethernet.h"
+#include "tinyfleet/link.h"
+
+static struct netif netif;
+static bool told;
+
+const char *tf_link_start(tf_link_t *link, const tf_node_port_t *port, const char *name) {
+    link->port = port;
+    lwip_init();
+    if (netif_add(&netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, NULL, port->net_init,
+                  ethernet_input) == NULL) {
+        return "the network interface does not answer";
+    }
+    netif_set_default(&netif);
+    netif_set_hostname(&netif, name);
+    netif_set_up(&netif);
+    return dhcp_start(&netif) == ERR_OK ? NULL : "DHCP has no memory";
+}
+
+bool tf_link_poll(tf_link_t *link) {
+    link->port->net_poll(&netif);
+    sys_check_timeouts();
+    if (dhcp_supplied_address(&netif) == 0) return false;
+    if (!told) tf_console("net: address %s", ip4addr_ntoa(netif_ip4_addr(&netif)));
+    told = true;
+    return true;
+}
+
+void tf_link_idle(tf_link_t *link, uint32_t ms) {
+    uint32_t due_ms = sys_timeouts_sleeptime();
+    link->port->idle(due_ms < ms ? due_ms : ms);
+}
