@@ -90,8 +90,7 @@ def _limits() -> Iterator[str]:
             "GOLDEN_DATA_OFFSET",
             "FRAME_BODY_MAX",
         ),
-        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS", "MARGIN_BUCKETS"),
-        *("RULE_WINDOWS_MAX", "LINE_WINDOW_VALUES_MAX"),
+        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS"),
     ):
         yield _define(name, getattr(limits, name))
     yield _define("RECORD_MAGIC", limits.RECORD_MAGIC, as_hex=True)
