@@ -21,6 +21,7 @@ STRICT = ["src/tinyfleet/wire", "src/tinyfleet/fleet", "src/tinyfleet/agent", "s
 PORTABLE_ROOMS = {
     "boot": ("bearssl",),
     "console": (),
+    "live": (),
     "net": (),
     "ota": ("bearssl_hash",),
     "runtime": (),

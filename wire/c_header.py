@@ -90,7 +90,8 @@ def _limits() -> Iterator[str]:
             "GOLDEN_DATA_OFFSET",
             "FRAME_BODY_MAX",
         ),
-        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS"),
+        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS", "MARGIN_BUCKETS"),
+        *("RULE_WINDOWS_MAX", "LINE_WINDOW_VALUES_MAX"),
     ):
         yield _define(name, getattr(limits, name))
     yield _define("RECORD_MAGIC", limits.RECORD_MAGIC, as_hex=True)

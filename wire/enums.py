@@ -108,6 +108,7 @@ class RecordKind(IntEnum):
     CONFIG = 2
     REPLAY = 3
     GOLDEN = 4
+    FEED = 9
 
 
 class FrameType(IntEnum):
@@ -116,4 +117,5 @@ class FrameType(IntEnum):
     HELLO = 0x01
     INFER = 0x02
     GOLDEN = 0x03
+    SAMPLES = 0x10
     ERROR = 0x7F

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from pathlib import Path
 from types import TracebackType
 
 from pyocd_qemu.errors import QemuError
 from pyocd_qemu.process import QemuProcess, option_path
+from pyocd_qemu.socket_path import connect
 
 from tinyfleet.agent.core.errors import EmulatorError
 
@@ -21,8 +23,14 @@ FLASH_BYTES = 16 * 1024 * 1024
 MACHINES = ("mps2-an386", "mps2-an500")
 HOST_ADDRESS = "10.0.2.2"
 CONSOLE_NAME = "console.log"
+SAMPLE_LINE_NAME = "samples.sock"
 _ERASED_BLOCK = b"\xff" * (1024 * 1024)
 _POLL_S = 0.005
+_LINE_TIMEOUT_S = 10.0
+_SAMPLE_LINE = (
+    *("-chardev", f"socket,id=samples,path={SAMPLE_LINE_NAME},server=on,wait=off"),
+    *("-serial", "chardev:samples"),
+)
 _CONSOLE_LIMIT_BYTES = 8 * 1024 * 1024
 
 
@@ -48,7 +56,8 @@ class EmulatedNode:
     MACHINES.
 
     `state_dir` takes QEMU's sockets, pid file, own output (`qemu.log`) and the console (`console.log`,
-    appended over restarts). Not for two threads at once. A context manager: leaving it stops the node.
+    appended over restarts). With `sample_line`, the node's second UART is the socket `samples.sock` there.
+    Not for two threads at once. A context manager: leaving it stops the node.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class EmulatedNode:
         name: str | None = None,
         icount_shift: int = 1,
         machine: str = MACHINES[0],
+        sample_line: bool = False,
     ) -> None:
         self.name = name or state_dir.name
         self.flash = flash.absolute()
@@ -67,6 +77,7 @@ class EmulatedNode:
         self.state_dir = state_dir.absolute()
         self.console_path = self.state_dir / CONSOLE_NAME
         self._console_start = 0
+        self._sample_line = sample_line
         self._process = QemuProcess(
             f"node {self.name}",
             self._arguments(machine, icount_shift),
@@ -84,8 +95,16 @@ class EmulatedNode:
             *("-icount", f"shift={icount_shift}"),
             *("-nic", "user,model=lan9118,mac=52:54:00:00:00:01"),
             *("-chardev", f"file,id=console,path={CONSOLE_NAME},append=on", "-serial", "chardev:console"),
+            *(_SAMPLE_LINE if self._sample_line else ()),
             *("-kernel", str(self.kernel)),
         ]
+
+    def open_sample_line(self) -> socket.socket:
+        """The line by which windows reach the node (wire/sample_line.py). EmulatorError."""
+        try:
+            return connect(self.state_dir / SAMPLE_LINE_NAME, _LINE_TIMEOUT_S)
+        except QemuError as error:
+            raise EmulatorError(error.what, "start the node with `sample_line`") from error
 
     @property
     def pid(self) -> int | None:

@@ -14,6 +14,7 @@ BYTES_MAX = 4200
 WIRE_KINDS = (
     *("want", "manifest", "trust", "config", "replay"),
     *("record_trust", "record_config", "record_replay", "topic"),
+    *("feed", "record_feed"),
 )
 
 
@@ -52,6 +53,16 @@ def console() -> Iterator[tuple[str, bytes]]:
     yield "frame-of-runs", b"\xff" + long
     yield "frame-too-large", b"\x08" + long
     yield "frame-empty", b"\xff" + _frame(0, 0, b"")
+
+
+def feed() -> Iterator[tuple[str, bytes]]:
+    """Values a window less one, bytes a read less one, then parts (1, number, offset, bytes) and noise."""
+    whole = bytes((1, 0, 0, 8))
+    halves = bytes((1, 2, 0, 4, 1, 2, 2, 4))
+    yield "windows", bytes((3, 63)) + whole + halves + bytes((1, 4, 0, 8))
+    yield "numbers-wrap", bytes((3, 0)) + bytes((1, 254, 0, 8, 1, 255, 0, 8)) + whole
+    yield "missing-part", bytes((3, 7)) + halves[:4] + halves + bytes((1, 6, 2, 4))
+    yield "noise", bytes((3, 255)) + bytes((20,)) + b"\0text\r\n\0\0\0" + whole + bytes((1, 8, 0, 9))
 
 
 def _frame(kind: int, seq: int, body: bytes) -> bytes:

@@ -94,6 +94,7 @@ static void add_transfer(node_t *node, tf_status_t *status) {
 
 static void run(node_t *node, const tf_update_action_t *action) {
     report_last_tele(node);
+    live_model(node);
     const tf_image_t *image = action->slot == TF_UPDATE_NO_SLOT ? NULL : &action->image;
     tf_result_t result = sampler_run(&node->sampler, image);
     node->tele_due_ms = node_uptime_ms(node) + (uint64_t)node->period_s * 1000;
@@ -249,6 +250,7 @@ void updates_want(node_t *node, const uint8_t *data, uint32_t size) {
         node->tele_due_ms = at.uptime_ms + (uint64_t)want.period_s * 1000;
         node->birth_due = true;
     }
+    live_want(node, &want);
     if (newer) begin_transfer(node);
     tf_update_want(&node->update, &want, &at);
 }

@@ -22,6 +22,7 @@ const tf_node_port_t *tf_node_port(void) {
         .reset = system_reset,
         .panic = panic,
         .take_crash = crash_take,
+        .line_read = sample_line_read,
         .idle = idle,
         .net_init = ethernet_init,
         .net_poll = ethernet_poll,
@@ -33,6 +34,7 @@ const tf_node_port_t *tf_node_port(void) {
 /* Called by main before anything else of the port. */
 void tf_node_port_start(void) {
     uart_start();
+    sample_line_start();
     clock_start();
     watchdog_start(WATCHDOG_MS);
 }
