@@ -69,9 +69,11 @@ class BoardState(IntEnum):
 
 
 class Encoding(IntEnum):
-    """How transported bytes become the installed image. 1 (compressed) and 2 (delta) are reserved."""
+    """How transported bytes become the installed image (SPEC section 5)."""
 
     RAW = 0
+    COMPRESSED = 1
+    DELTA = 2
 
 
 class Result(IntEnum):

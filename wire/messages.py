@@ -91,6 +91,8 @@ class Birth:
     core: Annotated[CoreVariant, Key(18)]
     uptime_ms: Annotated[U64, Key(19)]
     emulated: Annotated[bool, Key(20)]
+    decodes: Annotated[U8 | None, Key(21)] = None
+    staging_bytes: Annotated[U32 | None, Key(22)] = None
     captures: Annotated[bool | None, Key(29)] = None
 
 

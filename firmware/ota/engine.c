@@ -86,6 +86,7 @@ static void take_next(tf_update_record_t *record) {
     record->firmware = false;
     record->has_next = false;
     record->committed = 0;
+    record->image_bytes = 0;
     record->tries = 0;
     record->size_bytes = record->next_bytes;
     memcpy(record->manifest, record->next_manifest, sizeof record->manifest);

@@ -69,6 +69,20 @@ fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now);
 fact_t tf_fetch_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t length,
                       const tf_update_now_t *now, bool *complete);
 
+/* Erases, writes and reads back at most a sector; `bytes` has room up to a whole unit of the flash. */
+bool tf_fetch_write(const tf_update_t *update, uint32_t offset, uint8_t *bytes, uint32_t length);
+
+/* transfer.c: what becomes of the transported bytes. */
+/* The manifest is the wanted one: can this node make its image? REFUSE: NO_FLASH, UNSUPPORTED_PROTOCOL,
+ * BASE_MISMATCH. */
+fact_t tf_transfer_accept(tf_update_t *update, const tf_manifest_t *manifest);
+/* Where sectors go as they come: raw ones to the free slot, others to the staging area. */
+uint32_t tf_transfer_offset(const tf_update_t *update);
+/* All sectors are there. */
+fact_t tf_transfer_finish(tf_update_t *update, const tf_update_now_t *now);
+/* Makes the next sector of the image. */
+fact_t tf_transfer_step(tf_update_t *update, const tf_update_now_t *now);
+
 /* manifest.c: a chunk of group 0. */
 fact_t tf_manifest_chunk(tf_update_t *update, uint16_t index, const uint8_t *data, uint32_t length,
                          bool *complete);

@@ -32,7 +32,7 @@ fact_t tf_install_check(tf_update_t *update) {
                          : tf_install_verify(update, slot, candidate, &result);
     if (!good) return fact(EVENT_REFUSE, result, candidate->reason);
     if (!tf_equal(candidate->image, update->record.image, TF_DIGEST_BYTES) ||
-        candidate->size_bytes != update->record.size_bytes) {
+        (update->record.image_bytes != 0 && candidate->size_bytes != update->record.image_bytes)) {
         return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "another image than the wanted one");
     }
     /* Once it runs, its own test of the model tells more. */

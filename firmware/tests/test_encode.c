@@ -76,6 +76,10 @@ static void births(void) {
     memcpy(birth.model.image, image, sizeof image);
     memcpy(birth.slots[1].image, image, sizeof image);
     expect("birth", encode_birth, &birth);
+    tf_birth_t decodes = birth;
+    decodes.decodes = 7;
+    decodes.staging_bytes = 2097152;
+    expect("birth_decodes", encode_birth, &decodes);
     birth.captures = true;
     expect("birth_captures", encode_birth, &birth);
     tf_birth_t bare = {

@@ -170,7 +170,7 @@ static bool manifest_field(tf_reader_t *reader, uint64_t key, void *out) {
             manifest->size_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
             return true;
         case TF_MANIFEST_ENCODING:
-            manifest->encoding = (tf_encoding_t)tf_read_uint(reader, TF_ENCODING_RAW);
+            manifest->encoding = (tf_encoding_t)tf_read_uint(reader, TF_ENCODING_DELTA);
             return true;
         case TF_MANIFEST_BASE:
             manifest->has_base = true;

@@ -79,7 +79,8 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     if (birth->slot_count > TF_BIRTH_SLOTS_MAX || birth->ops.length > TF_BIRTH_OPS_MAX) return 0;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
-    tf_write_map(&writer, PAIRS(20, birth->has_model, birth->captures));
+    const bool decodes = birth->decodes != 0;
+    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->captures));
     put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
     put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
     put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
@@ -108,6 +109,10 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     put_uint(&writer, TF_BIRTH_CORE, birth->core);
     put_uint(&writer, TF_BIRTH_UPTIME_MS, birth->uptime_ms);
     put_bool(&writer, TF_BIRTH_EMULATED, birth->emulated);
+    if (decodes) {
+        put_uint(&writer, TF_BIRTH_DECODES, birth->decodes);
+        put_uint(&writer, TF_BIRTH_STAGING_BYTES, birth->staging_bytes);
+    }
     if (birth->captures) put_bool(&writer, TF_BIRTH_CAPTURES, true);
     return tf_writer_end(&writer);
 }

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyfleet.wire.unpack import pack_number
+
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "wire" / "vectors"
 BYTES_MAX = 4200
@@ -41,6 +43,28 @@ def image() -> Iterator[tuple[str, bytes]]:
         if kind.startswith("image"):
             firmware = kind == "image_firmware"
             yield name, bytes([1 + 4 if firmware else 0]) + content
+
+
+def unpack() -> Iterator[tuple[str, bytes]]:
+    """Mode, piece, length of the base, size of the image (fuzz_unpack.c), the base, what is transported."""
+    folder = VECTORS / "transfer"
+    base, image = (folder / "base.bin").read_bytes(), (folder / "image.bin").read_bytes()
+
+    def made(mode: int, base: bytes, image_bytes: int, content: bytes) -> bytes:
+        lengths = len(base).to_bytes(2, "little") + image_bytes.to_bytes(2, "little")
+        return bytes([mode, 99]) + lengths + base + content
+
+    yield "compressed", made(0, b"", 1000, (folder / "image_8_4.heatshrink").read_bytes()[:600])
+    yield "compressed-small", made(0, b"", 400, (folder / "image_7_3.heatshrink").read_bytes()[:400])
+    yield "delta", made(1, base, len(image), (folder / "base_to_image_8_7.detools").read_bytes())
+    yield "delta-small", made(1, base[:500], 400, (folder / "base_to_image_8_7.detools").read_bytes()[:300])
+    steps = [(b"\x01" * 20, b"extra", 7), (b"", b"", -30), (b"\x00" * 5, b"", 0)]
+    plain = b"\x00" + b"".join(
+        pack_number(len(diff)) + diff + pack_number(len(extra)) + extra + pack_number(by)
+        for diff, extra, by in steps
+    )
+    yield "steps", made(3, bytes(range(60)), 30, plain)
+    yield "literals", made(2, b"", 30, bytes(range(40)))
 
 
 def console() -> Iterator[tuple[str, bytes]]:

@@ -15,6 +15,7 @@ from tinyfleet.wire.enums import (
     BoardState,
     ConnState,
     CoreVariant,
+    Encoding,
     EventKind,
     PowerSource,
     Result,
@@ -265,6 +266,11 @@ BENCH = Bench(
 
 ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("birth", BIRTH, "an emulated node with a model in slot B"),
+    (
+        "birth_decodes",
+        replace(BIRTH, decodes=0b111, staging_bytes=2 * 1024 * 1024),
+        "takes compressed artifacts and deltas",
+    ),
     ("birth_bare", BIRTH_BARE, "no model, empty texts and arrays, largest boot count"),
     ("conn_online", Conn(boot=3, conn=2, state=ConnState.ONLINE), ""),
     ("conn_asleep", Conn(boot=3, conn=2, state=ConnState.ASLEEP, next_wake_s=3600), ""),
@@ -322,6 +328,16 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("journal", Journal(seq=2**64 - 1, manager=pattern(16)), ""),
     ("manifest", cut(pattern(20_000)).manifest, "five sectors, the last short"),
     ("manifest_one_byte", cut(b"x").manifest, ""),
+    (
+        "manifest_compressed",
+        cut(pattern(20_000), encoding=Encoding.COMPRESSED, image_bytes=30_000).manifest,
+        "",
+    ),
+    (
+        "manifest_delta",
+        cut(pattern(700), encoding=Encoding.DELTA, image_bytes=30_000, base=digest("base")).manifest,
+        "",
+    ),
     ("manifest_largest", cut(pattern(TRANSPORTED_MAX_BYTES)).manifest, "512 sectors, nine chunks"),
     ("trust_one", Trust(keys=(digest("key 1"),)), ""),
     ("trust_two", Trust(keys=(digest("key 1"), digest("key 2"))), ""),

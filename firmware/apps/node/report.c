@@ -111,6 +111,8 @@ static bool publish_birth(node_t *node) {
         .core = (tf_core_variant_t)tf_runtime_core(),
         .uptime_ms = node_uptime_ms(node),
         .emulated = port->emulated,
+        .decodes = 1u << TF_ENCODING_RAW | 1u << TF_ENCODING_COMPRESSED | 1u << TF_ENCODING_DELTA,
+        .staging_bytes = LAYOUT_STAGING_BYTES,
         .captures = true,
     };
     char firmware_version[TF_IMAGE_VERSION_MAX];

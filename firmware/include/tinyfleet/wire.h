@@ -59,6 +59,8 @@ typedef struct {
     tf_core_variant_t core;
     uint64_t uptime_ms;
     bool emulated;
+    uint8_t decodes; /* bit n: Encoding n; 0: only RAW, and nothing is said */
+    uint32_t staging_bytes;
     bool captures; /* acts on want's capture and event rule */
 } tf_birth_t;
 

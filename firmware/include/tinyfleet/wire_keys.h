@@ -26,6 +26,7 @@
 #define TF_SECTORS_MAX 512u
 #define TF_MANIFEST_MAX_BYTES 8256u
 #define TF_GROUP_ATTEMPTS 5u
+#define TF_HEATSHRINK_WINDOW_BITS_MAX 9u
 #define TF_RECORD_HEADER_BYTES 8u
 #define TF_RECORD_CRC_BYTES 4u
 #define TF_REPLAY_DATA_OFFSET 4096u
@@ -65,6 +66,8 @@ enum {
     TF_BIRTH_CORE = 18,
     TF_BIRTH_UPTIME_MS = 19,
     TF_BIRTH_EMULATED = 20,
+    TF_BIRTH_DECODES = 21, /* optional */
+    TF_BIRTH_STAGING_BYTES = 22, /* optional */
     TF_BIRTH_CAPTURES = 29, /* optional */
 };
 #define TF_BIRTH_DEVICE_TYPE_MAX 32u
@@ -511,6 +514,8 @@ typedef enum {
 /* Encoding */
 typedef enum {
     TF_ENCODING_RAW = 0,
+    TF_ENCODING_COMPRESSED = 1,
+    TF_ENCODING_DELTA = 2,
 } tf_encoding_t;
 
 /* Result */
@@ -627,7 +632,9 @@ typedef enum {
 #define TF_MPS2_AN386_REPLAY_OFFSET 0x700000u
 #define TF_MPS2_AN386_REPLAY_BYTES 0x100000u
 #define TF_MPS2_AN386_STAGING_OFFSET 0x800000u
-#define TF_MPS2_AN386_STAGING_BYTES 0x800000u
+#define TF_MPS2_AN386_STAGING_BYTES 0x200000u
+#define TF_MPS2_AN386_SPARE_OFFSET 0xa00000u
+#define TF_MPS2_AN386_SPARE_BYTES 0x600000u
 
 /* Memory map of mps2-an500; offsets are relative to the flash's start */
 #define TF_MPS2_AN500_FLASH_BASE 0x60000000u
@@ -662,7 +669,9 @@ typedef enum {
 #define TF_MPS2_AN500_REPLAY_OFFSET 0x700000u
 #define TF_MPS2_AN500_REPLAY_BYTES 0x100000u
 #define TF_MPS2_AN500_STAGING_OFFSET 0x800000u
-#define TF_MPS2_AN500_STAGING_BYTES 0x800000u
+#define TF_MPS2_AN500_STAGING_BYTES 0x200000u
+#define TF_MPS2_AN500_SPARE_OFFSET 0xa00000u
+#define TF_MPS2_AN500_SPARE_BYTES 0x600000u
 
 /* Memory map of posix; offsets are relative to the flash's start */
 #define TF_POSIX_FLASH_BASE 0x0u
