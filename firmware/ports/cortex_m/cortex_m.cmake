@@ -1,16 +1,16 @@
 # What ports to Cortex-M link with. A port says by tf_link_memory() where its RAM and the RAM that no start clears
 # are, and adds two libraries of objects: `tf_board`, what bootloader and firmware both need, and `tf_port`, the
-# firmware's. Objects, not archives: the C library comes last and asks for what libc.c has.
+# firmware's. Objects, not archives: format.c stands before the C library.
 set(TINYFLEET_CORTEX_M "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "What all ports to Cortex-M share")
 find_program(TINYFLEET_SIZE arm-none-eabi-size REQUIRED)
 find_program(TINYFLEET_OBJCOPY arm-none-eabi-objcopy REQUIRED)
 
 set(board_sources startup.c handoff.c)
-set(port_sources say.c fault.c libc.c)
+set(port_sources say.c format.c fault.c)
 list(TRANSFORM board_sources PREPEND "${TINYFLEET_CORTEX_M}/" OUTPUT_VARIABLE CORTEX_M_BOARD)
 list(TRANSFORM port_sources PREPEND "${TINYFLEET_CORTEX_M}/" OUTPUT_VARIABLE CORTEX_M_PORT)
 
-# Links an executable for an address; prints its size.
+# Links an executable for an address; prints its size, and leaves a map of what went where beside it.
 function(tf_link_at name origin bytes stack what)
   set(LINK_ORIGIN ${origin})
   set(LINK_BYTES ${bytes})
@@ -22,7 +22,7 @@ function(tf_link_at name origin bytes stack what)
   set(script "${CMAKE_CURRENT_BINARY_DIR}/${name}.ld")
   configure_file("${TINYFLEET_CORTEX_M}/link.ld.in" "${script}" @ONLY)
   set_target_properties(${name} PROPERTIES SUFFIX .elf LINK_DEPENDS "${script}")
-  target_link_options(${name} PRIVATE "-Wl,-T,${script}")
+  target_link_options(${name} PRIVATE "-Wl,-T,${script}" "-Wl,-Map,${CMAKE_CURRENT_BINARY_DIR}/${name}.map")
   add_custom_command(TARGET ${name} POST_BUILD COMMAND ${TINYFLEET_SIZE} $<TARGET_FILE:${name}>)
 endfunction()
 

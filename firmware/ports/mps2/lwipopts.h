@@ -12,6 +12,9 @@
 #define LWIP_ARP 1
 #define LWIP_UDP 1
 #define LWIP_DHCP 1
+/* Nothing that a node sends or is sent is larger than a frame. */
+#define IP_REASSEMBLY 0
+#define IP_FRAG 0
 #define LWIP_DNS 0
 #define LWIP_TCP 1
 #define LWIP_NETIF_HOSTNAME 1
