@@ -21,14 +21,17 @@ STRICT = ["src/tinyfleet/wire", "src/tinyfleet/fleet", "src/tinyfleet/agent", "s
 PORTABLE_ROOMS = {
     "boot": ("bearssl",),
     "console": (),
-    "live": (),
     "net": (),
     "ota": ("bearssl_hash",),
     "runtime": (),
     "telemetry": (),
     "wire": (),
 }
-GLUE = {"net/lwip_link.c": ("lwip/",), "net/lwip_network.c": ("lwip/", "netif/")}
+GLUE = {
+    "net/lwip_link.c": ("lwip/",),
+    "net/lwip_network.c": ("lwip/", "netif/"),
+    "net/lwip_udp.c": ("lwip/",),
+}
 C_LIBRARY = {
     "assert",
     "errno",
