@@ -21,17 +21,14 @@ STRICT = ["src/tinyfleet/wire", "src/tinyfleet/fleet", "src/tinyfleet/agent", "s
 PORTABLE_ROOMS = {
     "boot": ("bearssl",),
     "console": (),
+    "live": (),
     "net": (),
     "ota": ("bearssl_hash",),
     "runtime": (),
     "telemetry": (),
     "wire": (),
 }
-GLUE = {
-    "net/lwip_link.c": ("lwip/",),
-    "net/lwip_network.c": ("lwip/", "netif/"),
-    "net/lwip_udp.c": ("lwip/",),
-}
+GLUE = {"net/lwip_link.c": ("lwip/",), "net/lwip_network.c": ("lwip/", "netif/")}
 C_LIBRARY = {
     "assert",
     "errno",

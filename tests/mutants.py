@@ -18,7 +18,7 @@ BEARSSL = ROOT / "build" / "deps" / "bearssl" / "inc"
 LIBRARY = ROOT / "build" / "firmware" / "host" / "libbearssl.a"
 FLAGS = ("-O1", "-g", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ROOMS = ("boot", "ota", "wire", "include", "tests")
-RIG = ("flash_sim.c", "image_maker.c", "machine.c", "world.c")
+RIG = ("flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
 TESTS = ("test_boot", "test_firmware_update", "test_firmware_cut")
 TIMEOUT_S = 180
 

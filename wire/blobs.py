@@ -70,7 +70,13 @@ class Blob:
         )
 
 
-def cut(transported: bytes, *, image_bytes: int | None = None, base: bytes | None = None) -> Blob:
+def cut(
+    transported: bytes,
+    *,
+    encoding: Encoding = Encoding.RAW,
+    image_bytes: int | None = None,
+    base: bytes | None = None,
+) -> Blob:
     """The blob of transported bytes. `image_bytes` is the installed size where an encoding changes it.
 
     BlobError when there are none or more than 2 MiB.
@@ -84,7 +90,7 @@ def cut(transported: bytes, *, image_bytes: int | None = None, base: bytes | Non
         )
     manifest = Manifest(
         size_bytes=len(transported),
-        encoding=Encoding.RAW,
+        encoding=encoding,
         base=base,
         image_bytes=len(transported) if image_bytes is None else image_bytes,
         sectors=b"".join(
@@ -134,6 +140,16 @@ def decode_manifest(content: bytes) -> Manifest:
     if manifest.encoding is Encoding.RAW and manifest.image_bytes != manifest.size_bytes:
         raise BlobError(
             "manifest.image_bytes", expected=f"{manifest.size_bytes} (RAW)", actual=manifest.image_bytes
+        )
+    if not 0 < manifest.image_bytes <= TRANSPORTED_MAX_BYTES:
+        raise BlobError(
+            "manifest.image_bytes", expected=f"1 to {TRANSPORTED_MAX_BYTES}", actual=manifest.image_bytes
+        )
+    if (manifest.encoding is Encoding.DELTA) != (manifest.base is not None):
+        raise BlobError(
+            "manifest.base",
+            expected="a digest" if manifest.base is None else f"none ({manifest.encoding.name})",
+            actual="none" if manifest.base is None else manifest.base.hex(),
         )
     return manifest
 

@@ -21,7 +21,6 @@ ENUMS: tuple[type[IntEnum], ...] = (
     enums.ArtifactKind,
     enums.EventKind,
     enums.Encoding,
-    enums.SmpDoor,
     enums.Result,
     enums.RecordKind,
     enums.BoardState,
@@ -84,6 +83,7 @@ def _limits() -> Iterator[str]:
         *("MESSAGE_MAX_BYTES", "NESTING_MAX", "DEVICE_ID_MAX", "DIGEST_BYTES"),
         *("BLOB_NAME_BYTES", "BLOB_NAME_CHARS", "CHUNK_BYTES", "GROUP_BYTES", "GROUP_CHUNKS", "GROUPS_MAX"),
         *("SECTOR_BYTES", "SECTOR_HASH_BYTES", "SECTORS_MAX", "MANIFEST_MAX_BYTES", "GROUP_ATTEMPTS"),
+        "HEATSHRINK_WINDOW_BITS_MAX",
         *(
             "RECORD_HEADER_BYTES",
             "RECORD_CRC_BYTES",
@@ -91,7 +91,8 @@ def _limits() -> Iterator[str]:
             "GOLDEN_DATA_OFFSET",
             "FRAME_BODY_MAX",
         ),
-        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS"),
+        *("LATENCY_BUCKETS", "CONFIDENCE_BUCKETS", "MARGIN_BUCKETS"),
+        *("RULE_WINDOWS_MAX", "LINE_WINDOW_VALUES_MAX"),
     ):
         yield _define(name, getattr(limits, name))
     yield _define("RECORD_MAGIC", limits.RECORD_MAGIC, as_hex=True)

@@ -69,9 +69,11 @@ class BoardState(IntEnum):
 
 
 class Encoding(IntEnum):
-    """How transported bytes become the installed image. 1 (compressed) and 2 (delta) are reserved."""
+    """How transported bytes become the installed image (SPEC section 5)."""
 
     RAW = 0
+    COMPRESSED = 1
+    DELTA = 2
 
 
 class Result(IntEnum):
@@ -103,19 +105,12 @@ class Result(IntEnum):
     BOOT_FAILED = 77
 
 
-class SmpDoor(IntEnum):
-    """What SMP over UDP may do on a node; nobody is asked who he is there. READ: look, and echo."""
-
-    OFF = 0
-    READ = 1
-    FULL = 2
-
-
 class RecordKind(IntEnum):
     TRUST = 1
     CONFIG = 2
     REPLAY = 3
     GOLDEN = 4
+    FEED = 9
 
 
 class FrameType(IntEnum):
@@ -124,4 +119,5 @@ class FrameType(IntEnum):
     HELLO = 0x01
     INFER = 0x02
     GOLDEN = 0x03
+    SAMPLES = 0x10
     ERROR = 0x7F

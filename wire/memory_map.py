@@ -65,7 +65,8 @@ MPS2_AN386: Final = MemoryMap(
         Region("model_a", 0x300000, 2 * MIB),
         Region("model_b", 0x500000, 2 * MIB),
         Region("replay", 0x700000, 1 * MIB),
-        Region("staging", 0x800000, 8 * MIB),
+        Region("staging", 0x800000, 2 * MIB),
+        Region("spare", 0xA00000, 6 * MIB),
     ),
     execution=Region("execution", 0x10000, 1 * MIB),
 )

@@ -19,7 +19,6 @@ from tinyfleet.wire.enums import (
     EventKind,
     PowerSource,
     Result,
-    SmpDoor,
     Timing,
     UpdateState,
 )
@@ -29,13 +28,16 @@ from tinyfleet.wire.limits import (
     DEVICE_ID_PATTERN,
     LATENCY_BUCKETS,
     MANIFEST_MAX_BYTES,
+    MARGIN_BUCKETS,
     MESSAGE_MAX_BYTES,
     PREFIX_MAX,
     PREFIX_PATTERN,
+    RULE_WINDOWS_MAX,
+    SAMPLE_DATA_MAX,
     SECTOR_HASH_BYTES,
     SECTORS_MAX,
 )
-from tinyfleet.wire.table import I64, U8, U16, U32, U64, Digest, Key, Pattern, Size, message
+from tinyfleet.wire.table import I64, U8, U16, U32, U64, Digest, Key, Pattern, Range, Size, message
 
 _IPV4 = r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}"
 
@@ -89,6 +91,9 @@ class Birth:
     core: Annotated[CoreVariant, Key(18)]
     uptime_ms: Annotated[U64, Key(19)]
     emulated: Annotated[bool, Key(20)]
+    decodes: Annotated[U8 | None, Key(21)] = None
+    staging_bytes: Annotated[U32 | None, Key(22)] = None
+    captures: Annotated[bool | None, Key(29)] = None
 
 
 @message("conn", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -124,10 +129,35 @@ class Trial:
     energy_uj: Annotated[U32 | None, Key(2)] = None
 
 
+@message("capture", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """Which raw windows a node sends up: of these classes (None: any) whose margin is below (None: any), at
+    most `per_day` windows and `day_bytes` bytes of them in 24 hours. `per_day` 0: none."""
+
+    classes: Annotated[tuple[U8, ...] | None, Size(1, 16), Key(0)] = None
+    margin_below: Annotated[U8 | None, Key(1)] = None
+    per_day: Annotated[U32, Key(2)]
+    day_bytes: Annotated[U32, Key(3)]
+
+
+@message("event_rule", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRule:
+    """When a class is worth an event: seen in `hits` of the last `windows` windows with at least `min_score`
+    (in 1/256), `hold_off_s` after the event before. `classes` None: any."""
+
+    classes: Annotated[tuple[U8, ...] | None, Size(1, 16), Key(0)] = None
+    min_score: Annotated[U8, Key(1)]
+    windows: Annotated[int, Range(1, RULE_WINDOWS_MAX), Key(2)]
+    hits: Annotated[int, Range(1, RULE_WINDOWS_MAX), Key(3)]
+    hold_off_s: Annotated[U32, Key(4)]
+
+
 @message("want", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """Desired state, retained. An absent artifact: keep the one you run. Key 8 is reserved (capture)."""
+    """Desired state, retained. An absent artifact: keep the one you run."""
 
     generation: Annotated[U32, Key(0)]
     firmware: Annotated[WantedArtifact | None, Key(1)] = None
@@ -137,6 +167,8 @@ class Want:
     min_battery_pct: Annotated[U8 | None, Key(5)] = None
     trial: Annotated[Trial | None, Key(6)] = None
     period_s: Annotated[U32 | None, Key(7)] = None
+    capture: Annotated[Capture | None, Key(8)] = None
+    event_rule: Annotated[EventRule | None, Key(13)] = None
 
 
 @message("transfer", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -188,6 +220,11 @@ class Tele:
     battery_mv: Annotated[U32 | None, Key(12)] = None
     temperature_mc: Annotated[I64 | None, Key(13)] = None
     rssi_dbm: Annotated[I64 | None, Key(14)] = None
+    margin: Annotated[tuple[U32, ...] | None, Size(MARGIN_BUCKETS, MARGIN_BUCKETS), Key(15)] = None
+    switches: Annotated[U32 | None, Key(16)] = None
+    paused: Annotated[U32 | None, Key(17)] = None
+    captured: Annotated[U32 | None, Key(18)] = None
+    skipped: Annotated[U32 | None, Key(19)] = None
 
 
 @message("event", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -203,6 +240,30 @@ class Event:
     score: Annotated[U8 | None, Key(5)] = None
     text: Annotated[str | None, Size(0, 128), Key(6)] = None
     model: Annotated[Digest | None, Key(7)] = None
+
+
+@message("sample", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A raw window that `want.capture` asked for, or a part of it: `data` from byte `offset` on of i16
+    little-endian [samples][channels] in `unit`. `scores` of the classes and `margin` in 1/256."""
+
+    boot: Annotated[U32, Key(0)]
+    seq: Annotated[U32, Key(1)]
+    part: Annotated[U8, Key(2)]
+    parts: Annotated[int, Range(1, 255), Key(3)]
+    uptime_ms: Annotated[U64, Key(4)]
+    model: Annotated[Digest, Key(5)]
+    class_: Annotated[U8, Key(6)]
+    scores: Annotated[bytes, Size(0, 64), Key(7)]
+    margin: Annotated[U8 | None, Key(8)] = None
+    sensor: Annotated[str, Size(0, 32), Key(9)]
+    unit: Annotated[str, Size(0, 8), Key(10)]
+    rate_mhz: Annotated[U32, Key(11)]
+    samples: Annotated[U16, Key(12)]
+    channels: Annotated[U16, Key(13)]
+    offset: Annotated[U32, Key(14)]
+    data: Annotated[bytes, Size(1, SAMPLE_DATA_MAX), Key(15)]
 
 
 @message("journal", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -270,7 +331,6 @@ class NodeConfig:
     period_s: Annotated[U32, Key(8)]
     window_ms: Annotated[U32 | None, Key(9)] = None
     tls: Annotated[NodeTls | None, Key(10)] = None
-    smp: Annotated[SmpDoor | None, Key(14)] = None
 
 
 @message("replay", section="8", max_bytes=MESSAGE_MAX_BYTES)
@@ -284,6 +344,18 @@ class Replay:
     samples: Annotated[U16, Key(3)]
     channels: Annotated[U16, Key(4)]
     windows: Annotated[U32, Key(5)]
+
+
+@message("feed", section="8", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """Describes the windows that come over a node's sample line. Stands where a replay record would."""
+
+    sensor: Annotated[str, Size(0, 32), Key(0)]
+    unit: Annotated[str, Size(0, 8), Key(1)]
+    rate_mhz: Annotated[U32, Key(2)]
+    samples: Annotated[U16, Key(3)]
+    channels: Annotated[U16, Key(4)]
 
 
 @message("golden", section="8", max_bytes=MESSAGE_MAX_BYTES)
@@ -369,13 +441,18 @@ Message = (
     | Trust
     | NodeConfig
     | Replay
+    | Feed
+    | Sample
     | Golden
     | Hello
     | Bench
 )
 MESSAGES: tuple[type[Message], ...] = (
-    *(Birth, Conn, Want, Status, Tele, Event, Journal, Manifest),
-    *(Trust, NodeConfig, Replay, Golden),
+    *(Birth, Conn, Want, Status, Tele, Event, Sample, Journal, Manifest),
+    *(Trust, NodeConfig, Replay, Feed, Golden),
     *(Hello, Bench),
 )
-STRUCTS: tuple[type, ...] = (ImageInfo, SlotInfo, WantedArtifact, Trial, Transfer, Board, BenchRun, NodeTls)
+STRUCTS: tuple[type, ...] = (
+    *(ImageInfo, SlotInfo, WantedArtifact, Trial, Capture, EventRule, Transfer),
+    *(Board, BenchRun, NodeTls),
+)

@@ -22,16 +22,17 @@ from tinyfleet.wire.limits import (
     REPLAY_DATA_OFFSET,
 )
 from tinyfleet.wire.memory_map import ERASED_BYTE, MICROBIT, MPS2_AN386
-from tinyfleet.wire.messages import Golden, NodeConfig, Replay, Trust
+from tinyfleet.wire.messages import Feed, Golden, NodeConfig, Replay, Trust
 
-Record = Trust | NodeConfig | Replay | Golden
-_R = TypeVar("_R", Trust, NodeConfig, Replay, Golden)
+Record = Trust | NodeConfig | Replay | Golden | Feed
+_R = TypeVar("_R", Trust, NodeConfig, Replay, Golden, Feed)
 
 _KINDS: dict[type[Record], RecordKind] = {
     Trust: RecordKind.TRUST,
     NodeConfig: RecordKind.CONFIG,
     Replay: RecordKind.REPLAY,
     Golden: RecordKind.GOLDEN,
+    Feed: RecordKind.FEED,
 }
 _HEADER = struct.Struct("<IHH")
 _CRC = struct.Struct("<I")

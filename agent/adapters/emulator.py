@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from pathlib import Path
 from types import TracebackType
 
 from pyocd_qemu.errors import QemuError
 from pyocd_qemu.process import QemuProcess, option_path
+from pyocd_qemu.socket_path import connect
 
 from tinyfleet.agent.core.errors import EmulatorError
 
 FLASH_BYTES = 16 * 1024 * 1024
 MACHINES = ("mps2-an386", "mps2-an500")
 HOST_ADDRESS = "10.0.2.2"
-LOOPBACK = "127.0.0.1"
-SMP_PORT = 1337
 CONSOLE_NAME = "console.log"
+SAMPLE_LINE_NAME = "samples.sock"
 _ERASED_BLOCK = b"\xff" * (1024 * 1024)
 _POLL_S = 0.005
+_LINE_TIMEOUT_S = 10.0
+_SAMPLE_LINE = (
+    *("-chardev", f"socket,id=samples,path={SAMPLE_LINE_NAME},server=on,wait=off"),
+    *("-serial", "chardev:samples"),
+)
 _CONSOLE_LIMIT_BYTES = 8 * 1024 * 1024
 
 
@@ -50,9 +56,8 @@ class EmulatedNode:
     MACHINES.
 
     `state_dir` takes QEMU's sockets, pid file, own output (`qemu.log`) and the console (`console.log`,
-    appended over restarts). `udp_port` of this machine's loopback leads to the node's SMP; `typing` gives the
-    console a terminal, whose name tty() tells. Not for two threads at once. A context manager: leaving it
-    stops the node.
+    appended over restarts). With `sample_line`, the node's second UART is the socket `samples.sock` there.
+    Not for two threads at once. A context manager: leaving it stops the node.
     """
 
     def __init__(
@@ -64,8 +69,7 @@ class EmulatedNode:
         name: str | None = None,
         icount_shift: int = 1,
         machine: str = MACHINES[0],
-        udp_port: int | None = None,
-        typing: bool = False,
+        sample_line: bool = False,
     ) -> None:
         self.name = name or state_dir.name
         self.flash = flash.absolute()
@@ -73,20 +77,15 @@ class EmulatedNode:
         self.state_dir = state_dir.absolute()
         self.console_path = self.state_dir / CONSOLE_NAME
         self._console_start = 0
+        self._sample_line = sample_line
         self._process = QemuProcess(
             f"node {self.name}",
-            self._arguments(machine, icount_shift, udp_port, typing),
+            self._arguments(machine, icount_shift),
             self.state_dir,
             lock_file=self.flash,
         )
 
-    def _arguments(self, machine: str, icount_shift: int, udp_port: int | None, typing: bool) -> list[str]:
-        network = "user,model=lan9118,mac=52:54:00:00:00:01"
-        if udp_port is not None:
-            network += f",hostfwd=udp:{LOOPBACK}:{udp_port}-:{SMP_PORT}"
-        console = f"file,id=console,path={CONSOLE_NAME},append=on"
-        if typing:
-            console = f"pty,id=console,logfile={CONSOLE_NAME},logappend=on"
+    def _arguments(self, machine: str, icount_shift: int) -> list[str]:
         memory = (
             f"memory-backend-file,id=flash,size={FLASH_BYTES},mem-path={option_path(self.flash)},share=on"
         )
@@ -94,10 +93,18 @@ class EmulatedNode:
             *("-M", f"{machine},memory-backend=flash", "-object", memory),
             *("-nodefaults", "-display", "none", "-monitor", "none"),
             *("-icount", f"shift={icount_shift}"),
-            *("-nic", network),
-            *("-chardev", console, "-serial", "chardev:console"),
+            *("-nic", "user,model=lan9118,mac=52:54:00:00:00:01"),
+            *("-chardev", f"file,id=console,path={CONSOLE_NAME},append=on", "-serial", "chardev:console"),
+            *(_SAMPLE_LINE if self._sample_line else ()),
             *("-kernel", str(self.kernel)),
         ]
+
+    def open_sample_line(self) -> socket.socket:
+        """The line by which windows reach the node (wire/sample_line.py). EmulatorError."""
+        try:
+            return connect(self.state_dir / SAMPLE_LINE_NAME, _LINE_TIMEOUT_S)
+        except QemuError as error:
+            raise EmulatorError(error.what, "start the node with `sample_line`") from error
 
     @property
     def pid(self) -> int | None:
@@ -133,14 +140,6 @@ class EmulatedNode:
             self.console_path.replace(self.console_path.with_suffix(".1.log"))
             size = 0
         self._console_start = size
-
-    def tty(self) -> str:
-        """The terminal that the console hangs on. Raises EmulatorError when it has none."""
-        output = (self.state_dir / "qemu.log").read_text(errors="replace")
-        names = re.findall(r"char device redirected to (\S+) \(label console\)", output)
-        if not names:
-            raise EmulatorError(f"node {self.name}: its console has no terminal", "start it with typing=True")
-        return str(names[-1])
 
     def stop(self) -> None:
         """Ends QEMU in order. Does nothing when it is not running."""

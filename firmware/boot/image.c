@@ -159,6 +159,7 @@ void tf_image_describe(const uint8_t *slot, const tf_image_parts_t *parts, tf_im
     *out = (tf_image_t){.payload = slot + parts->header_bytes,
                         .payload_bytes = parts->payload_bytes,
                         .size_bytes = parts->size_bytes,
+                        .hashed_bytes = parts->hashed_bytes,
                         .version = parts->version,
                         .header_bytes = parts->header_bytes,
                         .needs = parts->firmware,

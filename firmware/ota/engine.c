@@ -14,14 +14,14 @@ uint8_t tf_engine_free_model_slot(const tf_update_t *update) {
 }
 
 /* On trial, a firmware runs from the slot that is still the free one. */
-uint8_t tf_engine_free_firmware_slot(const tf_update_t *update) {
+static uint8_t free_firmware_slot(const tf_update_t *update) {
     uint8_t active = update->config.boot->record.active;
     if (active == TF_BOOT_NO_SLOT) active = update->config.booted;
     return active == 0 ? 1 : 0;
 }
 
 uint8_t tf_engine_free_slot(const tf_update_t *update) {
-    return update->record.firmware ? tf_engine_free_firmware_slot(update) : tf_engine_free_model_slot(update);
+    return update->record.firmware ? free_firmware_slot(update) : tf_engine_free_model_slot(update);
 }
 
 uint32_t tf_engine_free_offset(const tf_update_t *update) {
@@ -86,6 +86,7 @@ static void take_next(tf_update_record_t *record) {
     record->firmware = false;
     record->has_next = false;
     record->committed = 0;
+    record->image_bytes = 0;
     record->tries = 0;
     record->size_bytes = record->next_bytes;
     memcpy(record->manifest, record->next_manifest, sizeof record->manifest);
@@ -122,7 +123,6 @@ static void prepare(tf_update_t *update, action_t action) {
             break;
         case ACTION_TRY:
             record->tries++;
-            if (record->firmware) tf_firmware_name_trial(update);
             break;
         case ACTION_CONFIRM:
             *slot = TF_UPDATE_SLOT_CONFIRMED;

@@ -34,8 +34,6 @@ uint8_t *tf_engine_slots(tf_update_t *update);
 const uint8_t *tf_engine_free_bytes(const tf_update_t *update);
 /* The model slot that is not the active one, whatever is under way. */
 uint8_t tf_engine_free_model_slot(const tf_update_t *update);
-/* The firmware's, likewise; there must be a bootloader. */
-uint8_t tf_engine_free_firmware_slot(const tf_update_t *update);
 
 /* install.c: effects of actions. */
 fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now);
@@ -50,10 +48,6 @@ bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_
 bool tf_firmware_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);
 /* Why the active model would not run on the candidate; NULL: it would, or need not. */
 const char *tf_firmware_drops(const tf_update_t *update);
-/* What the bootloader's record calls the trial by. */
-uint32_t tf_firmware_token(const tf_update_record_t *record);
-/* Before a trial is recorded: one that no want asked for gets a token of its own. */
-void tf_firmware_name_trial(tf_update_t *update);
 /* Asks the bootloader for a trial. */
 fact_t tf_firmware_try(tf_update_t *update);
 /* After a start in TRIAL: what the bootloader made of it. */
@@ -67,8 +61,6 @@ void tf_firmware_reject(tf_update_t *update, tf_result_t result);
 void tf_firmware_start(tf_update_t *update);
 
 /* fetch.c */
-/* Erases, writes and reads back one sector at a flash offset. `bytes` has room up to the next write unit. */
-bool tf_fetch_write_sector(const tf_flash_t *flash, uint32_t offset, uint8_t *bytes, uint32_t length);
 void tf_fetch_reset(tf_update_t *update);
 fact_t tf_fetch_next(tf_update_t *update, const tf_update_now_t *now);
 fact_t tf_fetch_again(tf_update_t *update, const tf_update_now_t *now);
@@ -76,6 +68,20 @@ fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now);
 /* `complete`: the group is whole now, and its progress is worth telling. */
 fact_t tf_fetch_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t length,
                       const tf_update_now_t *now, bool *complete);
+
+/* Erases, writes and reads back at most a sector; `bytes` has room up to a whole unit of the flash. */
+bool tf_fetch_write(const tf_update_t *update, uint32_t offset, uint8_t *bytes, uint32_t length);
+
+/* transfer.c: what becomes of the transported bytes. */
+/* The manifest is the wanted one: can this node make its image? REFUSE: NO_FLASH, UNSUPPORTED_PROTOCOL,
+ * BASE_MISMATCH. */
+fact_t tf_transfer_accept(tf_update_t *update, const tf_manifest_t *manifest);
+/* Where sectors go as they come: raw ones to the free slot, others to the staging area. */
+uint32_t tf_transfer_offset(const tf_update_t *update);
+/* All sectors are there. */
+fact_t tf_transfer_finish(tf_update_t *update, const tf_update_now_t *now);
+/* Makes the next sector of the image. */
+fact_t tf_transfer_step(tf_update_t *update, const tf_update_now_t *now);
 
 /* manifest.c: a chunk of group 0. */
 fact_t tf_manifest_chunk(tf_update_t *update, uint16_t index, const uint8_t *data, uint32_t length,

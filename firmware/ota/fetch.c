@@ -19,7 +19,7 @@ void tf_fetch_reset(tf_update_t *update) {
     tf_update_fetch_t *fetch = &update->fetch;
     fetch->group = TF_UPDATE_NO_GROUP;
     fetch->pausing = false;
-    fetch->has_manifest = false;
+    fetch->has_manifest = fetch->unpacking = false;
     fetch->received = 0;
     fetch->bad = fetch->timeouts = fetch->resumes = 0;
 }
@@ -41,7 +41,7 @@ fact_t tf_fetch_next(tf_update_t *update, const tf_update_now_t *now) {
     fetch->last_bytes = 0;
     fetch->timeouts = 0;
     update->due_ms = now->uptime_ms + update->config.group_timeout_ms;
-    return fetch->group == TF_UPDATE_NO_GROUP ? tf_install_check(update) : NOTHING;
+    return fetch->group == TF_UPDATE_NO_GROUP ? tf_transfer_finish(update, now) : NOTHING;
 }
 
 fact_t tf_fetch_again(tf_update_t *update, const tf_update_now_t *now) {
@@ -65,6 +65,7 @@ static fact_t drop(tf_update_t *update, uint32_t mask, const char *detail) {
 
 fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now) {
     tf_update_fetch_t *fetch = &update->fetch;
+    if (fetch->unpacking) return tf_transfer_step(update, now);
     update->due_ms = now->uptime_ms + update->config.group_timeout_ms;
     if (fetch->pausing) {
         fetch->pausing = false;
@@ -81,7 +82,8 @@ fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now) {
     return NOTHING;
 }
 
-bool tf_fetch_write_sector(const tf_flash_t *flash, uint32_t offset, uint8_t *bytes, uint32_t length) {
+bool tf_fetch_write(const tf_update_t *update, uint32_t offset, uint8_t *bytes, uint32_t length) {
+    const tf_flash_t *flash = update->config.layout.flash;
     uint32_t units = (length + flash->write_bytes - 1u) / flash->write_bytes * flash->write_bytes;
     /* Only the last sector is short; what lies behind it in the buffer belongs to no other. */
     memset(bytes + length, 0xFF, units - length);
@@ -94,8 +96,8 @@ bool tf_fetch_write_sector(const tf_flash_t *flash, uint32_t offset, uint8_t *by
 static fact_t commit(tf_update_t *update, uint32_t sector, uint8_t *bytes, uint32_t length) {
     tf_update_fetch_t *fetch = &update->fetch;
     tf_update_record_t *record = &update->record;
-    uint32_t offset = tf_engine_free_offset(update) + sector * TF_SECTOR_BYTES;
-    if (!tf_fetch_write_sector(update->config.layout.flash, offset, bytes, length)) {
+    uint32_t offset = tf_transfer_offset(update) + sector * TF_SECTOR_BYTES;
+    if (!tf_fetch_write(update, offset, bytes, length)) {
         return fact(EVENT_REFUSE, TF_RESULT_UPDATE_FAILED, "the flash does not keep what was written");
     }
     fetch->done[sector / 32u] |= 1u << sector % 32u;
@@ -147,7 +149,7 @@ fact_t tf_fetch_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const u
                       const tf_update_now_t *now, bool *complete) {
     tf_update_fetch_t *fetch = &update->fetch;
     *complete = false;
-    bool ours = topic->group == fetch->group &&
+    bool ours = fetch->group != TF_UPDATE_NO_GROUP && topic->group == fetch->group &&
                 memcmp(topic->manifest, update->record.manifest, TF_BLOB_NAME_BYTES) == 0;
     /* An empty chunk was withdrawn: the group runs into its time-out, and nothing is written. */
     if (!ours || length == 0 || topic->index >= TF_GROUP_CHUNKS) return NOTHING;

@@ -32,7 +32,7 @@ fact_t tf_install_check(tf_update_t *update) {
                          : tf_install_verify(update, slot, candidate, &result);
     if (!good) return fact(EVENT_REFUSE, result, candidate->reason);
     if (!tf_equal(candidate->image, update->record.image, TF_DIGEST_BYTES) ||
-        candidate->size_bytes != update->record.size_bytes) {
+        (update->record.image_bytes != 0 && candidate->size_bytes != update->record.image_bytes)) {
         return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "another image than the wanted one");
     }
     /* Once it runs, its own test of the model tells more. */
@@ -79,7 +79,5 @@ fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now) {
         return fact(EVENT_WAIT, TF_RESULT_BATTERY, "the battery is too low");
     }
     if (is_present(update)) return fact(EVENT_PRESENT, TF_RESULT_INITIAL, NULL);
-    /* What no want named can be fetched from nowhere. */
-    if (record->generation == 0) return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the uploaded image is gone");
     return update->link ? fact(EVENT_START, TF_RESULT_INITIAL, NULL) : NOTHING;
 }

@@ -21,7 +21,8 @@ static uint32_t whole_bytes(const tf_update_fetch_t *fetch) {
 static void check_committed(tf_update_t *update) {
     tf_update_fetch_t *fetch = &update->fetch;
     tf_update_record_t *record = &update->record;
-    const uint8_t *slot = tf_engine_free_bytes(update);
+    const tf_flash_t *flash = update->config.layout.flash;
+    const uint8_t *slot = flash->map(flash->context, tf_transfer_offset(update), record->size_bytes);
     uint32_t claimed = record->committed;
     memset(fetch->done, 0, sizeof fetch->done);
     record->committed = 0;
@@ -52,6 +53,8 @@ static fact_t accept(tf_update_t *update, uint32_t length) {
     if (!tf_manifest_adds_up(&manifest) || manifest.size_bytes != update->record.size_bytes) {
         return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the manifest's figures do not agree");
     }
+    fact_t refused = tf_transfer_accept(update, &manifest);
+    if (refused.happened) return refused;
     memcpy(fetch->manifest, fetch->buffer, length);
     fetch->sectors_at = (uint32_t)(manifest.sectors.data - fetch->buffer);
     fetch->sector_count = tf_install_sectors(update);

@@ -16,6 +16,8 @@ static bool is_usable(const tf_update_layout_t *layout) {
     const tf_flash_t *flash = layout->flash;
     if (flash->sector_bytes == 0 || TF_SECTOR_BYTES % flash->sector_bytes != 0) return false;
     if (flash->write_bytes == 0 || TF_STATE_RECORD_BYTES % flash->write_bytes != 0) return false;
+    if (layout->staging_offset % TF_SECTOR_BYTES != 0 || layout->staging_bytes % TF_SECTOR_BYTES != 0)
+        return false;
     return layout->slot_bytes % TF_SECTOR_BYTES == 0 &&
            layout->slot_bytes / TF_SECTOR_BYTES <= TF_SECTORS_MAX;
 }
@@ -108,7 +110,10 @@ const tf_update_record_t *tf_update_record(const tf_update_t *update) {
 static void take_wanted(tf_update_record_t *record, const tf_wanted_t *wanted) {
     /* The same bytes under a newer generation: what is in flash stays useful, and is checked again anyway. */
     bool same = memcmp(record->manifest, wanted->manifest, sizeof record->manifest) == 0;
-    if (!same || record->size_bytes != wanted->size_bytes) record->committed = 0;
+    if (!same || record->size_bytes != wanted->size_bytes) {
+        record->committed = 0;
+        record->image_bytes = 0;
+    }
     memcpy(record->manifest, wanted->manifest, sizeof record->manifest);
     memcpy(record->image, wanted->image, sizeof record->image);
     record->size_bytes = wanted->size_bytes;

@@ -157,6 +157,10 @@ void maker_manifest(made_t *made) {
     tf_image_t image;
     if (tf_image_read(made->bytes, made->size, &image) == TF_RESULT_SUCCESS)
         memcpy(made->digest, image.image, 32);
+    maker_manifest_of(made, TF_ENCODING_RAW, made->size, NULL);
+}
+
+void maker_manifest_of(made_t *made, tf_encoding_t encoding, uint32_t image_bytes, const uint8_t *base) {
     static uint8_t hashes[TF_SECTORS_MAX * TF_SECTOR_HASH_BYTES];
     uint32_t sectors = 0;
     for (uint32_t at = 0; at < made->size; at += TF_SECTOR_BYTES) {
@@ -168,13 +172,17 @@ void maker_manifest(made_t *made) {
     }
     tf_writer_t writer;
     tf_writer_init(&writer, made->manifest, sizeof made->manifest);
-    tf_write_map(&writer, 4);
+    tf_write_map(&writer, base != NULL ? 5 : 4);
     tf_write_uint(&writer, TF_MANIFEST_SIZE_BYTES);
     tf_write_uint(&writer, made->size);
     tf_write_uint(&writer, TF_MANIFEST_ENCODING);
-    tf_write_uint(&writer, TF_ENCODING_RAW);
+    tf_write_uint(&writer, encoding);
+    if (base != NULL) {
+        tf_write_uint(&writer, TF_MANIFEST_BASE);
+        tf_write_bytes(&writer, base, TF_DIGEST_BYTES);
+    }
     tf_write_uint(&writer, TF_MANIFEST_IMAGE_BYTES);
-    tf_write_uint(&writer, made->size);
+    tf_write_uint(&writer, image_bytes);
     tf_write_uint(&writer, TF_MANIFEST_SECTORS);
     tf_write_bytes(&writer, hashes, sectors * TF_SECTOR_HASH_BYTES);
     made->manifest_bytes = tf_writer_end(&writer);

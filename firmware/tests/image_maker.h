@@ -58,6 +58,8 @@ void maker_image(made_t *made, uint32_t payload_bytes, uint8_t build, uint32_t s
                  signer_t signer);
 /* The manifest and digests of bytes that are already there. */
 void maker_manifest(made_t *made);
+/* Likewise of bytes that make an image; `made->digest` stays. `base` NULL: no delta. */
+void maker_manifest_of(made_t *made, tf_encoding_t encoding, uint32_t image_bytes, const uint8_t *base);
 /* Trusts SIGNER_OURS alone. */
 void maker_trust(tf_trust_t *trust);
 

@@ -38,6 +38,7 @@ ENCODER(status)
 ENCODER(tele)
 ENCODER(event)
 ENCODER(hello)
+ENCODER(sample)
 
 static void births(void) {
     static const uint8_t ops[] = {0xfe, 0x03};
@@ -75,6 +76,12 @@ static void births(void) {
     memcpy(birth.model.image, image, sizeof image);
     memcpy(birth.slots[1].image, image, sizeof image);
     expect("birth", encode_birth, &birth);
+    tf_birth_t decodes = birth;
+    decodes.decodes = 7;
+    decodes.staging_bytes = 2097152;
+    expect("birth_decodes", encode_birth, &decodes);
+    birth.captures = true;
+    expect("birth_captures", encode_birth, &birth);
     tf_birth_t bare = {
         .boot = UINT32_MAX,
         .device_type = tf_text(""),
@@ -136,6 +143,14 @@ static void teles(void) {
     };
     memcpy(tele.model, image, sizeof image);
     expect("tele", encode_tele, &tele);
+    tele.seq = 62;
+    tele.has_margin = tele.has_live = true;
+    for (uint32_t i = 0; i < TF_MARGIN_BUCKETS; i++) tele.margin[i] = 9 - i;
+    tele.switches = 31;
+    tele.paused = 2;
+    tele.captured = 5;
+    tele.skipped = UINT32_MAX;
+    expect("tele_live", encode_tele, &tele);
     tf_tele_t measured = {
         .boot = 3,
         .epoch = 2,
@@ -170,6 +185,56 @@ static void events(void) {
                       .text = tf_text("gr\xc3\xb6\xc3\x9f"
                                       "er")};
     expect("event_log", encode_event, &log);
+}
+
+/* The bytes of a vector's `data`: no test knows them by heart. */
+static void read_tail(const char *name, uint8_t *data, uint32_t size) {
+    char path[1200];
+    uint8_t vector[TF_MESSAGE_MAX_BYTES];
+    snprintf(path, sizeof path, "%s/accept/%s.bin", folder, name);
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL);
+    size_t got = fread(vector, 1, sizeof vector, file);
+    fclose(file);
+    CHECK(got > size);
+    memcpy(data, vector + got - size, size);
+}
+
+static void samples(void) {
+    static const uint8_t scores[] = {3, 100, 120, 33};
+    uint8_t data[128];
+    read_tail("sample", data, sizeof data);
+    tf_sample_t sample = {
+        .boot = 3,
+        .seq = 7,
+        .part = 1,
+        .parts = 2,
+        .uptime_ms = 601000,
+        .class_index = 2,
+        .scores = {scores, sizeof scores},
+        .has_margin = true,
+        .margin = 20,
+        .sensor = tf_text("accelerometer"),
+        .unit = tf_text("mg"),
+        .rate_mhz = 25000,
+        .samples = 128,
+        .channels = 3,
+        .offset = 640,
+        .data = {data, sizeof data},
+    };
+    memcpy(sample.model, image, sizeof image);
+    expect("sample", encode_sample, &sample);
+    sample.part = 0;
+    sample.parts = 1;
+    sample.scores.length = sample.offset = 0;
+    sample.has_margin = false;
+    expect("sample_bare", encode_sample, &sample);
+    uint8_t out[TF_MESSAGE_MAX_BYTES];
+    sample.parts = 0;
+    CHECK_EQUAL(tf_encode_sample(&sample, out, sizeof out), 0);
+    sample.parts = 1;
+    sample.data.length = 0;
+    CHECK_EQUAL(tf_encode_sample(&sample, out, sizeof out), 0);
 }
 
 static void hellos(void) {
@@ -218,6 +283,7 @@ int main(int count, char **arguments) {
     RUN(teles);
     RUN(events);
     RUN(hellos);
+    RUN(samples);
     RUN(out_of_bounds_is_never_sent);
     return 0;
 }

@@ -6,6 +6,7 @@
  * Each scenario runs for both kinds of start. */
 #include "check.h"
 #include "machine.h"
+#include "packer.h"
 #include "random.h"
 
 enum { ROUNDS = 40, CUTS_IN_A_ROW = 5, FIRMWARE_BYTES = 6000 };
@@ -13,6 +14,8 @@ enum { ROUNDS = 40, CUTS_IN_A_ROW = 5, FIRMWARE_BYTES = 6000 };
 static machine_t machine;
 static flash_sim_t before; /* the flash a scenario begins with */
 static made_t factory, better, failing, hanging, fix, newer_abi, model, second, model_of_new;
+/* As they are transported: compressed, or from what ran before. */
+static made_t better_delta, newer_compressed, model_of_new_delta;
 
 typedef struct {
     const char *name;
@@ -30,6 +33,9 @@ static const scenario_t scenarios[] = {
     {"revert by watchdog", &hanging, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true},
     {"firmware, then its model", &newer_abi, &model_of_new, NULL, TF_UPDATE_STATE_CONFIRMED, &newer_abi,
      &model_of_new, false},
+    {"firmware by delta", &better_delta, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, false},
+    {"compressed firmware, then its model by delta", &newer_compressed, &model_of_new_delta, NULL,
+     TF_UPDATE_STATE_CONFIRMED, &newer_abi, &model_of_new, false},
     {"model after a firmware", NULL, &second, &better, TF_UPDATE_STATE_CONFIRMED, &better, &second, true},
 };
 
@@ -53,6 +59,9 @@ static void make_firmwares(void) {
     make(&hanging, 4, 1, 2, HANGS, 1);
     make(&fix, 5, 1, 2, BEHAVES, 1);
     make(&newer_abi, 6, 1, 1, BEHAVES, 2);
+    packer_delta(&better_delta, &better, &factory);
+    packer_compress(&newer_compressed, &newer_abi);
+    packer_delta(&model_of_new_delta, &model_of_new, &model);
 }
 
 /* A machine's flash as a scenario finds it. */

@@ -9,7 +9,8 @@ enum { SAMPLES = 4, WINDOWS = 3, VECTORS = 5, PLAN_BYTES = 1024 };
 static uint64_t clock_us;
 static uint32_t step_us; /* that pass at each look at the clock */
 static int16_t windows[WINDOWS * SAMPLES];
-static settings_t settings;
+static tf_replay_source_t replay;
+static tf_source_t source;
 static sampler_t sampler;
 _Alignas(16) static uint8_t plan[PLAN_BYTES];
 
@@ -91,14 +92,17 @@ static tf_image_t make_counter(uint32_t arena_bytes) {
     return (tf_image_t){.payload = plan, .payload_bytes = END};
 }
 
+static void record(const int16_t *values, uint32_t count, uint32_t period_us) {
+    const tf_replay_t kept = {
+        .sensor = {"", 0}, .unit = {"", 0}, .samples = SAMPLES, .channels = 1, .windows = count};
+    tf_replay_source_init(&replay, &kept, values, period_us, &source);
+}
+
 static void begin(uint32_t period_us) {
-    settings = (settings_t){.has_replay = true, .windows = windows};
-    settings.replay = (tf_replay_t){
-        .sensor = {"", 0}, .unit = {"", 0}, .samples = SAMPLES, .channels = 1, .windows = WINDOWS};
     clock_us = 0;
     step_us = 10;
-    sampler_init(&sampler, &settings, now_us);
-    sampler.period_us = period_us;
+    record(windows, WINDOWS, period_us);
+    sampler_init(&sampler, &source, now_us, NULL);
 }
 
 /* Polls as the main loop does, until the trial ends. */
@@ -121,7 +125,7 @@ static void a_model_without_vectors_is_run_before_it_is_trusted(void) {
     CHECK_EQUAL(sampler.trial.live, 1);
     /* Where no window ever comes, nothing of it ever runs. */
     begin(20000);
-    settings.has_replay = false;
+    sampler.source = NULL;
     CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_SUCCESS);
     CHECK_EQUAL(run_trial(100).result, TF_RESULT_SUCCESS);
 }
@@ -129,12 +133,12 @@ static void a_model_without_vectors_is_run_before_it_is_trusted(void) {
 static void live_inferences_need_a_sensor(void) {
     tf_image_t image = make_model(VECTORS);
     begin(20000);
-    settings.has_replay = false;
+    sampler.source = NULL;
     CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){.inferences = 1}), TF_RESULT_SUCCESS);
     CHECK_EQUAL(run_trial(100).result, TF_RESULT_UPDATE_FAILED);
 }
 
-/* Windows that are always late leave the golden vectors their turn, and the other way round. */
+/* Live inference pauses for the vectors, however many windows that takes, and goes on after them. */
 static void a_trial_ends_though_windows_are_late(void) {
     tf_image_t image = make_model(VECTORS);
     begin(1000);
@@ -146,7 +150,8 @@ static void a_trial_ends_though_windows_are_late(void) {
     CHECK_EQUAL(outcome.result, TF_RESULT_SUCCESS);
     CHECK_EQUAL(sampler.trial.vector, VECTORS);
     CHECK_EQUAL(sampler.trial.live, 4);
-    CHECK(sampler.telemetry.inferences >= 4 && sampler.telemetry.dropped > 0);
+    CHECK(sampler.telemetry.inferences >= 4);
+    CHECK(sampler.telemetry.paused > 0 && sampler.telemetry.dropped > sampler.telemetry.paused);
 }
 
 static void a_vector_that_differs_and_a_slow_window_end_it(void) {
@@ -167,7 +172,7 @@ static void a_vector_that_differs_and_a_slow_window_end_it(void) {
 static void another_window_does_not_fit(void) {
     tf_image_t image = make_model(0);
     begin(20000);
-    settings.replay.samples = SAMPLES - 1;
+    source.format.samples = SAMPLES - 1;
     CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_INPUT_MISMATCH);
     CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_INPUT_MISMATCH);
     CHECK(!sampler.running && !sampler.trying);
@@ -189,10 +194,13 @@ static void a_stream_goes_on_until_it_has_a_gap(void) {
     CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
     for (uint32_t i = 0; i < WINDOWS; i++) CHECK_EQUAL(next_score(), 11 + i);
     CHECK_EQUAL(next_score(), 11); /* the recording begins again */
-    clock_us += 40000;
-    CHECK_EQUAL(next_score(), 12); /* this one is late, and the one behind it was missed */
+    CHECK_EQUAL(sampler.telemetry.dropped, 0);
+    clock_us = replay.due_us + 19000; /* late, but the next is not whole yet */
+    CHECK_EQUAL(next_score(), 12);
+    CHECK_EQUAL(sampler.telemetry.dropped, 0);
+    clock_us = replay.due_us + 25000; /* too late for the one that was due */
     CHECK_EQUAL(next_score(), 11);
-    CHECK(sampler.telemetry.dropped > 0);
+    CHECK_EQUAL(sampler.telemetry.dropped, 1);
 }
 
 static void a_trial_with_room_of_its_own_leaves_a_stream_alone(void) {
@@ -208,20 +216,55 @@ static void a_trial_with_room_of_its_own_leaves_a_stream_alone(void) {
     CHECK_EQUAL(sampler.telemetry.dropped, 0);
 }
 
+static uint64_t meter_uj;
+
+static uint64_t energy_uj(void) {
+    return meter_uj += 7;
+}
+
+static void energy_is_what_the_meter_says_of_inferences(void) {
+    tf_image_t image = make_counter(32);
+    begin(20000);
+    sampler.energy_uj = energy_uj;
+    meter_uj = 1000;
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(next_score(), 11);
+    CHECK_EQUAL(next_score(), 12);
+    CHECK(sampler.telemetry.has_energy_uj);
+    CHECK_EQUAL(sampler.telemetry.energy_uj, 14);
+}
+
+/* Vectors that take longer than a window cost the model beside them, whatever the trial's end. */
+static void what_a_trial_costs_is_counted_though_it_fails(void) {
+    tf_image_t image = make_model(VECTORS);
+    begin(1000);
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    CHECK(sampler_poll(&sampler).has_verdict);
+    plan[256 + 4 * 12 + 8] ^= 1u; /* an output byte of the last */
+    CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){0}), TF_RESULT_SUCCESS);
+    clock_us += 10500;
+    CHECK_EQUAL(run_trial(100).result, TF_RESULT_GOLDEN_FAILED);
+    CHECK_EQUAL(sampler.telemetry.paused, 10);
+    CHECK_EQUAL(sampler.telemetry.dropped, 10);
+    CHECK_EQUAL(next_score(), 0);
+    CHECK_EQUAL(sampler.telemetry.inferences, 2);
+    CHECK_EQUAL(sampler.telemetry.paused, 10);
+}
+
 static void a_trial_in_the_same_memory_begins_the_stream_anew(void) {
     tf_image_t image = make_counter(SAMPLER_ARENA_BYTES - 16);
-    begin(20000);
-    settings.replay.windows = 1000;
     static int16_t many[1000 * SAMPLES];
-    settings.windows = many;
+    begin(20000);
+    record(many, 1000, 20000);
     CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
     CHECK_EQUAL(next_score(), 11);
     CHECK_EQUAL(next_score(), 12);
     CHECK_EQUAL(sampler_try(&sampler, &image, &(tf_trial_t){.inferences = 2}), TF_RESULT_SUCCESS);
     CHECK(!sampler_poll(&sampler).trial_ended); /* the vector's first step */
-    clock_us = sampler.due_us;
+    clock_us = replay.due_us;
     CHECK(!sampler_poll(&sampler).has_verdict); /* a window in midst of it is lost */
     CHECK_EQUAL(sampler.telemetry.dropped, 1);
+    CHECK_EQUAL(sampler.telemetry.paused, 1);
     CHECK_EQUAL(run_trial(100).result, TF_RESULT_SUCCESS);
     CHECK_EQUAL(next_score(), 11);
     CHECK_EQUAL(next_score(), 12);
@@ -230,6 +273,8 @@ static void a_trial_in_the_same_memory_begins_the_stream_anew(void) {
 int main(void) {
     RUN(a_stream_goes_on_until_it_has_a_gap);
     RUN(a_trial_with_room_of_its_own_leaves_a_stream_alone);
+    RUN(energy_is_what_the_meter_says_of_inferences);
+    RUN(what_a_trial_costs_is_counted_though_it_fails);
     RUN(a_trial_in_the_same_memory_begins_the_stream_anew);
     RUN(a_model_without_vectors_is_run_before_it_is_trusted);
     RUN(live_inferences_need_a_sensor);

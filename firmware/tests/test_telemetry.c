@@ -54,9 +54,64 @@ static void counters_wrap(void) {
     CHECK_EQUAL(telemetry.inferences, 0);
 }
 
+static void a_switch_is_between_windows_that_follow_each_other(void) {
+    static const uint8_t classes[] = {2, 2, 0, 2, 2};
+    tf_telemetry_t telemetry = {0};
+    tf_tele_t tele;
+    tf_telemetry_begin(&telemetry, model, 4);
+    for (uint32_t i = 0; i < sizeof classes; i++) {
+        tf_telemetry_add(&telemetry, (tf_verdict_t){.class_index = classes[i]}, 1);
+    }
+    CHECK_EQUAL(telemetry.switches, 2);
+    tf_telemetry_gap(&telemetry);
+    tf_telemetry_add(&telemetry, (tf_verdict_t){.class_index = 1}, 1);
+    CHECK_EQUAL(telemetry.switches, 2);
+    tf_telemetry_add(&telemetry, (tf_verdict_t){.class_index = 3}, 1);
+    tf_telemetry_snapshot(&telemetry, 1, 0, &tele);
+    CHECK_EQUAL(tele.switches, 3);
+    CHECK(tele.has_live && !tele.has_margin && !tele.has_energy_uj);
+    /* Another epoch follows nothing. */
+    tf_telemetry_begin(&telemetry, model, 4);
+    tf_telemetry_add(&telemetry, (tf_verdict_t){.class_index = 1}, 1);
+    CHECK_EQUAL(telemetry.switches, 0);
+}
+
+static void margins_are_counted_in_tenths(void) {
+    tf_telemetry_t telemetry = {0};
+    tf_tele_t tele;
+    tf_telemetry_begin(&telemetry, model, 4);
+    for (uint32_t margin = 0; margin < 256; margin++) {
+        tf_telemetry_add(&telemetry, (tf_verdict_t){.has_margin = true, .margin = (uint8_t)margin}, 1);
+    }
+    tf_telemetry_snapshot(&telemetry, 1, 0, &tele);
+    CHECK(tele.has_margin);
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < TF_MARGIN_BUCKETS; i++) {
+        all += tele.margin[i];
+        CHECK(tele.margin[i] >= 25 && tele.margin[i] <= 26);
+    }
+    CHECK_EQUAL(all, 256);
+}
+
+static void energy_is_there_only_when_it_was_measured(void) {
+    tf_telemetry_t telemetry = {0};
+    tf_tele_t tele;
+    tf_telemetry_begin(&telemetry, model, 4);
+    tf_telemetry_energy(&telemetry, 40);
+    tf_telemetry_energy(&telemetry, UINT32_MAX);
+    tf_telemetry_snapshot(&telemetry, 1, 0, &tele);
+    CHECK(tele.has_energy_uj && tele.energy_uj == 40u + (uint64_t)UINT32_MAX);
+    tf_telemetry_begin(&telemetry, model, 4);
+    tf_telemetry_snapshot(&telemetry, 1, 0, &tele);
+    CHECK(!tele.has_energy_uj);
+}
+
 int main(void) {
     RUN(counts_are_cumulative);
     RUN(an_epoch_begins_at_zero_but_seq_goes_on);
     RUN(counters_wrap);
+    RUN(a_switch_is_between_windows_that_follow_each_other);
+    RUN(margins_are_counted_in_tenths);
+    RUN(energy_is_there_only_when_it_was_measured);
     return 0;
 }

@@ -76,6 +76,9 @@ static bool takes(const char *kind, const uint8_t *data, uint32_t size, bool *kn
     tf_trust_t keys;
     tf_config_t config;
     tf_replay_t replay;
+    tf_feed_t feed;
+    if (strcmp(kind, "feed") == 0) return tf_decode_feed(data, size, &feed) == TF_WIRE_OK;
+    if (strcmp(kind, "record_feed") == 0) return tf_record_feed(data, size, &feed) == TF_WIRE_OK;
     if (strcmp(kind, "trust") == 0) return tf_decode_trust(data, size, &keys) == TF_WIRE_OK;
     if (strcmp(kind, "config") == 0) return tf_decode_config(data, size, &config) == TF_WIRE_OK;
     if (strcmp(kind, "replay") == 0) return tf_decode_replay(data, size, &replay) == TF_WIRE_OK;

@@ -15,6 +15,8 @@ static void decode_all(const uint8_t *data, uint32_t size) {
     if (tf_decode_trust(data, size, &trust) != TF_WIRE_OK) CHECK_EQUAL(trust.key_count, 0);
     (void)tf_decode_config(data, size, &config);
     (void)tf_decode_replay(data, size, &replay);
+    tf_feed_t line;
+    (void)tf_decode_feed(data, size, &line);
 }
 
 /* Sanitizers watch: nothing is read outside of what came. */

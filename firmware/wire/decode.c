@@ -52,6 +52,65 @@ static bool trial_field(tf_reader_t *reader, uint64_t key, void *out) {
     }
 }
 
+static void read_classes(tf_reader_t *reader, tf_classes_t *classes) {
+    classes->count = tf_read_array(reader, TF_CAPTURE_CLASSES_MIN, TF_CAPTURE_CLASSES_MAX);
+    for (uint32_t i = 0; i < classes->count; i++) {
+        classes->index[i] = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+    }
+    tf_read_leave(reader);
+}
+
+static bool capture_field(tf_reader_t *reader, uint64_t key, void *out) {
+    tf_capture_t *capture = out;
+    switch (key) {
+        case TF_CAPTURE_CLASSES:
+            read_classes(reader, &capture->classes);
+            return true;
+        case TF_CAPTURE_MARGIN_BELOW:
+            capture->has_margin_below = true;
+            capture->margin_below = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+            return true;
+        case TF_CAPTURE_PER_DAY:
+            capture->per_day = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case TF_CAPTURE_DAY_BYTES:
+            capture->day_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
+/* 1 to TF_RULE_WINDOWS_MAX. */
+static uint8_t read_windows(tf_reader_t *reader) {
+    const uint64_t value = tf_read_uint(reader, TF_RULE_WINDOWS_MAX);
+    if (value == 0) tf_reader_fail(reader, TF_WIRE_RANGE);
+    return (uint8_t)value;
+}
+
+static bool event_rule_field(tf_reader_t *reader, uint64_t key, void *out) {
+    tf_event_rule_t *rule = out;
+    switch (key) {
+        case TF_EVENT_RULE_CLASSES:
+            read_classes(reader, &rule->classes);
+            return true;
+        case TF_EVENT_RULE_MIN_SCORE:
+            rule->min_score = (uint8_t)tf_read_uint(reader, UINT8_MAX);
+            return true;
+        case TF_EVENT_RULE_WINDOWS:
+            rule->windows = read_windows(reader);
+            return true;
+        case TF_EVENT_RULE_HITS:
+            rule->hits = read_windows(reader);
+            return true;
+        case TF_EVENT_RULE_HOLD_OFF_S:
+            rule->hold_off_s = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
 static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
     tf_want_t *want = out;
     switch (key) {
@@ -86,6 +145,14 @@ static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
             want->has_period_s = true;
             want->period_s = (uint32_t)tf_read_uint(reader, UINT32_MAX);
             return true;
+        case TF_WANT_CAPTURE:
+            want->has_capture = true;
+            tf_read_map(reader, TF_CAPTURE_REQUIRED, capture_field, &want->capture);
+            return true;
+        case TF_WANT_EVENT_RULE:
+            want->has_event_rule = true;
+            tf_read_map(reader, TF_EVENT_RULE_REQUIRED, event_rule_field, &want->event_rule);
+            return true;
         default:
             return false;
     }
@@ -103,7 +170,7 @@ static bool manifest_field(tf_reader_t *reader, uint64_t key, void *out) {
             manifest->size_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
             return true;
         case TF_MANIFEST_ENCODING:
-            manifest->encoding = (tf_encoding_t)tf_read_uint(reader, TF_ENCODING_RAW);
+            manifest->encoding = (tf_encoding_t)tf_read_uint(reader, TF_ENCODING_DELTA);
             return true;
         case TF_MANIFEST_BASE:
             manifest->has_base = true;
@@ -238,9 +305,6 @@ static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {
             config->has_tls = true;
             tf_read_map(reader, TF_TLS_REQUIRED, tls_field, &config->tls);
             return true;
-        case TF_CONFIG_SMP:
-            config->smp = (tf_smp_door_t)tf_read_uint(reader, TF_SMP_DOOR_FULL);
-            return true;
         default:
             return false;
     }
@@ -280,4 +344,32 @@ static bool replay_field(tf_reader_t *reader, uint64_t key, void *out) {
 tf_wire_status_t tf_decode_replay(const uint8_t *data, uint32_t length, tf_replay_t *replay) {
     *replay = (tf_replay_t){0};
     return decode(data, length, TF_MESSAGE_MAX_BYTES, TF_REPLAY_REQUIRED, replay_field, replay);
+}
+
+static bool feed_field(tf_reader_t *reader, uint64_t key, void *out) {
+    tf_feed_t *feed = out;
+    switch (key) {
+        case TF_FEED_SENSOR:
+            feed->sensor = tf_read_text(reader, 0, TF_FEED_SENSOR_MAX);
+            return true;
+        case TF_FEED_UNIT:
+            feed->unit = tf_read_text(reader, 0, TF_FEED_UNIT_MAX);
+            return true;
+        case TF_FEED_RATE_MHZ:
+            feed->rate_mhz = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case TF_FEED_SAMPLES:
+            feed->samples = (uint16_t)tf_read_uint(reader, UINT16_MAX);
+            return true;
+        case TF_FEED_CHANNELS:
+            feed->channels = (uint16_t)tf_read_uint(reader, UINT16_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
+tf_wire_status_t tf_decode_feed(const uint8_t *data, uint32_t length, tf_feed_t *feed) {
+    *feed = (tf_feed_t){0};
+    return decode(data, length, TF_MESSAGE_MAX_BYTES, TF_FEED_REQUIRED, feed_field, feed);
 }

@@ -79,7 +79,8 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     if (birth->slot_count > TF_BIRTH_SLOTS_MAX || birth->ops.length > TF_BIRTH_OPS_MAX) return 0;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
-    tf_write_map(&writer, PAIRS(20, birth->has_model));
+    const bool decodes = birth->decodes != 0;
+    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->captures));
     put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
     put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
     put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
@@ -108,6 +109,11 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     put_uint(&writer, TF_BIRTH_CORE, birth->core);
     put_uint(&writer, TF_BIRTH_UPTIME_MS, birth->uptime_ms);
     put_bool(&writer, TF_BIRTH_EMULATED, birth->emulated);
+    if (decodes) {
+        put_uint(&writer, TF_BIRTH_DECODES, birth->decodes);
+        put_uint(&writer, TF_BIRTH_STAGING_BYTES, birth->staging_bytes);
+    }
+    if (birth->captures) put_bool(&writer, TF_BIRTH_CAPTURES, true);
     return tf_writer_end(&writer);
 }
 
@@ -147,8 +153,9 @@ uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) 
     if (tele->class_count > TF_TELE_CLASSES_MAX) return 0;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
+    const bool live = tele->has_live;
     tf_write_map(&writer, PAIRS(11, tele->has_energy_uj, tele->has_battery_mv, tele->has_temperature_mc,
-                                tele->has_rssi_dbm));
+                                tele->has_rssi_dbm, tele->has_margin, live, live, live, live));
     put_uint(&writer, TF_TELE_BOOT, tele->boot);
     put_uint(&writer, TF_TELE_EPOCH, tele->epoch);
     put_uint(&writer, TF_TELE_SEQ, tele->seq);
@@ -164,6 +171,13 @@ uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) 
     if (tele->has_battery_mv) put_uint(&writer, TF_TELE_BATTERY_MV, tele->battery_mv);
     if (tele->has_temperature_mc) put_int(&writer, TF_TELE_TEMPERATURE_MC, tele->temperature_mc);
     if (tele->has_rssi_dbm) put_int(&writer, TF_TELE_RSSI_DBM, tele->rssi_dbm);
+    if (tele->has_margin) put_counts(&writer, TF_TELE_MARGIN, tele->margin, TF_MARGIN_BUCKETS);
+    if (live) {
+        put_uint(&writer, TF_TELE_SWITCHES, tele->switches);
+        put_uint(&writer, TF_TELE_PAUSED, tele->paused);
+        put_uint(&writer, TF_TELE_CAPTURED, tele->captured);
+        put_uint(&writer, TF_TELE_SKIPPED, tele->skipped);
+    }
     return tf_writer_end(&writer);
 }
 
@@ -180,6 +194,35 @@ uint32_t tf_encode_event(const tf_event_t *event, uint8_t *out, uint32_t capacit
     if (event->has_score) put_uint(&writer, TF_EVENT_SCORE, event->score);
     if (has_text) put_text(&writer, TF_EVENT_TEXT, event->text, TF_EVENT_TEXT_MAX);
     if (event->has_model) put_digest(&writer, TF_EVENT_MODEL, event->model);
+    return tf_writer_end(&writer);
+}
+
+uint32_t tf_encode_sample(const tf_sample_t *sample, uint8_t *out, uint32_t capacity) {
+    if (sample->parts == 0 || sample->scores.length > TF_SAMPLE_SCORES_MAX || sample->data.length == 0 ||
+        sample->data.length > TF_SAMPLE_DATA_MAX) {
+        return 0;
+    }
+    tf_writer_t writer;
+    tf_writer_init(&writer, out, capacity);
+    tf_write_map(&writer, PAIRS(15, sample->has_margin));
+    put_uint(&writer, TF_SAMPLE_BOOT, sample->boot);
+    put_uint(&writer, TF_SAMPLE_SEQ, sample->seq);
+    put_uint(&writer, TF_SAMPLE_PART, sample->part);
+    put_uint(&writer, TF_SAMPLE_PARTS, sample->parts);
+    put_uint(&writer, TF_SAMPLE_UPTIME_MS, sample->uptime_ms);
+    put_digest(&writer, TF_SAMPLE_MODEL, sample->model);
+    put_uint(&writer, TF_SAMPLE_CLASS, sample->class_index);
+    tf_write_uint(&writer, TF_SAMPLE_SCORES);
+    tf_write_bytes(&writer, sample->scores.data, sample->scores.length);
+    if (sample->has_margin) put_uint(&writer, TF_SAMPLE_MARGIN, sample->margin);
+    put_text(&writer, TF_SAMPLE_SENSOR, sample->sensor, TF_SAMPLE_SENSOR_MAX);
+    put_text(&writer, TF_SAMPLE_UNIT, sample->unit, TF_SAMPLE_UNIT_MAX);
+    put_uint(&writer, TF_SAMPLE_RATE_MHZ, sample->rate_mhz);
+    put_uint(&writer, TF_SAMPLE_SAMPLES, sample->samples);
+    put_uint(&writer, TF_SAMPLE_CHANNELS, sample->channels);
+    put_uint(&writer, TF_SAMPLE_OFFSET, sample->offset);
+    tf_write_uint(&writer, TF_SAMPLE_DATA);
+    tf_write_bytes(&writer, sample->data.data, sample->data.length);
     return tf_writer_end(&writer);
 }
 

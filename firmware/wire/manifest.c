@@ -33,6 +33,8 @@ bool tf_manifest_adds_up(const tf_manifest_t *manifest) {
     uint32_t size = manifest->size_bytes;
     uint32_t sectors = size / TF_SECTOR_BYTES + (size % TF_SECTOR_BYTES != 0 ? 1u : 0u);
     return sectors >= 1 && sectors <= TF_SECTORS_MAX &&
-           manifest->sectors.length == sectors * TF_SECTOR_HASH_BYTES &&
-           (manifest->encoding != TF_ENCODING_RAW || manifest->image_bytes == size);
+           manifest->sectors.length == sectors * TF_SECTOR_HASH_BYTES && manifest->image_bytes > 0 &&
+           manifest->image_bytes <= TF_SECTORS_MAX * TF_SECTOR_BYTES &&
+           (manifest->encoding != TF_ENCODING_RAW || manifest->image_bytes == size) &&
+           manifest->has_base == (manifest->encoding == TF_ENCODING_DELTA);
 }

@@ -82,3 +82,14 @@ tf_wire_status_t tf_record_replay(const uint8_t *area, uint32_t area_bytes, tf_r
     return replay->windows <= (area_bytes - TF_REPLAY_DATA_OFFSET) / window_bytes ? TF_WIRE_OK
                                                                                   : TF_WIRE_RANGE;
 }
+
+tf_wire_status_t tf_record_feed(const uint8_t *area, uint32_t area_bytes, tf_feed_t *feed) {
+    tf_bytes_t body;
+    *feed = (tf_feed_t){0};
+    tf_wire_status_t status = tf_record_read(area, area_bytes, TF_RECORD_KIND_FEED, &body);
+    if (status != TF_WIRE_OK) return status;
+    status = tf_decode_feed(body.data, body.length, feed);
+    if (status != TF_WIRE_OK) return status;
+    const uint32_t values = (uint32_t)feed->samples * feed->channels; /* below 2^32 */
+    return values > 0 && values <= TF_LINE_WINDOW_VALUES_MAX ? TF_WIRE_OK : TF_WIRE_RANGE;
+}

@@ -13,7 +13,6 @@ from tinyfleet.fleet.api import show
 from tinyfleet.fleet.api.common import ServicesOf
 from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.fleet.core.liveness import DeviceState
-from tinyfleet.wire.enums import SmpDoor
 
 reading = APIRouter(prefix="/devices")
 changing = APIRouter(prefix="/devices")
@@ -44,7 +43,6 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         "period_s": order.period_s,
         "window_ms": order.window_ms,
         "tls": order.tls,
-        "smp": None if order.smp is None else SmpDoor[order.smp.upper()],
     }
     connection = replace(
         services.connection, **{name: value for name, value in given.items() if value is not None}

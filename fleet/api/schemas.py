@@ -4,7 +4,7 @@ name.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -71,9 +71,6 @@ class ProvisionIn(Closed):
     period_s: int | None = Field(None, ge=1, le=86400)
     window_ms: int | None = Field(None, ge=1, le=3_600_000)
     tls: bool = Field(False, description="it reaches the broker by TLS, with a certificate of its own")
-    smp: Literal["read", "full"] | None = Field(
-        None, description="what anybody on its network may do over SMP: look, or all; absent: nothing"
-    )
     fresh: bool = Field(False, description="its flash is new: forget what was counted before")
     firmware: str | None = Field(None, description="release whose firmware it starts with")
     firmware_version: str | None = None

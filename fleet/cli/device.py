@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -75,11 +74,6 @@ def device() -> None:
     help="JSON with sensor, unit and rate_mhz of the windows in an .npz.",
 )
 @click.option("--tls", is_flag=True, help="Reach the broker by TLS, with a certificate of its own.")
-@click.option(
-    "--smp",
-    type=click.Choice(["read", "full"]),
-    help="Open UDP port 1337 to the node's network, unauthenticated: to look, or for all of SMP.",
-)
 @click.option("--firmware", help="Release whose firmware the board starts with: NAME, or NAME:VERSION.")
 @state_option
 @one_line_errors
@@ -94,7 +88,6 @@ def provision(
     replay: Path | None,
     replay_card: Path | None,
     tls: bool,
-    smp: Literal["read", "full"] | None,
     firmware: str | None,
     state: Path,
 ) -> None:
@@ -118,7 +111,6 @@ def provision(
             period_s=period_s,
             window_ms=window_ms,
             tls=tls,
-            smp=smp,
             fresh=flashes.is_fresh(memory, content.data),
             firmware=None if firmware is None else firmware.partition(":")[0],
             firmware_version=None if firmware is None else firmware.partition(":")[2] or None,

@@ -12,7 +12,6 @@ from tinyfleet.fleet.core.liveness import DeviceState, Evidence, state_of
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
-from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import encode_record
@@ -22,10 +21,7 @@ HISTORY: int = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How a node reaches the broker, and how it behaves there.
-
-    `tls`: by `tls_port`, with a certificate. `smp`: how far its SMP is open to its network; None: not at all.
-    """
+    """How a node reaches the broker, and how it behaves there. `tls`: by `tls_port`, with a certificate."""
 
     host: str
     port: int
@@ -35,7 +31,6 @@ class Connection:
     keepalive_s: int
     period_s: int
     window_ms: int | None = None
-    smp: SmpDoor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +179,6 @@ class Registry:
                     period_s=connection.period_s,
                     window_ms=connection.window_ms,
                     tls=self._certificates.device(device.id, device.credential) if connection.tls else None,
-                    smp=connection.smp,
                 )
             )
         except WireError as error:

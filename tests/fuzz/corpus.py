@@ -100,5 +100,5 @@ def carry_over() -> None:
 if __name__ == "__main__":
     write("plan", seeds())
     carry_over()
-    for harness in (parsers.mqtt, parsers.wire, parsers.image, parsers.console):
+    for harness in (parsers.mqtt, parsers.wire, parsers.image, parsers.console, parsers.feed, parsers.unpack):
         write(harness.__name__, harness())

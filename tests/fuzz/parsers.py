@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyfleet.wire.unpack import pack_number
+
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "wire" / "vectors"
 BYTES_MAX = 4200
@@ -14,6 +16,7 @@ BYTES_MAX = 4200
 WIRE_KINDS = (
     *("want", "manifest", "trust", "config", "replay"),
     *("record_trust", "record_config", "record_replay", "topic"),
+    *("feed", "record_feed"),
 )
 
 
@@ -42,6 +45,28 @@ def image() -> Iterator[tuple[str, bytes]]:
             yield name, bytes([1 + 4 if firmware else 0]) + content
 
 
+def unpack() -> Iterator[tuple[str, bytes]]:
+    """Mode, piece, length of the base, size of the image (fuzz_unpack.c), the base, what is transported."""
+    folder = VECTORS / "transfer"
+    base, image = (folder / "base.bin").read_bytes(), (folder / "image.bin").read_bytes()
+
+    def made(mode: int, base: bytes, image_bytes: int, content: bytes) -> bytes:
+        lengths = len(base).to_bytes(2, "little") + image_bytes.to_bytes(2, "little")
+        return bytes([mode, 99]) + lengths + base + content
+
+    yield "compressed", made(0, b"", 1000, (folder / "image_8_4.heatshrink").read_bytes()[:600])
+    yield "compressed-small", made(0, b"", 400, (folder / "image_7_3.heatshrink").read_bytes()[:400])
+    yield "delta", made(1, base, len(image), (folder / "base_to_image_8_7.detools").read_bytes())
+    yield "delta-small", made(1, base[:500], 400, (folder / "base_to_image_8_7.detools").read_bytes()[:300])
+    steps = [(b"\x01" * 20, b"extra", 7), (b"", b"", -30), (b"\x00" * 5, b"", 0)]
+    plain = b"\x00" + b"".join(
+        pack_number(len(diff)) + diff + pack_number(len(extra)) + extra + pack_number(by)
+        for diff, extra, by in steps
+    )
+    yield "steps", made(3, bytes(range(60)), 30, plain)
+    yield "literals", made(2, b"", 30, bytes(range(40)))
+
+
 def console() -> Iterator[tuple[str, bytes]]:
     """The first byte: the size of the reader's buffer, from 128 on a whole frame's."""
     frame = _frame(1, 7, b"\x11\x00\x22\x00")
@@ -52,6 +77,16 @@ def console() -> Iterator[tuple[str, bytes]]:
     yield "frame-of-runs", b"\xff" + long
     yield "frame-too-large", b"\x08" + long
     yield "frame-empty", b"\xff" + _frame(0, 0, b"")
+
+
+def feed() -> Iterator[tuple[str, bytes]]:
+    """Values a window less one, bytes a read less one, then parts (1, number, offset, bytes) and noise."""
+    whole = bytes((1, 0, 0, 8))
+    halves = bytes((1, 2, 0, 4, 1, 2, 2, 4))
+    yield "windows", bytes((3, 63)) + whole + halves + bytes((1, 4, 0, 8))
+    yield "numbers-wrap", bytes((3, 0)) + bytes((1, 254, 0, 8, 1, 255, 0, 8)) + whole
+    yield "missing-part", bytes((3, 7)) + halves[:4] + halves + bytes((1, 6, 2, 4))
+    yield "noise", bytes((3, 255)) + bytes((20,)) + b"\0text\r\n\0\0\0" + whole + bytes((1, 8, 0, 9))
 
 
 def _frame(kind: int, seq: int, body: bytes) -> bytes:

@@ -34,7 +34,7 @@ def stable() -> dict[Path, bytes]:
 
 def sums() -> str:
     """SHA-256 of every vector, as `sha256sum` writes and checks it: signed images cannot be built again."""
-    files = sorted(path for place in ("accept", "reject") for path in (HERE / place).iterdir())
+    files = sorted(path for place in ("accept", "reject", "transfer") for path in (HERE / place).iterdir())
     return "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(HERE)}\n" for path in files
     )

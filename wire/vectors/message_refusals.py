@@ -13,10 +13,14 @@ from tinyfleet.wire.messages import Conn, Journal, Message, Trial, Trust, Want
 from tinyfleet.wire.table import shape_of
 from tinyfleet.wire.vectors.message_vectors import (
     BIRTH,
+    CAPTURE,
     CONFIG,
     CONFIG_TLS,
+    FEED,
     HELLO,
     REPLAY,
+    RULE,
+    SAMPLE,
     STATUS,
     TELE,
     WANTED,
@@ -106,8 +110,30 @@ def _not_the_message() -> Iterator[Made]:
     yield make("want_groups", want, "OutOfBounds", "65536 groups", k2=wanted | {3: 65_536})
     yield make("want_battery", want, "OutOfBounds", "256 %", k5=256)
     yield make("want_trial_empty", want, "MissingKey", "", k6={})
+    live = Want(generation=42, capture=CAPTURE, event_rule=RULE)
+    capture, rule = (cbor2.loads(encode(live))[key] for key in (8, 13))
+    yield make("want_capture_number", live, "WrongType", "", k8=1)
+    yield make("want_capture_no_budget", live, "MissingKey", "", k8={2: 1})
+    yield make("want_capture_no_class", live, "OutOfBounds", "an empty list", k8=capture | {0: []})
+    yield make("want_capture_classes", live, "OutOfBounds", "17 classes", k8=capture | {0: [1] * 17})
+    yield make("want_capture_class", live, "OutOfBounds", "class 256", k8=capture | {0: [256]})
+    yield make("want_capture_margin", live, "OutOfBounds", "256", k8=capture | {1: 256})
+    yield make("want_rule_empty", live, "MissingKey", "", k13={})
+    yield make("want_rule_windows", live, "OutOfBounds", "of 33 windows", k13=rule | {2: 33})
+    yield make("want_rule_no_window", live, "OutOfBounds", "of no window", k13=rule | {2: 0})
+    yield make("want_rule_no_hit", live, "OutOfBounds", "", k13=rule | {3: 0})
+    yield make("feed_no_unit", FEED, "MissingKey", "", k1=None)
+    yield make("sample_no_part", SAMPLE, "OutOfBounds", "part 1 of 0", k3=0)
+    yield make("sample_no_data", SAMPLE, "OutOfBounds", "", k15=b"")
+    yield make("sample_long_data", SAMPLE, "OutOfBounds", "3073 bytes", k15=bytes(3073))
     yield make("manifest_no_sectors", manifest, "MissingKey", "", k4=None)
-    yield make("manifest_encoding", manifest, "OutOfBounds", "2 is reserved", k1=2)
+    yield make("manifest_encoding", manifest, "BlobError", "a delta without a base", k1=2)
+    yield make("manifest_encoding_3", manifest, "OutOfBounds", "no encoding", k1=3)
+    yield make(
+        "manifest_compressed_base", manifest, "BlobError", "compressed, yet a base", k1=1, k2=bytes(32)
+    )
+    yield make("manifest_compressed_nothing", manifest, "BlobError", "installs nothing", k1=1, k3=0)
+    yield make("manifest_raw_base", manifest, "BlobError", "RAW, yet a base", k2=bytes(32))
     yield make("manifest_base", manifest, "OutOfBounds", "16 bytes", k2=bytes(16))
     yield make("manifest_few_sectors", manifest, "BlobError", "four hashes for five sectors", k4=bytes(64))
     yield make("manifest_odd_sectors", manifest, "BlobError", "79 bytes", k4=bytes(79))

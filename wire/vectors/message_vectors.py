@@ -15,10 +15,10 @@ from tinyfleet.wire.enums import (
     BoardState,
     ConnState,
     CoreVariant,
+    Encoding,
     EventKind,
     PowerSource,
     Result,
-    SmpDoor,
     Timing,
     UpdateState,
 )
@@ -27,8 +27,11 @@ from tinyfleet.wire.messages import (
     BenchRun,
     Birth,
     Board,
+    Capture,
     Conn,
     Event,
+    EventRule,
+    Feed,
     Golden,
     Hello,
     ImageInfo,
@@ -37,6 +40,7 @@ from tinyfleet.wire.messages import (
     NodeConfig,
     NodeTls,
     Replay,
+    Sample,
     SlotInfo,
     Status,
     Tele,
@@ -160,6 +164,35 @@ TELE_MEASURED = Tele(
     temperature_mc=-12_500,
     rssi_dbm=-70,
 )
+TELE_LIVE = replace(
+    TELE,
+    seq=62,
+    margin=(9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+    switches=31,
+    paused=2,
+    captured=5,
+    skipped=U32_MAX,
+)
+CAPTURE = Capture(classes=(1, 3), margin_below=26, per_day=20, day_bytes=100_000)
+RULE = EventRule(classes=(3,), min_score=128, windows=5, hits=3, hold_off_s=60)
+SAMPLE = Sample(
+    boot=3,
+    seq=7,
+    part=1,
+    parts=2,
+    uptime_ms=601_000,
+    model=digest("model"),
+    class_=2,
+    scores=bytes((3, 100, 120, 33)),
+    margin=20,
+    sensor="accelerometer",
+    unit="mg",
+    rate_mhz=25_000,
+    samples=128,
+    channels=3,
+    offset=640,
+    data=pattern(128),
+)
 CONFIG = NodeConfig(
     device="node-1",
     host="127.0.0.1",
@@ -184,7 +217,7 @@ CONFIG_TLS = replace(
         day=20_000,
     ),
 )
-CONFIG_SMP = replace(CONFIG, smp=SmpDoor.READ)
+FEED = Feed(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=128, channels=3)
 REPLAY = Replay(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=4, channels=3, windows=2)
 HELLO = Hello(
     app="bench",
@@ -233,6 +266,11 @@ BENCH = Bench(
 
 ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("birth", BIRTH, "an emulated node with a model in slot B"),
+    (
+        "birth_decodes",
+        replace(BIRTH, decodes=0b111, staging_bytes=2 * 1024 * 1024),
+        "takes compressed artifacts and deltas",
+    ),
     ("birth_bare", BIRTH_BARE, "no model, empty texts and arrays, largest boot count"),
     ("conn_online", Conn(boot=3, conn=2, state=ConnState.ONLINE), ""),
     ("conn_asleep", Conn(boot=3, conn=2, state=ConnState.ASLEEP, next_wake_s=3600), ""),
@@ -254,6 +292,16 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
         "every key",
     ),
     ("want_trial", Want(generation=43, model=WANTED, trial=Trial(inferences=5)), "trial without limits"),
+    ("want_capture", Want(generation=44, capture=CAPTURE, event_rule=RULE), "live settings alone"),
+    (
+        "want_capture_off",
+        Want(
+            generation=44,
+            capture=Capture(per_day=0, day_bytes=0),
+            event_rule=EventRule(min_score=0, windows=32, hits=32, hold_off_s=0),
+        ),
+        "any class; the longest rule",
+    ),
     ("status", STATUS, "with transfer figures"),
     (
         "status_refused",
@@ -270,17 +318,31 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ),
     ("tele", TELE, "what an emulator can know"),
     ("tele_measured", TELE_MEASURED, "with meter, battery, negative temperature"),
+    ("tele_live", TELE_LIVE, "what a node keeps of its windows"),
+    ("birth_captures", replace(BIRTH, captures=True), "a node that can send windows"),
+    ("sample", SAMPLE, "the second part of two"),
+    ("sample_bare", replace(SAMPLE, part=0, parts=1, scores=b"", margin=None, offset=0), "no scores"),
+    ("feed", FEED, ""),
     ("event_inference", Event(boot=3, seq=1, kind=EventKind.INFERENCE, uptime_ms=1, class_=2, score=255), ""),
     ("event_log", Event(boot=3, seq=2, kind=EventKind.LOG, uptime_ms=2, text="größer"), "text beyond ASCII"),
     ("journal", Journal(seq=2**64 - 1, manager=pattern(16)), ""),
     ("manifest", cut(pattern(20_000)).manifest, "five sectors, the last short"),
     ("manifest_one_byte", cut(b"x").manifest, ""),
+    (
+        "manifest_compressed",
+        cut(pattern(20_000), encoding=Encoding.COMPRESSED, image_bytes=30_000).manifest,
+        "",
+    ),
+    (
+        "manifest_delta",
+        cut(pattern(700), encoding=Encoding.DELTA, image_bytes=30_000, base=digest("base")).manifest,
+        "",
+    ),
     ("manifest_largest", cut(pattern(TRANSPORTED_MAX_BYTES)).manifest, "512 sectors, nine chunks"),
     ("trust_one", Trust(keys=(digest("key 1"),)), ""),
     ("trust_two", Trust(keys=(digest("key 1"), digest("key 2"))), ""),
     ("config", CONFIG, ""),
     ("config_tls", CONFIG_TLS, "for a broker that asks for a certificate"),
-    ("config_smp", CONFIG_SMP, "SMP over UDP may be looked at"),
     ("replay", REPLAY, ""),
     ("hello", HELLO, "a board with a model"),
     ("golden", GOLDEN, ""),
@@ -293,7 +355,7 @@ def accepted() -> Iterator[tuple[Made, Message]]:
     for stem, message, note in ACCEPTED:
         kind = shape_of(type(message)).name
         yield (stem, kind, "OK", encode(message), note), message
-    newer = as_map(Want(generation=44)) | {8: {0: 1, 1: [1, b"x", "y", False]}, 300: -5}
+    newer = as_map(Want(generation=44)) | {200: {0: 1, 1: [1, b"x", "y", False]}, 300: -5}
     made = ("want_unknown_keys", "want", "OK", dump(newer), "keys of a newer manager are ignored")
     yield made, Want(generation=44)
     # Nesting: the message is 1, so three more.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tinyfleet.wire.messages import Trust
 from tinyfleet.wire.records import build_golden, build_replay, encode_record
-from tinyfleet.wire.vectors.message_vectors import CONFIG, REPLAY, Made, digest
+from tinyfleet.wire.vectors.message_vectors import CONFIG, FEED, REPLAY, Made, digest
 
 TRUST = Trust(keys=(digest("key 1"), digest("key 2")))
 WINDOWS = struct.pack("<24h", *range(-1200, 1200, 100))
@@ -31,6 +31,7 @@ def accepted() -> Iterator[Made]:
     erased = encode_record(CONFIG).ljust(4096, b"\xff")
     yield "record_config_erased", "record_config", "OK", erased, "followed by erased flash"
     yield "record_replay", "record_replay", "OK", REGION, "the region: record, gap, 2 windows of 4 x 3"
+    yield "record_feed", "record_feed", "OK", encode_record(FEED), "where a replay region would stand"
     yield "record_golden", "record_golden", "OK", GOLDEN_REGION, "the region: record, gap, 3 windows of 12"
 
 

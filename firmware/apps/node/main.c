@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "entropy.h"
+#include "feed.h"
 #include "node.h"
 
 #define DEFAULT_PERIOD_S 60u
@@ -10,6 +11,7 @@ static node_t node;
 
 static void on_link(void *context, bool up) {
     updates_link(context, up);
+    live_link(context, up);
     if (up) tf_console("mqtt: connected, subscribed");
 }
 
@@ -46,7 +48,8 @@ static void start(const tf_node_port_t *port) {
     if (!settings_read(&node.settings, port->flash())) rest(port, "not provisioned");
     node.period_s = node.settings.config.period_s;
     if (node.period_s == 0) node.period_s = DEFAULT_PERIOD_S;
-    sampler_init(&node.sampler, &node.settings, port->now_us);
+    sampler_init(&node.sampler, feed_source(&node.settings, port), port->now_us, port->energy_uj);
+    live_init(&node);
     if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
     const tf_update_record_t *record = tf_update_record(&node.update);
     tf_console("device %s, boot %lu, broker %s:%u", node.settings.device, (unsigned long)record->boot,
@@ -63,7 +66,6 @@ static void start(const tf_node_port_t *port) {
     }
     const char *why = tf_link_start(&node.session.link, port, node.settings.device);
     if (why != NULL) rest(port, why);
-    smp_start(&node);
 }
 
 static uint32_t least(uint32_t left, uint32_t right) {
@@ -79,11 +81,11 @@ void tf_node_run(void) {
         bool has_address = tf_link_poll(&node.session.link);
         uint32_t wait_ms = session_poll(&node.session, has_address, now_ms());
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
-        if (outcome.has_verdict) report_verdict(&node, outcome.verdict);
+        if (outcome.has_verdict) live_verdict(&node, &outcome);
         if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
-        smp_poll(&node);
         updates_poll(&node);
         report_poll(&node);
+        live_poll(&node);
         wait_ms = least(wait_ms, updates_wait_ms(&node));
         wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));
         wait_ms = least(wait_ms, report_wait_ms(&node));

@@ -8,7 +8,9 @@
 #include "sampler.h"
 #include "session.h"
 #include "settings.h"
+#include "tinyfleet/collector.h"
 #include "tinyfleet/node_port.h"
+#include "tinyfleet/rule.h"
 #include "tinyfleet/update.h"
 
 /* What a birth tells; another one is due when it has changed. */
@@ -46,8 +48,6 @@ typedef struct {
     self_test_t self_test;
     bool resetting; /* the update asked for a reset, which waits for `reset_ms` */
     uint64_t reset_ms;
-    bool reset_asked; /* over SMP, for `asked_ms` */
-    uint64_t asked_ms;
     uint32_t period_s;
     uint32_t birth_seq;
     uint32_t event_seq;
@@ -59,16 +59,25 @@ typedef struct {
     tf_update_action_t action;
     bool has_crash;
     tf_crash_t crash;
-    bool has_class;
-    uint8_t last_class; /* of the last event */
-    uint64_t event_free_ms;
+    tf_rule_t rule;
+    tf_collector_t collector;
 } node_t;
 
 uint64_t node_uptime_ms(const node_t *node);
 
 /* report.c: each publishes what is due and can be sent now. */
 void report_poll(node_t *node);
-void report_verdict(node_t *node, tf_verdict_t verdict);
+/* live.c: what follows from a window that the running model saw, and what a want says of it. */
+void live_init(node_t *node);
+void live_verdict(node_t *node, const sampler_outcome_t *outcome);
+void live_want(node_t *node, const tf_want_t *want);
+void live_poll(node_t *node);
+void live_link(node_t *node, bool up);
+/* Another model runs from now on. */
+void live_model(node_t *node);
+
+/* Publishes an event, numbered; false: not now. */
+bool report_event(node_t *node, tf_event_t *event);
 /* The last counters of a model that is being replaced; lost when they cannot be sent now. */
 void report_last_tele(node_t *node);
 bool report_status(node_t *node, tf_status_t *status);
@@ -86,13 +95,6 @@ void updates_chunk(node_t *node, const tf_blob_topic_t *topic, const uint8_t *da
 void updates_meet_bootloader(node_t *node);
 /* The node cannot work: a firmware on trial is none then, and the one before comes back. */
 void updates_give_up(node_t *node);
-/* Someone asked for a reset: in a moment, whatever the update does. */
-void updates_reset(node_t *node, uint32_t after_ms);
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);
-
-/* smp.c; after tf_link_start. */
-void smp_start(node_t *node);
-/* Takes at most one packet off the console. */
-void smp_poll(node_t *node);
 
 #endif

@@ -7,7 +7,6 @@
 #include "tinyfleet/runtime.h"
 
 #define REPORT_BYTES 1024u
-#define EVENT_HOLD_OFF_MS 10000u /* at most one event on a class change in this time */
 
 static uint8_t message[REPORT_BYTES];
 
@@ -107,11 +106,14 @@ static bool publish_birth(node_t *node) {
         .golden_bytes = LAYOUT_MODEL_BYTES, /* golden vectors stay in the model's slot */
         .period_s = node->period_s,
         .power = (tf_power_source_t)port->power_source,
-        .sensor = tf_text(node->settings.has_replay ? "replay" : "none"),
+        .sensor = tf_text(node->sampler.source != NULL ? node->sampler.source->name : "none"),
         .timing = (tf_timing_t)port->timing,
         .core = (tf_core_variant_t)tf_runtime_core(),
         .uptime_ms = node_uptime_ms(node),
         .emulated = port->emulated,
+        .decodes = 1u << TF_ENCODING_RAW | 1u << TF_ENCODING_COMPRESSED | 1u << TF_ENCODING_DELTA,
+        .staging_bytes = LAYOUT_STAGING_BYTES,
+        .captures = true,
     };
     char firmware_version[TF_IMAGE_VERSION_MAX];
     add_model(node, &birth, version);
@@ -130,7 +132,7 @@ static bool publish_tele(node_t *node) {
     return publish(node, "tele", tf_encode_tele(&tele, message, sizeof message), false);
 }
 
-static bool publish_event(node_t *node, tf_event_t *event) {
+bool report_event(node_t *node, tf_event_t *event) {
     if (!session_ready(&node->session, REPORT_BYTES)) return false;
     event->boot = tf_update_record(&node->update)->boot;
     event->seq = node->event_seq;
@@ -148,32 +150,11 @@ static bool publish_crash(node_t *node) {
                    (unsigned long)crash->fault_status, (unsigned long)crash->fault_address,
                    (unsigned long)(crash->uptime_us / 1000));
     tf_event_t event = {.kind = TF_EVENT_KIND_CRASH, .text = tf_text(text)};
-    return publish_event(node, &event);
-}
-
-/* On a change of class, with a pause between two, so that a model that wavers cannot flood the broker. */
-void report_verdict(node_t *node, tf_verdict_t verdict) {
-    uint64_t now_ms = node_uptime_ms(node);
-    if (node->has_class && verdict.class_index == node->last_class) return;
-    if (now_ms < node->event_free_ms) return;
-    tf_event_t event = {
-        .kind = TF_EVENT_KIND_INFERENCE,
-        .has_class = true,
-        .class_index = verdict.class_index,
-        .has_score = true,
-        .score = verdict.score,
-        .has_model = true,
-    };
-    memcpy(event.model, node->sampler.telemetry.model, sizeof event.model);
-    if (!publish_event(node, &event)) return;
-    node->has_class = true;
-    node->last_class = verdict.class_index;
-    node->event_free_ms = now_ms + EVENT_HOLD_OFF_MS;
+    return report_event(node, &event);
 }
 
 void report_last_tele(node_t *node) {
     if (node->sampler.running && node->sampler.telemetry.inferences > 0) (void)publish_tele(node);
-    node->has_class = false;
 }
 
 bool report_status(node_t *node, tf_status_t *status) {

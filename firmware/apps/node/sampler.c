@@ -4,26 +4,15 @@
 
 #include "tinyfleet/node_port.h"
 
-#define PERIOD_LEAST_US 1000u
-
 /* For the running model, and for one on trial: behind the other where both fit, else in its place. */
 static uint8_t arena[SAMPLER_ARENA_BYTES] __attribute__((aligned(16)));
 
-/* Without a configured interval, as the sensor would deliver: one window after the other. */
-static uint32_t period_us(const settings_t *settings) {
-    const tf_replay_t *replay = &settings->replay;
-    uint64_t us = (uint64_t)settings->config.window_ms * 1000u;
-    bool configured = settings->config.has_window_ms && us > 0;
-    if (!configured && replay->rate_mhz > 0) us = (uint64_t)replay->samples * 1000000000u / replay->rate_mhz;
-    if (us < PERIOD_LEAST_US) return PERIOD_LEAST_US;
-    return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
-}
-
-void sampler_init(sampler_t *sampler, const settings_t *settings, uint64_t (*now_us)(void)) {
+void sampler_init(sampler_t *sampler, const tf_source_t *source, uint64_t (*now_us)(void),
+                  uint64_t (*energy_uj)(void)) {
     memset(sampler, 0, sizeof *sampler);
-    sampler->settings = settings;
+    sampler->source = source;
     sampler->now_us = now_us;
-    if (settings->has_replay) sampler->period_us = period_us(settings);
+    sampler->energy_uj = energy_uj;
 }
 
 static tf_result_t load_result(tf_model_status_t status) {
@@ -47,21 +36,21 @@ static bool same_text(tf_text_t left, tf_text_t right) {
 }
 
 /* Another sensor, unit, rate or window gives numbers that mean nothing to the model. */
-static bool fits_sensor(const settings_t *settings, const tf_model_t *model) {
-    const tf_replay_t *replay = &settings->replay;
-    if (!settings->has_replay) return true;
+static bool fits_sensor(const tf_source_t *source, const tf_model_t *model) {
+    if (source == NULL) return true;
+    const tf_window_format_t *format = &source->format;
     bool fits = model->input_count == 1 && model->input.raw_multiplier != 0 &&
-                model->input.rate_mhz == replay->rate_mhz && model->input.samples == replay->samples &&
-                model->input.channels == replay->channels &&
-                model->input.values == (uint32_t)replay->samples * replay->channels &&
-                same_text(model->sensor, replay->sensor) && same_text(model->unit, replay->unit);
+                model->input.rate_mhz == format->rate_mhz && model->input.samples == format->samples &&
+                model->input.channels == format->channels &&
+                model->input.values == (uint32_t)format->samples * format->channels &&
+                same_text(model->sensor, format->sensor) && same_text(model->unit, format->unit);
     if (!fits) {
         tf_console(
             "model: wants %.*s in %.*s, %lu x %u at %lu mHz; the sensor is %.*s in %.*s, %u x %u at %lu",
             (int)model->sensor.length, model->sensor.text, (int)model->unit.length, model->unit.text,
             (unsigned long)model->input.samples, model->input.channels, (unsigned long)model->input.rate_mhz,
-            (int)replay->sensor.length, replay->sensor.text, (int)replay->unit.length, replay->unit.text,
-            replay->samples, replay->channels, (unsigned long)replay->rate_mhz);
+            (int)format->sensor.length, format->sensor.text, (int)format->unit.length, format->unit.text,
+            format->samples, format->channels, (unsigned long)format->rate_mhz);
     }
     return fits;
 }
@@ -73,7 +62,11 @@ static tf_result_t load(const sampler_t *sampler, tf_model_t *model, const tf_im
         return load_result(status);
     }
     if (model->arena_bytes > sizeof arena) return TF_RESULT_ARENA_TOO_SMALL;
-    return fits_sensor(sampler->settings, model) ? TF_RESULT_SUCCESS : TF_RESULT_INPUT_MISMATCH;
+    return fits_sensor(sampler->source, model) ? TF_RESULT_SUCCESS : TF_RESULT_INPUT_MISMATCH;
+}
+
+static void start_source(const sampler_t *sampler) {
+    if (sampler->source != NULL) sampler->source->start(sampler->source->context, sampler->now_us());
 }
 
 tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image) {
@@ -85,7 +78,7 @@ tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image) {
     tf_telemetry_begin(&sampler->telemetry, image->image, sampler->model.output.values);
     sampler->running = true;
     sampler->fresh = true;
-    sampler->due_us = sampler->now_us();
+    start_source(sampler);
     return TF_RESULT_SUCCESS;
 }
 
@@ -101,9 +94,9 @@ tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_tr
     trial->fresh = true;
     /* What would end the node by its first inference shall end a trial. */
     bool untried = trial->model.vector_count == 0 && limits->inferences == 0;
-    if (untried && sampler->settings->has_replay) trial->limits.inferences = 1;
+    if (untried && sampler->source != NULL) trial->limits.inferences = 1;
     sampler->trying = true;
-    if (!sampler->running) sampler->due_us = sampler->now_us();
+    if (!sampler->running) start_source(sampler);
     return TF_RESULT_SUCCESS;
 }
 
@@ -120,16 +113,48 @@ static bool one_arena(const sampler_t *sampler) {
     return sampler->trial.arena == arena;
 }
 
+static bool vectors_left(const sampler_t *sampler) {
+    return sampler->trying && sampler->trial.vector < sampler->trial.model.vector_count;
+}
+
+/* Windows that are gone: what comes next follows nothing. */
+static void miss(sampler_t *sampler, uint32_t windows) {
+    if (!sampler->running || windows == 0) return;
+    tf_telemetry_drop(&sampler->telemetry, windows);
+    if (sampler->paused) sampler->telemetry.paused += windows;
+}
+
+/* The next window that is there, and what became of those before it. */
+static bool take(sampler_t *sampler, tf_window_t *window) {
+    if (!sampler->source->take(sampler->source->context, sampler->now_us(), window)) return false;
+    miss(sampler, window->missed);
+    if (window->broken) {
+        sampler->fresh = sampler->trial.fresh = true;
+        tf_telemetry_gap(&sampler->telemetry);
+    }
+    return true;
+}
+
+/* The golden vectors are through: what came meanwhile is missed, whoever runs from now on. */
+static void end_pause(sampler_t *sampler) {
+    tf_window_t window;
+    if (sampler->source != NULL && sampler->running && take(sampler, &window)) {
+        miss(sampler, 1);
+        sampler->fresh = sampler->trial.fresh = true;
+        tf_telemetry_gap(&sampler->telemetry);
+    }
+    sampler->paused = false;
+}
+
 /* One step of a golden vector. */
 static void try_vector(sampler_t *sampler, sampler_outcome_t *outcome) {
     sampler_trial_t *trial = &sampler->trial;
     const tf_model_t *model = &trial->model;
+    sampler->paused = true;
     if (one_arena(sampler)) sampler->fresh = true;
     if (!tf_model_begin_step(model, trial->arena, trial->vector, trial->step)) {
         end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "a golden vector cannot be read");
-        return;
-    }
-    if (tf_model_run(model, trial->arena, model->arena_bytes) != TF_MODEL_OK) {
+    } else if (tf_model_run(model, trial->arena, model->arena_bytes) != TF_MODEL_OK) {
         end_trial(sampler, outcome, TF_RESULT_GOLDEN_FAILED, "the model stopped on a golden vector");
     } else if (!tf_model_step_passes(model, trial->arena, trial->vector, trial->step)) {
         tf_console("trial: golden vector %lu differs at step %lu", (unsigned long)trial->vector,
@@ -139,12 +164,12 @@ static void try_vector(sampler_t *sampler, sampler_outcome_t *outcome) {
         trial->step = 0;
         trial->vector++;
     }
+    if (!vectors_left(sampler)) end_pause(sampler);
 }
 
-/* One inference on the current window. False: the model stopped. */
+/* One inference on a window. False: the model stopped. */
 static bool infer(const sampler_t *sampler, const tf_model_t *model, uint8_t *room, bool *fresh,
-                  uint32_t *latency_us) {
-    const int16_t *raw = sampler->settings->windows + (size_t)sampler->window * model->input.values;
+                  const int16_t *raw, uint32_t *latency_us) {
     if (*fresh) tf_model_reset(model, room);
     *fresh = false;
     tf_model_quantize(model, raw, tf_model_input(model, room));
@@ -154,11 +179,11 @@ static bool infer(const sampler_t *sampler, const tf_model_t *model, uint8_t *ro
     return done;
 }
 
-static void try_window(sampler_t *sampler, sampler_outcome_t *outcome) {
+static void try_window(sampler_t *sampler, const int16_t *raw, sampler_outcome_t *outcome) {
     sampler_trial_t *trial = &sampler->trial;
     uint32_t latency_us;
     if (one_arena(sampler)) sampler->fresh = true;
-    if (!infer(sampler, &trial->model, trial->arena, &trial->fresh, &latency_us)) {
+    if (!infer(sampler, &trial->model, trial->arena, &trial->fresh, raw, &latency_us)) {
         end_trial(sampler, outcome, TF_RESULT_UPDATE_FAILED, "the model stopped on a live window");
         return;
     }
@@ -171,65 +196,60 @@ static void try_window(sampler_t *sampler, sampler_outcome_t *outcome) {
     }
 }
 
-static void run_window(sampler_t *sampler, sampler_outcome_t *outcome) {
+/* What the output says: the greatest class, how sure, and how far from the second. */
+static tf_verdict_t verdict_of(sampler_t *sampler) {
     const tf_model_t *model = &sampler->model;
+    const uint32_t count = sampler->telemetry.class_count;
+    const uint32_t best = tf_model_greatest(model, arena, count);
+    uint8_t second = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sampler->scores[i] = tf_model_score(model, tf_model_value(model, arena, i));
+        if (i != best && sampler->scores[i] > second) second = sampler->scores[i];
+    }
+    const uint8_t score = tf_model_score(model, tf_model_value(model, arena, best));
+    return (tf_verdict_t){
+        .class_index = (uint8_t)best,
+        .score = score,
+        .has_margin = model->output.kind == TF_OUTPUT_CLASSES && count > 1,
+        .margin = (uint8_t)(score - second),
+    };
+}
+
+static void run_window(sampler_t *sampler, const int16_t *raw, sampler_outcome_t *outcome) {
     uint32_t latency_us;
     if (sampler->trying && one_arena(sampler)) sampler->trial.fresh = true;
-    if (!infer(sampler, model, arena, &sampler->fresh, &latency_us)) {
+    const uint64_t before_uj = sampler->energy_uj != NULL ? sampler->energy_uj() : 0;
+    if (!infer(sampler, &sampler->model, arena, &sampler->fresh, raw, &latency_us)) {
         tf_telemetry_drop(&sampler->telemetry, 1);
+        tf_telemetry_gap(&sampler->telemetry);
         return;
     }
-    uint32_t best = tf_model_greatest(model, arena, sampler->telemetry.class_count);
+    if (sampler->energy_uj != NULL) {
+        tf_telemetry_energy(&sampler->telemetry, sampler->energy_uj() - before_uj);
+    }
     outcome->has_verdict = true;
-    outcome->verdict.class_index = (uint8_t)best;
-    outcome->verdict.score = tf_model_score(model, tf_model_value(model, arena, best));
+    outcome->verdict = verdict_of(sampler);
+    outcome->values = raw;
     tf_telemetry_add(&sampler->telemetry, outcome->verdict, latency_us);
-}
-
-/* Windows keep their rhythm: those that passed while something else ran are lost, and counted. A stream with
- * a gap, or whose recording begins again, is a new one. */
-static void advance(sampler_t *sampler) {
-    uint64_t late_us = sampler->now_us() - sampler->due_us;
-    uint32_t missed = (uint32_t)(late_us / sampler->period_us);
-    if (sampler->running) tf_telemetry_drop(&sampler->telemetry, missed);
-    sampler->due_us += (uint64_t)(missed + 1) * sampler->period_us;
-    sampler->window = (sampler->window + missed + 1) % sampler->settings->replay.windows;
-    if (missed > 0 || sampler->window == 0) sampler->fresh = sampler->trial.fresh = true;
-}
-
-static bool vectors_left(const sampler_t *sampler) {
-    return sampler->trying && sampler->trial.vector < sampler->trial.model.vector_count;
-}
-
-/* A golden vector in midst of its steps lets nothing else into the memory it shares. */
-static bool holds_arena(const sampler_t *sampler) {
-    return vectors_left(sampler) && one_arena(sampler) && sampler->trial.step > 0;
 }
 
 static bool trial_ready_to_end(const sampler_t *sampler) {
     return sampler->trying && !vectors_left(sampler) &&
-           (sampler->trial.live >= sampler->trial.limits.inferences || !sampler->settings->has_replay);
+           (sampler->trial.live >= sampler->trial.limits.inferences || sampler->source == NULL);
 }
 
 static bool windows_wanted(const sampler_t *sampler) {
-    return sampler->settings->has_replay && (sampler->running || sampler->trying);
+    return sampler->source != NULL && (sampler->running || sampler->trying);
 }
 
 sampler_outcome_t sampler_poll(sampler_t *sampler) {
     sampler_outcome_t outcome = {0};
-    bool window = windows_wanted(sampler) && sampler->now_us() >= sampler->due_us;
-    if (vectors_left(sampler) && (sampler->vector_turn || !window)) {
-        sampler->vector_turn = false;
+    tf_window_t window;
+    if (vectors_left(sampler)) {
         try_vector(sampler, &outcome);
-    } else if (window) {
-        sampler->vector_turn = true;
-        if (sampler->running && holds_arena(sampler)) {
-            tf_telemetry_drop(&sampler->telemetry, 1);
-        } else if (sampler->running) {
-            run_window(sampler, &outcome);
-        }
-        if (sampler->trying && !vectors_left(sampler)) try_window(sampler, &outcome);
-        advance(sampler);
+    } else if (windows_wanted(sampler) && take(sampler, &window)) {
+        if (sampler->running) run_window(sampler, window.values, &outcome);
+        if (sampler->trying) try_window(sampler, window.values, &outcome);
     }
     if (!trial_ready_to_end(sampler)) return outcome;
     if (sampler->trial.live < sampler->trial.limits.inferences) {
@@ -245,6 +265,7 @@ sampler_outcome_t sampler_poll(sampler_t *sampler) {
 uint32_t sampler_wait_ms(const sampler_t *sampler) {
     if (vectors_left(sampler) || trial_ready_to_end(sampler)) return 0;
     if (!windows_wanted(sampler)) return UINT32_MAX;
-    uint64_t now_us = sampler->now_us();
-    return sampler->due_us <= now_us ? 0 : (uint32_t)((sampler->due_us - now_us + 999) / 1000);
+    uint64_t due_us = sampler->source->due_us(sampler->source->context), now_us = sampler->now_us();
+    if (due_us == TF_SOURCE_NEVER) return UINT32_MAX;
+    return due_us <= now_us ? 0 : (uint32_t)((due_us - now_us + 999) / 1000);
 }

@@ -1,14 +1,15 @@
-/* Live inference on the sensor's windows, and the trial of a candidate model. At most one inference of each
- * a call, so that the network is served in between. The sensor is a replay of recorded windows. */
+/* Live inference on a source's windows, and the trial of a candidate model. At most one inference of each a
+ * call, so that the network is served in between. While a trial's golden vectors run, nothing else does: the
+ * windows that come meanwhile are missed, and counted. */
 #ifndef TINYFLEET_NODE_SAMPLER_H
 #define TINYFLEET_NODE_SAMPLER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "settings.h"
 #include "tinyfleet/image.h"
 #include "tinyfleet/runtime.h"
+#include "tinyfleet/source.h"
 #include "tinyfleet/telemetry.h"
 #include "tinyfleet/wire.h"
 
@@ -26,30 +27,32 @@ typedef struct {
 } sampler_trial_t;
 
 typedef struct {
-    const settings_t *settings;
+    const tf_source_t *source; /* NULL: none */
     uint64_t (*now_us)(void);
+    uint64_t (*energy_uj)(void); /* NULL: not measured */
     bool running;
     tf_model_t model;
     bool fresh;
     tf_telemetry_t telemetry;
     bool trying;
     sampler_trial_t trial;
-    uint32_t period_us;
-    uint64_t due_us; /* the next window */
-    uint32_t window;
-    bool vector_turn; /* a window had the last turn: windows that are always late starve no golden vector */
+    bool paused;                         /* golden vectors ran since the last window */
+    uint8_t scores[TF_TELE_CLASSES_MAX]; /* of the last window's classes */
 } sampler_t;
 
 /* What one call has brought. */
 typedef struct {
-    bool has_verdict; /* of the running model */
+    bool has_verdict; /* of the running model, on `values`, which are there until the next call */
     tf_verdict_t verdict;
+    const int16_t *values;
     bool trial_ended;
     tf_result_t result;
     const char *detail; /* NULL or a literal */
 } sampler_outcome_t;
 
-void sampler_init(sampler_t *sampler, const settings_t *settings, uint64_t (*now_us)(void));
+/* `energy_uj` NULL: there is no meter. */
+void sampler_init(sampler_t *sampler, const tf_source_t *source, uint64_t (*now_us)(void),
+                  uint64_t (*energy_uj)(void));
 
 /* From now on runs this model (NULL: none) in a new epoch; ends a trial. TF_RESULT_SUCCESS, or why it cannot
  * run. */

@@ -57,8 +57,12 @@ bool settings_read(settings_t *settings, const tf_flash_t *flash) {
     settings->has_replay = status == TF_WIRE_OK && settings->replay.windows > 0;
     if (settings->has_replay) {
         settings->windows = (const int16_t *)(const void *)(area + TF_REPLAY_DATA_OFFSET);
-    } else {
-        tf_console("replay record at 0x%06lx: %s; no inferences", (unsigned long)LAYOUT_REPLAY, why(status));
+        return true;
     }
+    tf_wire_status_t line = tf_record_feed(area, LAYOUT_REPLAY_BYTES, &settings->feed);
+    settings->has_feed = line == TF_WIRE_OK;
+    if (settings->has_feed) return true;
+    if (line != TF_WIRE_NO_RECORD) status = line;
+    tf_console("replay record at 0x%06lx: %s; no inferences", (unsigned long)LAYOUT_REPLAY, why(status));
     return true;
 }

@@ -1,4 +1,4 @@
-/* What was provisioned: trust, configuration and replay windows, read from flash once at start. */
+/* What was provisioned: trust, configuration and where windows come from, read from flash once at start. */
 #ifndef TINYFLEET_NODE_SETTINGS_H
 #define TINYFLEET_NODE_SETTINGS_H
 
@@ -16,6 +16,8 @@ typedef struct {
     bool has_replay;
     tf_replay_t replay;
     const int16_t *windows; /* [windows][samples][channels] */
+    bool has_feed;
+    tf_feed_t feed;
     /* For those who need NUL-terminated text. */
     char device[TF_DEVICE_ID_MAX + 1];
     char user[TF_DEVICE_ID_MAX + 1];

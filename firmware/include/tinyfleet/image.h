@@ -44,7 +44,8 @@ typedef struct {
     uint8_t image[32]; /* digest, SHA-256 TLV */
     const uint8_t *payload;
     uint32_t payload_bytes;
-    uint32_t size_bytes; /* header to the end of the last TLV */
+    uint32_t size_bytes;   /* header to the end of the last TLV */
+    uint32_t hashed_bytes; /* what `image` is the digest of */
     tf_image_version_t version;
     uint32_t security_counter;
     tf_artifact_kind_t kind;

@@ -38,12 +38,14 @@ typedef struct tf_node_port {
     void (*panic)(const char *what);
     /* True when the last run left a record; it is given once. */
     bool (*take_crash)(tf_crash_t *crash);
+    /* Bytes that came over the sample line, at most `capacity`, 0: none now; NULL: the board has no such
+     * line. Their coming ends a sleep. */
+    uint32_t (*line_read)(uint8_t *out, uint32_t capacity);
+    /* Microjoules since start, from a meter or fuel gauge; NULL: the board has none, and nothing stands in
+     * for it. */
+    uint64_t (*energy_uj)(void);
     /* Sleeps until `ms` have passed or something arrived, whichever is first; never misses an arrival. */
     void (*idle)(uint32_t ms);
-    /* The console's line: one received byte, false when none waits; and what is sent. NULL: nobody can type
-     * there. */
-    bool (*console_read)(uint8_t *byte);
-    void (*console_write)(const uint8_t *data, uint32_t length);
     /* Where lwIP is linked, else NULL: its init function of the network interface, and its reception, to be
      * called from the main loop. */
     int8_t (*net_init)(struct netif *netif);

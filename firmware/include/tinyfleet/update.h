@@ -19,6 +19,7 @@
 #include "tinyfleet/flash.h"
 #include "tinyfleet/image.h"
 #include "tinyfleet/record_log.h"
+#include "tinyfleet/unpack.h"
 #include "tinyfleet/wire.h"
 
 #define TF_UPDATE_SLOTS 2u
@@ -35,6 +36,9 @@ typedef struct {
     uint32_t state_offset[2];
     uint32_t slot_offset[TF_UPDATE_SLOTS];
     uint32_t slot_bytes;
+    /* Where encoded artifacts lie until all of them is there; 0 bytes: only raw ones are taken. */
+    uint32_t staging_offset;
+    uint32_t staging_bytes;
 } tf_update_layout_t;
 
 /* 0 in a time means the default in brackets. */
@@ -78,12 +82,13 @@ typedef struct {
     uint32_t boot;  /* this boot's number, from 1 */
     uint8_t active; /* slot, or TF_UPDATE_NO_SLOT */
     uint8_t slots[TF_UPDATE_SLOTS];
-    uint32_t generation; /* acted on; 0: none */
-    uint8_t state;       /* tf_update_state_t */
-    uint8_t result;      /* tf_result_t */
-    uint8_t tries;       /* trials begun for this image */
-    uint16_t committed;  /* sectors of the download that are in flash, without a gap */
-    uint32_t size_bytes; /* of the download */
+    uint32_t generation;  /* acted on; 0: none */
+    uint8_t state;        /* tf_update_state_t */
+    uint8_t result;       /* tf_result_t */
+    uint8_t tries;        /* trials begun for this image */
+    uint16_t committed;   /* sectors of the download that are in flash, without a gap */
+    uint32_t size_bytes;  /* of the download */
+    uint32_t image_bytes; /* installed, by the manifest; 0: not known */
     uint8_t manifest[32];
     uint8_t image[32];
     uint32_t security_counter;             /* of confirmed models; only ever raised */
@@ -93,7 +98,6 @@ typedef struct {
     uint8_t next_manifest[32];
     uint8_t next_image[32];
     uint32_t next_bytes;
-    uint32_t token; /* of a firmware's trial that no want asked for (generation 0) */
     bool has_not_before, has_deadline, has_min_battery_pct;
     uint64_t not_before;
     uint64_t deadline;
@@ -150,26 +154,17 @@ typedef struct {
     uint32_t sectors_at; /* offset of the sector hashes in `manifest` */
     uint32_t sector_count;
     uint32_t done[TF_SECTORS_MAX / 32u]; /* bit i: sector i is in flash and matches */
+    tf_packed_t packed;                  /* what the sectors make; RAW: themselves */
+    bool unpacking;                      /* all are there, and the slot is being written */
+    uint32_t unpacked;                   /* bytes of it that are in flash */
+    tf_unpack_t unpack;
     uint8_t manifest[TF_MANIFEST_MAX_BYTES];
     uint8_t buffer[TF_GROUP_BYTES];
 } tf_update_fetch_t;
 
-/* An image that comes by another way than a want (local.h). */
-typedef struct {
-    bool open;
-    bool firmware;
-    bool has_sha;
-    uint8_t sha[32];
-    uint32_t size_bytes;
-    uint32_t offset_bytes;
-    uint32_t
-        sequence; /* of the record that opened it: another one since, and the slot is not ours any more */
-} tf_update_upload_t;
-
 typedef struct {
     tf_update_config_t config;
     tf_update_record_t record;
-    tf_update_upload_t upload;
     bool link;
     tf_log_t log;
     uint64_t deadline_ms; /* the want's deadline as uptime; NEVER while no clock is known */

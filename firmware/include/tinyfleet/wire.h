@@ -59,6 +59,9 @@ typedef struct {
     tf_core_variant_t core;
     uint64_t uptime_ms;
     bool emulated;
+    uint8_t decodes; /* bit n: Encoding n; 0: only RAW, and nothing is said */
+    uint32_t staging_bytes;
+    bool captures; /* acts on want's capture and event rule */
 } tf_birth_t;
 
 typedef struct {
@@ -113,6 +116,13 @@ typedef struct {
     int32_t temperature_mc;
     bool has_rssi_dbm;
     int32_t rssi_dbm;
+    bool has_margin; /* a model with classes to choose between */
+    uint32_t margin[TF_MARGIN_BUCKETS];
+    bool has_live; /* the rest */
+    uint32_t switches;
+    uint32_t paused;
+    uint32_t captured;
+    uint32_t skipped;
 } tf_tele_t;
 
 typedef struct {
@@ -128,6 +138,27 @@ typedef struct {
     bool has_model;
     uint8_t model[32];
 } tf_event_t;
+
+/* A window that was asked for, or a part of it. */
+typedef struct {
+    uint32_t boot;
+    uint32_t seq;
+    uint8_t part;
+    uint8_t parts;
+    uint64_t uptime_ms;
+    uint8_t model[32];
+    uint8_t class_index;
+    tf_bytes_t scores;
+    bool has_margin;
+    uint8_t margin;
+    tf_text_t sensor;
+    tf_text_t unit;
+    uint32_t rate_mhz;
+    uint16_t samples;
+    uint16_t channels;
+    uint32_t offset;
+    tf_bytes_t data;
+} tf_sample_t;
 
 /* A bench board's answer to HELLO (SPEC section 9). */
 typedef struct {
@@ -149,6 +180,7 @@ uint32_t tf_encode_conn(const tf_conn_t *conn, uint8_t *out, uint32_t capacity);
 uint32_t tf_encode_status(const tf_status_t *status, uint8_t *out, uint32_t capacity);
 uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity);
 uint32_t tf_encode_event(const tf_event_t *event, uint8_t *out, uint32_t capacity);
+uint32_t tf_encode_sample(const tf_sample_t *sample, uint8_t *out, uint32_t capacity);
 uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacity);
 
 /* ---- down ---- */
@@ -169,6 +201,28 @@ typedef struct {
     uint32_t energy_uj;
 } tf_trial_t;
 
+/* Classes that a setting is about; none: all are. */
+typedef struct {
+    uint32_t count;
+    uint8_t index[TF_CAPTURE_CLASSES_MAX];
+} tf_classes_t;
+
+typedef struct {
+    tf_classes_t classes;
+    bool has_margin_below;
+    uint8_t margin_below;
+    uint32_t per_day;
+    uint32_t day_bytes;
+} tf_capture_t;
+
+typedef struct {
+    tf_classes_t classes;
+    uint8_t min_score;
+    uint8_t windows;
+    uint8_t hits;
+    uint32_t hold_off_s;
+} tf_event_rule_t;
+
 typedef struct {
     uint32_t generation;
     bool has_firmware;
@@ -185,6 +239,10 @@ typedef struct {
     tf_trial_t trial;
     bool has_period_s;
     uint32_t period_s;
+    bool has_capture;
+    tf_capture_t capture;
+    bool has_event_rule;
+    tf_event_rule_t event_rule;
 } tf_want_t;
 
 typedef struct {
@@ -233,7 +291,6 @@ typedef struct {
     uint32_t window_ms;
     bool has_tls;
     tf_tls_t tls;
-    tf_smp_door_t smp; /* over UDP */
 } tf_config_t;
 
 typedef struct {
@@ -244,6 +301,14 @@ typedef struct {
     uint16_t channels;
     uint32_t windows;
 } tf_replay_t;
+
+typedef struct {
+    tf_text_t sensor;
+    tf_text_t unit;
+    uint32_t rate_mhz;
+    uint16_t samples;
+    uint16_t channels;
+} tf_feed_t;
 
 /* Checks magic, kind, length and CRC at the start of `area`; `body` is the CBOR map. */
 tf_wire_status_t tf_record_read(const uint8_t *area, uint32_t area_bytes, uint16_t kind, tf_bytes_t *body);
@@ -257,10 +322,13 @@ tf_wire_status_t tf_record_trust(const uint8_t *area, uint32_t area_bytes, tf_tr
 tf_wire_status_t tf_record_config(const uint8_t *area, uint32_t area_bytes, tf_config_t *config);
 /* Also checks that the windows fit the area. */
 tf_wire_status_t tf_record_replay(const uint8_t *area, uint32_t area_bytes, tf_replay_t *replay);
+/* Also checks that a window is one that the node has room for. */
+tf_wire_status_t tf_record_feed(const uint8_t *area, uint32_t area_bytes, tf_feed_t *feed);
 /* The maps alone, for their vectors. */
 tf_wire_status_t tf_decode_trust(const uint8_t *data, uint32_t length, tf_trust_t *trust);
 tf_wire_status_t tf_decode_config(const uint8_t *data, uint32_t length, tf_config_t *config);
 tf_wire_status_t tf_decode_replay(const uint8_t *data, uint32_t length, tf_replay_t *replay);
+tf_wire_status_t tf_decode_feed(const uint8_t *data, uint32_t length, tf_feed_t *feed);
 
 /* ---- topics (SPEC section 2); all answer the length without the NUL, 0 when it does not fit ---- */
 

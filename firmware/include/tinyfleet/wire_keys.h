@@ -26,6 +26,7 @@
 #define TF_SECTORS_MAX 512u
 #define TF_MANIFEST_MAX_BYTES 8256u
 #define TF_GROUP_ATTEMPTS 5u
+#define TF_HEATSHRINK_WINDOW_BITS_MAX 9u
 #define TF_RECORD_HEADER_BYTES 8u
 #define TF_RECORD_CRC_BYTES 4u
 #define TF_REPLAY_DATA_OFFSET 4096u
@@ -33,6 +34,9 @@
 #define TF_FRAME_BODY_MAX 1024u
 #define TF_LATENCY_BUCKETS 15u
 #define TF_CONFIDENCE_BUCKETS 10u
+#define TF_MARGIN_BUCKETS 10u
+#define TF_RULE_WINDOWS_MAX 32u
+#define TF_LINE_WINDOW_VALUES_MAX 2048u
 #define TF_RECORD_MAGIC 0x31524654u
 #define TF_FRAME_REPLY 0x80u
 #define TF_PREFIX "tf/1"
@@ -62,6 +66,9 @@ enum {
     TF_BIRTH_CORE = 18,
     TF_BIRTH_UPTIME_MS = 19,
     TF_BIRTH_EMULATED = 20,
+    TF_BIRTH_DECODES = 21, /* optional */
+    TF_BIRTH_STAGING_BYTES = 22, /* optional */
+    TF_BIRTH_CAPTURES = 29, /* optional */
 };
 #define TF_BIRTH_DEVICE_TYPE_MAX 32u
 #define TF_BIRTH_HW_REV_MAX 16u
@@ -89,6 +96,8 @@ enum {
     TF_WANT_MIN_BATTERY_PCT = 5, /* optional */
     TF_WANT_TRIAL = 6, /* optional */
     TF_WANT_PERIOD_S = 7, /* optional */
+    TF_WANT_CAPTURE = 8, /* optional */
+    TF_WANT_EVENT_RULE = 13, /* optional */
 };
 #define TF_WANT_REQUIRED 0x1u
 
@@ -125,6 +134,11 @@ enum {
     TF_TELE_BATTERY_MV = 12, /* optional */
     TF_TELE_TEMPERATURE_MC = 13, /* optional */
     TF_TELE_RSSI_DBM = 14, /* optional */
+    TF_TELE_MARGIN = 15, /* optional */
+    TF_TELE_SWITCHES = 16, /* optional */
+    TF_TELE_PAUSED = 17, /* optional */
+    TF_TELE_CAPTURED = 18, /* optional */
+    TF_TELE_SKIPPED = 19, /* optional */
 };
 #define TF_TELE_MODEL_MIN 32u
 #define TF_TELE_MODEL_MAX 32u
@@ -133,6 +147,8 @@ enum {
 #define TF_TELE_LATENCY_MAX 15u
 #define TF_TELE_CONFIDENCE_MIN 10u
 #define TF_TELE_CONFIDENCE_MAX 10u
+#define TF_TELE_MARGIN_MIN 10u
+#define TF_TELE_MARGIN_MAX 10u
 #define TF_TELE_REQUIRED 0x7ffu
 
 /* event (SPEC section 3) */
@@ -150,6 +166,34 @@ enum {
 #define TF_EVENT_MODEL_MIN 32u
 #define TF_EVENT_MODEL_MAX 32u
 #define TF_EVENT_REQUIRED 0xfu
+
+/* sample (SPEC section 3) */
+enum {
+    TF_SAMPLE_BOOT = 0,
+    TF_SAMPLE_SEQ = 1,
+    TF_SAMPLE_PART = 2,
+    TF_SAMPLE_PARTS = 3,
+    TF_SAMPLE_UPTIME_MS = 4,
+    TF_SAMPLE_MODEL = 5,
+    TF_SAMPLE_CLASS = 6,
+    TF_SAMPLE_SCORES = 7,
+    TF_SAMPLE_MARGIN = 8, /* optional */
+    TF_SAMPLE_SENSOR = 9,
+    TF_SAMPLE_UNIT = 10,
+    TF_SAMPLE_RATE_MHZ = 11,
+    TF_SAMPLE_SAMPLES = 12,
+    TF_SAMPLE_CHANNELS = 13,
+    TF_SAMPLE_OFFSET = 14,
+    TF_SAMPLE_DATA = 15,
+};
+#define TF_SAMPLE_MODEL_MIN 32u
+#define TF_SAMPLE_MODEL_MAX 32u
+#define TF_SAMPLE_SCORES_MAX 64u
+#define TF_SAMPLE_SENSOR_MAX 32u
+#define TF_SAMPLE_UNIT_MAX 8u
+#define TF_SAMPLE_DATA_MIN 1u
+#define TF_SAMPLE_DATA_MAX 3072u
+#define TF_SAMPLE_REQUIRED 0xfeffu
 
 /* journal (SPEC section 3) */
 enum {
@@ -194,7 +238,6 @@ enum {
     TF_CONFIG_PERIOD_S = 8,
     TF_CONFIG_WINDOW_MS = 9, /* optional */
     TF_CONFIG_TLS = 10, /* optional */
-    TF_CONFIG_SMP = 14, /* optional */
 };
 #define TF_CONFIG_DEVICE_MIN 1u
 #define TF_CONFIG_DEVICE_MAX 48u
@@ -220,6 +263,18 @@ enum {
 #define TF_REPLAY_SENSOR_MAX 32u
 #define TF_REPLAY_UNIT_MAX 8u
 #define TF_REPLAY_REQUIRED 0x3fu
+
+/* feed (SPEC section 8) */
+enum {
+    TF_FEED_SENSOR = 0,
+    TF_FEED_UNIT = 1,
+    TF_FEED_RATE_MHZ = 2,
+    TF_FEED_SAMPLES = 3,
+    TF_FEED_CHANNELS = 4,
+};
+#define TF_FEED_SENSOR_MAX 32u
+#define TF_FEED_UNIT_MAX 8u
+#define TF_FEED_REQUIRED 0x1fu
 
 /* golden (SPEC section 8) */
 enum {
@@ -307,6 +362,29 @@ enum {
     TF_TRIAL_ENERGY_UJ = 2, /* optional */
 };
 #define TF_TRIAL_REQUIRED 0x1u
+
+/* capture (SPEC section 3) */
+enum {
+    TF_CAPTURE_CLASSES = 0, /* optional */
+    TF_CAPTURE_MARGIN_BELOW = 1, /* optional */
+    TF_CAPTURE_PER_DAY = 2,
+    TF_CAPTURE_DAY_BYTES = 3,
+};
+#define TF_CAPTURE_CLASSES_MIN 1u
+#define TF_CAPTURE_CLASSES_MAX 16u
+#define TF_CAPTURE_REQUIRED 0xcu
+
+/* event_rule (SPEC section 3) */
+enum {
+    TF_EVENT_RULE_CLASSES = 0, /* optional */
+    TF_EVENT_RULE_MIN_SCORE = 1,
+    TF_EVENT_RULE_WINDOWS = 2,
+    TF_EVENT_RULE_HITS = 3,
+    TF_EVENT_RULE_HOLD_OFF_S = 4,
+};
+#define TF_EVENT_RULE_CLASSES_MIN 1u
+#define TF_EVENT_RULE_CLASSES_MAX 16u
+#define TF_EVENT_RULE_REQUIRED 0x1eu
 
 /* transfer (SPEC section 3) */
 enum {
@@ -436,14 +514,9 @@ typedef enum {
 /* Encoding */
 typedef enum {
     TF_ENCODING_RAW = 0,
+    TF_ENCODING_COMPRESSED = 1,
+    TF_ENCODING_DELTA = 2,
 } tf_encoding_t;
-
-/* SmpDoor */
-typedef enum {
-    TF_SMP_DOOR_OFF = 0,
-    TF_SMP_DOOR_READ = 1,
-    TF_SMP_DOOR_FULL = 2,
-} tf_smp_door_t;
 
 /* Result */
 typedef enum {
@@ -479,6 +552,7 @@ typedef enum {
     TF_RECORD_KIND_CONFIG = 2,
     TF_RECORD_KIND_REPLAY = 3,
     TF_RECORD_KIND_GOLDEN = 4,
+    TF_RECORD_KIND_FEED = 9,
 } tf_record_kind_t;
 
 /* BoardState */
@@ -495,6 +569,7 @@ typedef enum {
     TF_FRAME_TYPE_HELLO = 1,
     TF_FRAME_TYPE_INFER = 2,
     TF_FRAME_TYPE_GOLDEN = 3,
+    TF_FRAME_TYPE_SAMPLES = 16,
     TF_FRAME_TYPE_ERROR = 127,
 } tf_frame_type_t;
 
@@ -557,7 +632,9 @@ typedef enum {
 #define TF_MPS2_AN386_REPLAY_OFFSET 0x700000u
 #define TF_MPS2_AN386_REPLAY_BYTES 0x100000u
 #define TF_MPS2_AN386_STAGING_OFFSET 0x800000u
-#define TF_MPS2_AN386_STAGING_BYTES 0x800000u
+#define TF_MPS2_AN386_STAGING_BYTES 0x200000u
+#define TF_MPS2_AN386_SPARE_OFFSET 0xa00000u
+#define TF_MPS2_AN386_SPARE_BYTES 0x600000u
 
 /* Memory map of mps2-an500; offsets are relative to the flash's start */
 #define TF_MPS2_AN500_FLASH_BASE 0x60000000u
@@ -592,7 +669,9 @@ typedef enum {
 #define TF_MPS2_AN500_REPLAY_OFFSET 0x700000u
 #define TF_MPS2_AN500_REPLAY_BYTES 0x100000u
 #define TF_MPS2_AN500_STAGING_OFFSET 0x800000u
-#define TF_MPS2_AN500_STAGING_BYTES 0x800000u
+#define TF_MPS2_AN500_STAGING_BYTES 0x200000u
+#define TF_MPS2_AN500_SPARE_OFFSET 0xa00000u
+#define TF_MPS2_AN500_SPARE_BYTES 0x600000u
 
 /* Memory map of posix; offsets are relative to the flash's start */
 #define TF_POSIX_FLASH_BASE 0x0u

@@ -15,6 +15,7 @@
 #define REG32(address) (*(volatile uint32_t *)(address))
 
 #define NVIC_ISER 0xE000E100u
+#define NVIC_ICER 0xE000E180u
 #define SCB_VTOR 0xE000ED08u
 #define SCB_AIRCR 0xE000ED0Cu
 #define SCB_CFSR 0xE000ED28u

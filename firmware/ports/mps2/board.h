@@ -9,11 +9,13 @@
 #define CPU_HZ 25000000u
 
 #define UART0 0x40004000u
+#define UART1 0x40005000u /* the sample line */
 #define UART_DATA 0x00u
 #define UART_STATE 0x04u
 #define UART_CTRL 0x08u
 #define UART_INTCLEAR 0x0Cu
 #define UART_BAUDDIV 0x10u
+#define UART_BAUD 115200u
 
 #define TIMER0 0x40000000u
 #define TIMER_CTRL 0x00u
@@ -31,7 +33,7 @@
 #define FPGAIO_COUNTER 0x18u
 #define FPGAIO_PRESCALE 0x1Cu
 
-#define IRQ_UART0_RX 0u
+#define IRQ_UART1_RX 2u
 #define IRQ_TIMER0 8u
 #define IRQ_ETHERNET 13u
 
@@ -47,13 +49,11 @@
 /* What the bootloader leaves a firmware to come that far. */
 #define WATCHDOG_BOOT_MS 2000u
 
-struct netif;
+void sample_line_start(void);
+uint32_t sample_line_read(uint8_t *out, uint32_t capacity);
+bool sample_line_pending(void);
 
-/* From now on received bytes wait in a ring, and wake the core. */
-void uart_listen(void);
-bool uart_read(uint8_t *byte);
-bool uart_waiting(void);
-void uart_put(const uint8_t *data, uint32_t length);
+struct netif;
 
 int8_t ethernet_init(struct netif *netif);
 void ethernet_poll(struct netif *netif);

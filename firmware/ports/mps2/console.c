@@ -1,6 +1,5 @@
 #include "board.h"
 
-#define UART_BAUD 115200u
 #define UART_STATE_TX_FULL 1u
 #define UART_CTRL_TX_RX 3u
 

@@ -22,9 +22,8 @@ const tf_node_port_t *tf_node_port(void) {
         .reset = system_reset,
         .panic = panic,
         .take_crash = crash_take,
+        .line_read = sample_line_read,
         .idle = idle,
-        .console_read = uart_read,
-        .console_write = uart_put,
         .net_init = ethernet_init,
         .net_poll = ethernet_poll,
         .net_bytes = ethernet_bytes,
@@ -35,7 +34,7 @@ const tf_node_port_t *tf_node_port(void) {
 /* Called by main before anything else of the port. */
 void tf_node_port_start(void) {
     uart_start();
-    uart_listen();
+    sample_line_start();
     clock_start();
     watchdog_start(WATCHDOG_MS);
 }

@@ -4,8 +4,8 @@
 void reset_handler(void) __attribute__((noreturn));
 void fault_handler(void);
 void watchdog_handler(void);
+void sample_line_handler(void);
 void timer0_handler(void);
-void uart_handler(void);
 void ethernet_handler(void);
 
 typedef void (*vector_t)(void);
@@ -28,8 +28,9 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16 + 32
     [14] = fault_handler,
     [15] = fault_handler,
     /* Interrupts; those nobody asked for are faults. */
-    [16 + IRQ_UART0_RX] = uart_handler,
-    [17 + IRQ_UART0_RX... 15 + IRQ_TIMER0] = fault_handler,
+    [16 ... 15 + IRQ_UART1_RX] = fault_handler,
+    [16 + IRQ_UART1_RX] = sample_line_handler,
+    [17 + IRQ_UART1_RX... 15 + IRQ_TIMER0] = fault_handler,
     [16 + IRQ_TIMER0] = timer0_handler,
     [17 + IRQ_TIMER0... 15 + IRQ_ETHERNET] = fault_handler,
     [16 + IRQ_ETHERNET] = ethernet_handler,

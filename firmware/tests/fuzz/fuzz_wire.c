@@ -8,10 +8,24 @@
 #include "tinyfleet/wire.h"
 
 /* The order is that of tests/fuzz/corpus.py. */
-enum { WANT, MANIFEST, TRUST, CONFIG, REPLAY, RECORD_TRUST, RECORD_CONFIG, RECORD_REPLAY, TOPIC, KINDS };
+enum {
+    WANT,
+    MANIFEST,
+    TRUST,
+    CONFIG,
+    REPLAY,
+    RECORD_TRUST,
+    RECORD_CONFIG,
+    RECORD_REPLAY,
+    TOPIC,
+    FEED,
+    RECORD_FEED,
+    KINDS
+};
 
-static const char *const names[KINDS] = {"want",         "manifest",      "trust",         "config", "replay",
-                                         "record_trust", "record_config", "record_replay", "topic"};
+static const char *const names[KINDS] = {"want",   "manifest",     "trust",         "config",
+                                         "replay", "record_trust", "record_config", "record_replay",
+                                         "topic",  "feed",         "record_feed"};
 static unsigned long taken[KINDS], refused[KINDS];
 
 static void touch_text(tf_text_t text) {
@@ -27,6 +41,8 @@ static bool read_want(const uint8_t *data, uint32_t size) {
     if (tf_decode_want(data, size, &want) != TF_WIRE_OK) return false;
     if (want.has_firmware) touch_text(want.firmware.version);
     if (want.has_model) touch_text(want.model.version);
+    if (want.capture.classes.count > TF_CAPTURE_CLASSES_MAX) abort();
+    if (want.has_event_rule && (want.event_rule.windows == 0 || want.event_rule.hits == 0)) abort();
     return true;
 }
 
@@ -60,6 +76,16 @@ static bool read_replay(const uint8_t *data, uint32_t size, bool record) {
     if (status != TF_WIRE_OK) return false;
     touch_text(replay.sensor);
     touch_text(replay.unit);
+    return true;
+}
+
+static bool read_feed(const uint8_t *data, uint32_t size, bool record) {
+    tf_feed_t feed;
+    const tf_wire_status_t status =
+        record ? tf_record_feed(data, size, &feed) : tf_decode_feed(data, size, &feed);
+    if (status != TF_WIRE_OK) return false;
+    touch_text(feed.sensor);
+    touch_text(feed.unit);
     return true;
 }
 
@@ -100,6 +126,9 @@ static bool read_any(uint32_t kind, const uint8_t *data, uint32_t size) {
         case REPLAY:
         case RECORD_REPLAY:
             return read_replay(data, size, kind == RECORD_REPLAY);
+        case FEED:
+        case RECORD_FEED:
+            return read_feed(data, size, kind == RECORD_FEED);
         default:
             return read_topic(data, size);
     }

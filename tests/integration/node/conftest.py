@@ -34,7 +34,18 @@ from tinyfleet.wire.firmware import place_of, read_facts
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.limits import PREFIX
 from tinyfleet.wire.memory_map import MPS2_AN386, MPS2_AN500, MemoryMap
-from tinyfleet.wire.messages import Birth, Conn, Event, NodeConfig, Status, Tele, Trial, Trust, Want
+from tinyfleet.wire.messages import (
+    Birth,
+    Conn,
+    Event,
+    NodeConfig,
+    Sample,
+    Status,
+    Tele,
+    Trial,
+    Trust,
+    Want,
+)
 from tinyfleet.wire.records import build_replay, encode_record
 from tinyfleet.wire.topics import TopicKind, Topics
 
@@ -50,13 +61,14 @@ BROKER_LIMITS = (
     "max_packet_size 16384",
 )
 
-M = TypeVar("M", Birth, Conn, Status, Tele, Event)
+M = TypeVar("M", Birth, Conn, Status, Tele, Event, Sample)
 _UP: dict[type[Any], TopicKind] = {
     Birth: TopicKind.BIRTH,
     Conn: TopicKind.CONN,
     Status: TopicKind.STATUS,
     Tele: TopicKind.TELE,
     Event: TopicKind.EVENT,
+    Sample: TopicKind.SAMPLE,
 }
 _CLASSES = {kind: cls for cls, kind in _UP.items()}
 
@@ -403,7 +415,13 @@ def bare_node(
     flash = tmp_path / "flash.bin"
     make_blank_flash(flash)
     machine = board.memory.board
-    emulator = EmulatedNode(flash=flash, kernel=boot_elf, state_dir=tmp_path / "node", machine=machine)
+    emulator = EmulatedNode(
+        flash=flash,
+        kernel=boot_elf,
+        state_dir=tmp_path / "node",
+        machine=machine,
+        sample_line=True,
+    )
     yield Node(emulator, flash, broker.port, (workshop.key_hash(),), firmware, board.memory)
     emulator.stop()
     sys.stdout.write(f"--- console of the node\n{emulator.console(since_start=False)}")

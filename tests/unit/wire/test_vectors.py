@@ -13,7 +13,7 @@ from tinyfleet.wire.codec import decode, encode, message_class, to_json
 from tinyfleet.wire.enums import Result
 from tinyfleet.wire.errors import ImageError, WireError
 from tinyfleet.wire.image import Verify, check_image, read_image
-from tinyfleet.wire.messages import NodeConfig, Trust, Want
+from tinyfleet.wire.messages import Feed, NodeConfig, Trust, Want
 from tinyfleet.wire.records import decode_record, encode_record, read_golden, read_replay
 from tinyfleet.wire.topics import Topics
 from tinyfleet.wire.vectors import make
@@ -41,8 +41,8 @@ def read_as(kind: str, data: bytes, verify: Verify) -> object:
             return read_replay(data)
         case "record_golden":
             return read_golden(data)
-        case "record_golden":
-            return read_golden(data)
+        case "record_feed":
+            return decode_record(Feed, data)
         case kind if kind in IMAGE_KINDS:
             return check_image(
                 read_image(data),
