@@ -97,7 +97,9 @@ def load_parts(
         windows = load_golden(golden, image.payload)
         stored = windows.room_for(memory)
         try:
-            region = build_golden(b"".join(windows.windows[:stored]), windows.window_bytes)
+            region = build_golden(
+                b"".join(windows.windows[:stored]), windows.window_bytes, memory["golden"].size_bytes
+            )
         except WireError as error:
             raise PlanError(f"{golden}: {error}", "use smaller windows") from error
     plan = plan_flash(memory, app=app, model=None if image is None else image.data, golden=region)

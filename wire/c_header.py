@@ -8,7 +8,16 @@ from enum import IntEnum
 from typing import Any
 
 from tinyfleet.wire import enums, image_format, limits
-from tinyfleet.wire.memory_map import ERASED_BYTE, MICROBIT, MPS2_AN386, MPS2_AN500, POSIX, MemoryMap
+from tinyfleet.wire.memory_map import (
+    ERASED_BYTE,
+    MICROBIT,
+    MPS2_AN386,
+    MPS2_AN386_BENCH,
+    MPS2_AN500,
+    MPS3_AN547,
+    POSIX,
+    MemoryMap,
+)
 from tinyfleet.wire.messages import MESSAGES, STRUCTS
 from tinyfleet.wire.table import Array, ByteString, Field, Text, shape_of, table_of
 
@@ -62,7 +71,7 @@ def c_header() -> str:
         *_section("MCUboot images", _images()),
         *(
             line
-            for board in (MPS2_AN386, MPS2_AN500, POSIX, MICROBIT)
+            for board in (MPS2_AN386, MPS2_AN500, POSIX, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547)
             for line in _section(_MAP_TITLE % board.board, _memory(board))
         ),
     ]

@@ -119,5 +119,13 @@ class FrameType(IntEnum):
     HELLO = 0x01
     INFER = 0x02
     GOLDEN = 0x03
+    LOAD = 0x04
+    RUN = 0x05
+    SELECT = 0x06
+    SWEEP = 0x07
+    STORE = 0x08
+    PUT = 0x0A
+    ERASE = 0x0B
+    EXPECT = 0x0C
     SAMPLES = 0x10
     ERROR = 0x7F

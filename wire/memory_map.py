@@ -92,6 +92,33 @@ POSIX: Final = MemoryMap(
     ),
 )
 
+# The bench app instead of the node: it starts where the flash does.
+MPS2_AN386_BENCH: Final = MemoryMap(
+    board="mps2-an386-bench",
+    base=0x2100_0000,
+    size_bytes=16 * MIB,
+    sector_bytes=4096,
+    write_bytes=4,
+    regions=(
+        Region("app", 0x000000, 1 * MIB),
+        Region("model", 0x300000, 2 * MIB),
+        Region("golden", 0x800000, 8 * MIB),
+    ),
+)
+
+# QEMU cannot write this board's flash, so its large memory takes the part; the app lies in the core's own.
+MPS3_AN547: Final = MemoryMap(
+    board="mps3-an547",
+    base=0x7000_0000,
+    size_bytes=16 * MIB,
+    sector_bytes=4096,
+    write_bytes=4,
+    regions=(
+        Region("model", 0x300000, 2 * MIB),
+        Region("golden", 0x800000, 8 * MIB),
+    ),
+)
+
 MICROBIT: Final = MemoryMap(
     board="microbit",
     base=0,

@@ -415,7 +415,11 @@ class Bench:
 @message("hello", section="9", max_bytes=1024)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """A bench board's answer on its console. No model image: the board has none."""
+    """A bench board's answer on its console. No model image: the board has none.
+
+    window_bytes: of requests that may be under way at once; absent: one request at a time. golden_bytes: room
+    for golden sets; golden_set: the one selected. load_bytes: the largest input that LOAD takes.
+    """
 
     app: Annotated[str, Size(0, 32), Key(0)]
     device_type: Annotated[str, Size(0, 32), Key(1)]
@@ -427,6 +431,10 @@ class Hello:
     arena_bytes: Annotated[U32, Key(7)]
     abi: Annotated[U16, Key(8)]
     core: Annotated[CoreVariant, Key(9)]
+    window_bytes: Annotated[U32 | None, Key(10)] = None
+    golden_bytes: Annotated[U32 | None, Key(11)] = None
+    golden_set: Annotated[Digest | None, Key(12)] = None
+    load_bytes: Annotated[U32 | None, Key(13)] = None
 
 
 Message = (

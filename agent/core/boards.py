@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.wire.memory_map import MICROBIT, MemoryMap
+from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386_BENCH, MPS3_AN547, MemoryMap
 
-_MAPS = {board.board: board for board in (MICROBIT,)}
+_MAPS = {"microbit": MICROBIT, "mps2-an386": MPS2_AN386_BENCH, "mps3-an547": MPS3_AN547}
 
 
 def memory_map(device_type: str) -> MemoryMap:

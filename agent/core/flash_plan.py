@@ -62,7 +62,11 @@ def plan_flash(
 
 
 def _app_piece(memory: MemoryMap, segment: Segment) -> Piece:
-    region = memory[APP]
+    region = next((region for region in memory.regions if region.name == APP), None)
+    if region is None:
+        raise PlanError(
+            f"{memory.board} has no flash for firmware", "give it to the emulator: `bench emulate --firmware`"
+        )
     start, end = memory.base + region.offset, memory.base + region.end
     if segment.address < start or segment.end > end:
         raise PlanError(

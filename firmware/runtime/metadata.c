@@ -24,6 +24,8 @@ enum {
     KEY_OUTPUT_KIND = 7,
     KEY_LABELS = 8,
     REQUIRED_KEYS = 9,
+    KEY_INPUT_SCALE = 10,
+    KEY_OUTPUT_SCALE = 11,
 };
 
 typedef struct {
@@ -130,6 +132,10 @@ static bool read_value(tf_model_t *model, reader_t *r, uint32_t key) {
             return true;
         case KEY_LABELS:
             return read_labels(model, r);
+        case KEY_INPUT_SCALE:
+            return read_uint(r, UINT32_MAX, &model->input.scale_bits);
+        case KEY_OUTPUT_SCALE:
+            return read_uint(r, UINT32_MAX, &model->output.scale_bits);
         default:
             return skip_item(r);
     }

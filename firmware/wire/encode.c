@@ -230,7 +230,8 @@ uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacit
     bool has_version = hello->version.text != NULL;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
-    tf_write_map(&writer, PAIRS(8, hello->has_model, has_version));
+    tf_write_map(&writer, PAIRS(8, hello->has_model, has_version, hello->has_window_bytes,
+                                hello->has_golden_bytes, hello->has_golden_set, hello->has_load_bytes));
     put_text(&writer, TF_HELLO_APP, hello->app, TF_HELLO_APP_MAX);
     put_text(&writer, TF_HELLO_DEVICE_TYPE, hello->device_type, TF_HELLO_DEVICE_TYPE_MAX);
     if (hello->has_model) put_digest(&writer, TF_HELLO_MODEL, hello->model);
@@ -241,5 +242,9 @@ uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacit
     put_uint(&writer, TF_HELLO_ARENA_BYTES, hello->arena_bytes);
     put_uint(&writer, TF_HELLO_ABI, hello->abi);
     put_uint(&writer, TF_HELLO_CORE, hello->core);
+    if (hello->has_window_bytes) put_uint(&writer, TF_HELLO_WINDOW_BYTES, hello->window_bytes);
+    if (hello->has_golden_bytes) put_uint(&writer, TF_HELLO_GOLDEN_BYTES, hello->golden_bytes);
+    if (hello->has_golden_set) put_digest(&writer, TF_HELLO_GOLDEN_SET, hello->golden_set);
+    if (hello->has_load_bytes) put_uint(&writer, TF_HELLO_LOAD_BYTES, hello->load_bytes);
     return tf_writer_end(&writer);
 }

@@ -231,6 +231,9 @@ HELLO = Hello(
     abi=1,
     core=CoreVariant.PORTABLE,
 )
+HELLO_WINDOWED = replace(
+    HELLO, window_bytes=8192, golden_bytes=8_388_352, golden_set=digest("windows"), load_bytes=4_147_280
+)
 GOLDEN = Golden(windows=3, window_bytes=12, digest=digest("windows"))
 BENCH_RUN = BenchRun(
     model=digest("model"),
@@ -345,6 +348,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("config_tls", CONFIG_TLS, "for a broker that asks for a certificate"),
     ("replay", REPLAY, ""),
     ("hello", HELLO, "a board with a model"),
+    ("hello_windowed", HELLO_WINDOWED, "that takes several requests at once, with a golden set"),
     ("golden", GOLDEN, ""),
     ("bench", BENCH, "one board that ran, one that is gone"),
     ("bench_lost", Bench(seq=4, state=ConnState.LOST, boards=()), "as the will"),

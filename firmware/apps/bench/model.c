@@ -3,6 +3,8 @@
 
 #include "bench.h"
 
+enum { ALIGN = 16 };
+
 /* Where there is no bootloader, the app's own version is all a model can depend on. */
 static const tf_image_version_t own_version = {
     .major = TINYFLEET_VERSION_MAJOR, .minor = TINYFLEET_VERSION_MINOR, .revision = TINYFLEET_VERSION_PATCH};
@@ -58,7 +60,12 @@ void bench_load_model(bench_t *bench) {
     bench->has_image = true;
     memcpy(bench->image, image.image, sizeof bench->image);
     (void)tf_image_version_text(&image.version, bench->version);
-    const tf_model_status_t loaded = tf_model_load(&bench->model, image.payload, image.payload_bytes);
+    bench_load_plan(bench, image.payload, image.payload_bytes);
+}
+
+void bench_load_plan(bench_t *bench, const uint8_t *plan, uint32_t bytes) {
+    const tf_bench_port_t *const port = bench->port;
+    const tf_model_status_t loaded = tf_model_load(&bench->model, plan, bytes);
     if (loaded != TF_MODEL_OK) {
         refuse_plan(bench, loaded);
     } else if (bench->model.arena_bytes > port->arena_bytes) {
@@ -68,6 +75,9 @@ void bench_load_model(bench_t *bench) {
     } else {
         bench->result = TF_RESULT_SUCCESS;
         bench->reason = "";
+        const uint32_t used = (bench->model.arena_bytes + ALIGN - 1) / ALIGN * ALIGN;
+        bench->spare_bytes = port->arena_bytes > used ? port->arena_bytes - used : 0;
+        bench->spare = port->arena + used;
     }
 }
 
@@ -89,6 +99,12 @@ uint32_t bench_infer(const bench_t *bench, const uint8_t *window, uint32_t bytes
         duration_us += port->now_us() - begun;
     }
     return duration_us;
+}
+
+const uint8_t *bench_window(const bench_t *bench, uint32_t index) {
+    const golden_set_t *const set = &bench->set;
+    if (index >= set->windows || !bench_fits(bench, set->window_bytes)) return NULL;
+    return set->data + index * set->window_bytes;
 }
 
 const void *bench_output(const bench_t *bench) {

@@ -1,40 +1,15 @@
-/* Text lines for people. No printf: it would take a fifth of the flash and too much of the stack. */
-#include <string.h>
-
+/* Text lines for people. */
 #include "bench.h"
+#include "tinyfleet/print.h"
 
 static const tf_bench_port_t *out;
 
 static void put(const char *text) {
-    out->write((const uint8_t *)text, (uint32_t)strlen(text));
+    tf_print(out->write, text);
 }
 
 static void put_number(uint32_t value) {
-    char digits[11];
-    char *at = digits + sizeof digits - 1;
-    *at = 0;
-    do {
-        *--at = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    put(at);
-}
-
-static void put_hex(const uint8_t *data, uint32_t length) {
-    static const char digits[] = "0123456789abcdef";
-    for (uint32_t i = 0; i < length; i++) {
-        const char pair[3] = {digits[data[i] >> 4], digits[data[i] & 15], 0};
-        put(pair);
-    }
-}
-
-/* Text from a model: what a terminal could take for a command is shown as '?'. */
-static void put_foreign(const char *text, uint32_t length) {
-    for (uint32_t i = 0; i < length; i++) {
-        const uint8_t byte = (uint8_t)text[i];
-        const uint8_t shown = byte < 0x20 || byte == 0x7F ? (uint8_t)'?' : byte;
-        out->write(&shown, 1);
-    }
+    tf_print_number(out->write, value);
 }
 
 /* Nobody may take an emulator's figures for a chip's. */
@@ -42,19 +17,19 @@ static const char *timing(const bench_t *bench) {
     return bench->port->emulated ? "emulated, instruction-timed" : "wall time";
 }
 
-void say(const char *text) {
-    out = tf_bench_port();
+void say(const bench_t *bench, const char *text) {
+    out = bench->port;
     put(text);
     put("\n");
 }
 
 static void say_model(const bench_t *bench) {
     put("model ");
-    put_foreign(bench->model.name.text, bench->model.name.length);
+    tf_print_foreign(out->write, bench->model.name.text, bench->model.name.length);
     put(" ");
     put(bench->version);
     put(", image ");
-    put_hex(bench->image, 8);
+    tf_print_hex(out->write, bench->image, 8);
     put(", arena ");
     put_number(bench->model.arena_bytes);
     put(" of ");
@@ -81,9 +56,9 @@ void say_start(const bench_t *bench) {
         put(")\n");
     }
     put("golden set: ");
-    put_number(bench->window_count);
+    put_number(bench->set.windows);
     put(" windows of ");
-    put_number(bench->window_bytes);
+    put_number(bench->set.window_bytes);
     put(" bytes\nready\n");
 }
 
@@ -97,7 +72,7 @@ void say_inference(const bench_t *bench, uint32_t window, uint32_t duration_us) 
     put_number(window);
     put(": class ");
     if (tf_model_label(model, top, &label, &length)) {
-        put_foreign(label, length);
+        tf_print_foreign(out->write, label, length);
     } else {
         put_number(top);
     }

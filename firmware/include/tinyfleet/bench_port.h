@@ -5,16 +5,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/flash.h"
+
 typedef struct tf_bench_port {
     const char *device_type;
     bool emulated;
     const uint8_t *model; /* where a model image may lie, in memory-mapped flash */
     uint32_t model_bytes;
-    const uint8_t *golden; /* where a golden set may lie */
-    uint32_t golden_bytes;
-    uint8_t *arena; /* 16-byte aligned: all RAM that is left */
+    const tf_flash_t *golden; /* where golden sets may lie: offsets from its own start */
+    uint8_t *arena;           /* 16-byte aligned: all RAM that is left */
     uint32_t arena_bytes;
+    uint32_t line_bytes;      /* received bytes that wait without loss while the core is busy */
     uint32_t (*now_us)(void); /* wraps after 71 minutes */
+    /* A falling edge of at least a microsecond on the pin that a meter watches. */
+    void (*edge)(void);
     /* One received byte; false: none waits. */
     bool (*read)(uint8_t *byte);
     void (*write)(const uint8_t *data, uint32_t length);
@@ -25,7 +29,7 @@ typedef struct tf_bench_port {
 } tf_bench_port_t;
 
 /* Starts clock and console: the first call of main. */
-void tf_bench_port_start(void);
+void tf_bench_port_start(uint32_t baud);
 const tf_bench_port_t *tf_bench_port(void);
 
 #endif

@@ -38,6 +38,7 @@ typedef struct {
     uint32_t rate_mhz; /* sample rate in millihertz */
     uint32_t samples;  /* a window */
     uint16_t channels;
+    uint32_t scale_bits; /* real value of a step, an IEEE 754 single; 0: not said */
 } tf_model_input_t;
 
 /* What an output value means: real value = (value - zero_point) x scale; tf_model_score gives it in 1/256. */
@@ -56,6 +57,7 @@ typedef struct {
     uint8_t kind; /* tf_output_kind_t */
     uint8_t type; /* tf_value_type_t */
     uint32_t values;
+    uint32_t scale_bits; /* as of the input */
 } tf_model_output_t;
 
 /* What tf_model_load found; all but `where` is valid only after TF_MODEL_OK. */

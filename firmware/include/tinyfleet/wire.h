@@ -173,6 +173,14 @@ typedef struct {
     uint32_t arena_bytes;
     uint16_t abi;
     tf_core_variant_t core;
+    bool has_window_bytes;
+    uint32_t window_bytes;
+    bool has_golden_bytes;
+    uint32_t golden_bytes;
+    bool has_golden_set;
+    uint8_t golden_set[32];
+    bool has_load_bytes;
+    uint32_t load_bytes;
 } tf_hello_t;
 
 uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacity);

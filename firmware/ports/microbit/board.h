@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/flash.h"
+
 #define REG32(address) (*(volatile uint32_t *)(address))
 
 #define CLOCK_HFCLKSTART REG32(0x40000000u)
@@ -34,6 +36,7 @@
 #define TIMER0_CC1 REG32(0x40008544u)
 
 #define GPIO_OUTSET REG32(0x50000508u)
+#define GPIO_OUTCLR REG32(0x5000050Cu)
 #define GPIO_DIRSET REG32(0x50000518u)
 
 #define FICR_DEVICE_ID0 REG32(0x10000064u)
@@ -45,13 +48,18 @@
 #define IRQ_UART 2u
 #define IRQ_TIMER0 8u
 
+#define NVMC_READY REG32(0x4001E400u)
+#define NVMC_CONFIG REG32(0x4001E504u)
+#define NVMC_ERASEPAGE REG32(0x4001E508u)
+
+#define PIN_METER 3u /* P0 on the edge connector */
 #define PIN_TXD 24u
 #define PIN_RXD 25u
 
 /* The stack is filled with it at the start; a stack that fits never uses its lowest word. */
 #define STACK_PAINT 0x5AFEC0DEu
 
-void uart_start(void);
+void uart_start(uint32_t baud);
 bool uart_read(uint8_t *byte);
 bool uart_waiting(void);
 void uart_write(const uint8_t *data, uint32_t length);
@@ -60,6 +68,9 @@ void clock_start(void);
 uint32_t clock_us(void);
 /* From now on the timer's interrupt wakes the core at `at_us`. */
 void clock_wake_at(uint32_t at_us);
+
+/* Golden sets in flash. */
+const tf_flash_t *golden_flash(void);
 
 void system_reset(void) __attribute__((noreturn));
 

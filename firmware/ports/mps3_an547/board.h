@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "tinyfleet/flash.h"
+
 #define REG32(address) (*(volatile uint32_t *)(address))
 
 #define CPU_HZ 32000000u
@@ -30,6 +32,11 @@
 
 void uart_start(void);
 void uart_write(const char *text, uint32_t size);
+
+/* Of the linker script. */
+extern uint32_t link_stack_bottom[], link_stack_top[], link_ram_end[];
+
+const tf_flash_t *flash_port(void);
 
 void system_reset(void) __attribute__((noreturn));
 

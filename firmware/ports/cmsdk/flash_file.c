@@ -1,4 +1,4 @@
-/* The board's 16 MiB of memory, backed by a file under QEMU, behaves as flash only because this driver
+/* 16 MiB of the board's memory, backed by a file under QEMU, behave as flash only because this driver
  * insists: erase sets whole sectors to 0xFF, a write unit is written once between erases, nothing outside is
  * touched. */
 #include <string.h>
