@@ -38,6 +38,12 @@ class Settings(BaseModel):
     period_s: int = Field(1, ge=1, le=86400, description="how often nodes report")
     window_ms: int = Field(100, ge=1, le=3_600_000, description="time between two inferences of a node")
     rollout_timeout_s: float = Field(86_400.0, gt=0, description="how long a device may take for a release")
+    missed_wakes: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="how many wake-ups in a row a sleeping device may miss before it timed out",
+    )
     trial_inferences: int = Field(3, ge=1, le=100_000, description="live inferences a trial must show")
     blob_budget_bytes: int = Field(
         64 * 1024 * 1024,

@@ -153,6 +153,7 @@ def build(settings: Settings, state: State) -> Manager:
         time.time,
         RolloutOptions(
             timeout_s=settings.rollout_timeout_s,
+            missed_wakes=settings.missed_wakes,
             trial_inferences=settings.trial_inferences,
             blob_budget_bytes=settings.blob_budget_bytes,
         ),

@@ -98,6 +98,9 @@ class Mosquitto:
             raise AssertionError(f"mosquitto ended: {self._log.read_text()[-500:]}")
         return answers(self.port)
 
+    def log(self) -> str:
+        return self._log.read_text()
+
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._child is not None:
             self._child.send_signal(how)

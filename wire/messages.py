@@ -65,6 +65,18 @@ class SlotInfo:
     image: Annotated[Digest | None, Key(3)] = None
 
 
+@message("sleep", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sleep:
+    """When a node's radio is on: once in `wake_s` seconds (0: always), each time for at most `awake_ms` and
+    `budget_bytes`, IP bytes both ways.
+    """
+
+    wake_s: Annotated[U32, Key(0)]
+    budget_bytes: Annotated[U32 | None, Key(1)] = None
+    awake_ms: Annotated[U32 | None, Key(2)] = None
+
+
 @message("birth", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
@@ -93,6 +105,7 @@ class Birth:
     emulated: Annotated[bool, Key(20)]
     decodes: Annotated[U8 | None, Key(21)] = None
     staging_bytes: Annotated[U32 | None, Key(22)] = None
+    sleep: Annotated[Sleep | None, Key(25)] = None
     captures: Annotated[bool | None, Key(29)] = None
 
 
@@ -168,6 +181,7 @@ class Want:
     trial: Annotated[Trial | None, Key(6)] = None
     period_s: Annotated[U32 | None, Key(7)] = None
     capture: Annotated[Capture | None, Key(8)] = None
+    sleep: Annotated[Sleep | None, Key(11)] = None
     event_rule: Annotated[EventRule | None, Key(13)] = None
 
 
@@ -331,6 +345,7 @@ class NodeConfig:
     period_s: Annotated[U32, Key(8)]
     window_ms: Annotated[U32 | None, Key(9)] = None
     tls: Annotated[NodeTls | None, Key(10)] = None
+    sleep: Annotated[Sleep | None, Key(13)] = None
 
 
 @message("replay", section="8", max_bytes=MESSAGE_MAX_BYTES)
@@ -461,6 +476,6 @@ MESSAGES: tuple[type[Message], ...] = (
     *(Hello, Bench),
 )
 STRUCTS: tuple[type, ...] = (
-    *(ImageInfo, SlotInfo, WantedArtifact, Trial, Capture, EventRule, Transfer),
+    *(ImageInfo, SlotInfo, Sleep, WantedArtifact, Trial, Capture, EventRule, Transfer),
     *(Board, BenchRun, NodeTls),
 )

@@ -7,7 +7,7 @@
 #include "tinyfleet/link.h"
 
 static struct netif netif;
-static bool told;
+static bool told, off;
 
 const char *tf_link_start(tf_link_t *link, const tf_node_port_t *port, const char *name) {
     link->port = port;
@@ -31,7 +31,23 @@ bool tf_link_poll(tf_link_t *link) {
     return true;
 }
 
+void tf_link_power(tf_link_t *link, bool on) {
+    void (*power)(bool) = link->port->net_power;
+    off = !on;
+    if (on && power != NULL) power(true);
+    if (on) {
+        /* As if no time had passed: DHCP asks for its address again at once, by the link that came up. */
+        sys_restart_timeouts();
+        netif_set_up(&netif);
+        netif_set_link_up(&netif);
+    } else {
+        netif_set_link_down(&netif);
+        netif_set_down(&netif);
+    }
+    if (off && power != NULL) power(false);
+}
+
 void tf_link_idle(tf_link_t *link, uint32_t ms) {
-    uint32_t due_ms = sys_timeouts_sleeptime();
+    uint32_t due_ms = off ? UINT32_MAX : sys_timeouts_sleeptime();
     link->port->idle(due_ms < ms ? due_ms : ms);
 }

@@ -171,6 +171,13 @@ bool tf_mqtt_ready(const tf_mqtt_t *client, uint32_t bytes) {
            client->transport.room(client->transport.context) >= bytes;
 }
 
+bool tf_mqtt_settled(const tf_mqtt_t *client) {
+    for (uint32_t i = 0; i < TF_MQTT_INFLIGHT; i++) {
+        if (client->waits[i].id != 0) return false;
+    }
+    return true;
+}
+
 /* A free entry with a fresh identifier, or NULL. It counts only once the packet is queued: see `keep_wait`.
  */
 static tf_mqtt_wait_t *new_wait(tf_mqtt_t *client, tf_mqtt_request_t type, uint32_t count, uint16_t *id) {

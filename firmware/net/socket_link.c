@@ -124,6 +124,10 @@ bool tf_link_poll(tf_link_t *link) {
     return true;
 }
 
+void tf_link_power(tf_link_t *link, bool on) {
+    if (link->port->net_power != NULL) link->port->net_power(on);
+}
+
 void tf_link_idle(tf_link_t *link, uint32_t ms) {
     const tf_socket_port_t *port = tf_socket_port();
     port->wait(port->context, ms, link->state == STATE_OPENING || queue.fill > 0);

@@ -204,7 +204,9 @@ void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what
         const cell_t *cell = &tf_update_table[record->state][what.event];
         bool moves = cell->next != record->state;
         record->state = cell->next;
-        if (moves || (cell->flags & CELL_TELL) != 0) record->result = (uint8_t)what.result;
+        /* Why it waits may change while it does; the next birth says so. */
+        bool waits = what.event == EVENT_WAIT && record->state == TF_UPDATE_STATE_DEFERRED;
+        if (moves || waits || (cell->flags & CELL_TELL) != 0) record->result = (uint8_t)what.result;
         /* Each state sets its own time; none outlives it. */
         if (moves) update->due_ms = TF_UPDATE_NEVER;
         bool tried_model = before.state == TF_UPDATE_STATE_TRIAL && !before.firmware;

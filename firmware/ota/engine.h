@@ -61,6 +61,8 @@ void tf_firmware_reject(tf_update_t *update, tf_result_t result);
 void tf_firmware_start(tf_update_t *update);
 
 /* fetch.c */
+/* Whether the wake's budget stands against one more group: WAIT, or REFUSE where it always would. */
+fact_t tf_fetch_budget(const tf_update_t *update, const tf_update_now_t *now);
 void tf_fetch_reset(tf_update_t *update);
 fact_t tf_fetch_next(tf_update_t *update, const tf_update_now_t *now);
 fact_t tf_fetch_again(tf_update_t *update, const tf_update_now_t *now);

@@ -5,7 +5,11 @@
 
 #include "engine.h"
 
-enum { SECTOR_CHUNKS = TF_SECTOR_BYTES / TF_CHUNK_BYTES, GROUP_SECTORS = TF_GROUP_BYTES / TF_SECTOR_BYTES };
+enum {
+    SECTOR_CHUNKS = TF_SECTOR_BYTES / TF_CHUNK_BYTES,
+    GROUP_SECTORS = TF_GROUP_BYTES / TF_SECTOR_BYTES,
+    REPORT_BYTES = 6144, /* to connect and report, with TLS (SPEC section 10) */
+};
 
 static uint32_t least(uint32_t left, uint32_t right) {
     return left < right ? left : right;
@@ -33,6 +37,17 @@ static uint16_t missing_group(const tf_update_fetch_t *fetch) {
     return TF_UPDATE_NO_GROUP;
 }
 
+fact_t tf_fetch_budget(const tf_update_t *update, const tf_update_now_t *now) {
+    uint32_t bytes = least(update->record.size_bytes, TF_GROUP_BYTES);
+    bytes += bytes / 4u; /* topics, acknowledgements, TCP, TLS */
+    if (!now->has_budget) return NOTHING;
+    if (now->budget_bytes < bytes + REPORT_BYTES) {
+        return fact(EVENT_REFUSE, TF_RESULT_BUDGET, "a wake's byte budget holds no group of it");
+    }
+    return now->left_bytes >= bytes ? NOTHING
+                                    : fact(EVENT_WAIT, TF_RESULT_BUDGET, "the wake's byte budget is used up");
+}
+
 fact_t tf_fetch_next(tf_update_t *update, const tf_update_now_t *now) {
     tf_update_fetch_t *fetch = &update->fetch;
     fetch->group = missing_group(fetch);
@@ -41,7 +56,8 @@ fact_t tf_fetch_next(tf_update_t *update, const tf_update_now_t *now) {
     fetch->last_bytes = 0;
     fetch->timeouts = 0;
     update->due_ms = now->uptime_ms + update->config.group_timeout_ms;
-    return fetch->group == TF_UPDATE_NO_GROUP ? tf_transfer_finish(update, now) : NOTHING;
+    return fetch->group == TF_UPDATE_NO_GROUP ? tf_transfer_finish(update, now)
+                                              : tf_fetch_budget(update, now);
 }
 
 fact_t tf_fetch_again(tf_update_t *update, const tf_update_now_t *now) {
@@ -69,7 +85,7 @@ fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now) {
     update->due_ms = now->uptime_ms + update->config.group_timeout_ms;
     if (fetch->pausing) {
         fetch->pausing = false;
-        return NOTHING;
+        return tf_fetch_budget(update, now);
     }
     if (fetch->group == 0 && tf_manifest_is_damaged(update)) {
         return drop(update, UINT32_MAX, "the manifest does not match its digest");
@@ -79,7 +95,7 @@ fact_t tf_fetch_late(tf_update_t *update, const tf_update_now_t *now) {
         return fact(EVENT_STALL, TF_RESULT_CONNECTION_LOST, "no chunk of the group comes");
     }
     fetch->again = true;
-    return NOTHING;
+    return tf_fetch_budget(update, now);
 }
 
 bool tf_fetch_write(const tf_update_t *update, uint32_t offset, uint8_t *bytes, uint32_t length) {

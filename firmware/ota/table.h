@@ -20,7 +20,7 @@ typedef enum {
     EVENT_LINK_DOWN,
     EVENT_DUE,      /* the time that the state waits for has come */
     EVENT_START,    /* nothing stands against the download */
-    EVENT_WAIT,     /* battery or time of day stand against it */
+    EVENT_WAIT,     /* battery, time of day or the wake's budget stand against it */
     EVENT_EXPIRE,   /* the deadline has passed */
     EVENT_PRESENT,  /* the free slot holds the wanted image already */
     EVENT_DAMAGED,  /* fetched bytes do not match their hash */

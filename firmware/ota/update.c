@@ -257,6 +257,9 @@ void tf_update_tick(tf_update_t *update, const tf_update_now_t *now) {
     if (now->uptime_ms >= update->deadline_ms) {
         tf_engine_step(update, now, fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed"));
     }
+    if (update->record.state == TF_UPDATE_STATE_DOWNLOADING && now->has_budget && now->left_bytes == 0) {
+        tf_engine_step(update, now, fact(EVENT_WAIT, TF_RESULT_BUDGET, "the wake is over"));
+    }
     if (now->uptime_ms < update->due_ms) return;
     update->due_ms = TF_UPDATE_NEVER;
     bool trial = update->record.state == TF_UPDATE_STATE_TRIAL;

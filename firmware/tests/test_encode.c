@@ -86,6 +86,10 @@ static void births(void) {
     expect("birth_decodes", encode_birth, &decodes);
     birth.captures = true;
     expect("birth_captures", encode_birth, &birth);
+    birth.captures = false;
+    birth.has_sleep = true;
+    birth.sleep = (tf_sleep_t){3600, true, 40000, true, 20000};
+    expect("birth_sleeps", encode_birth, &birth);
     tf_birth_t bare = {
         .boot = UINT32_MAX,
         .device_type = tf_text(""),

@@ -81,6 +81,8 @@ static void serve_chunk(world_t *world, const made_t *blob, uint16_t group, uint
     tf_blob_topic_t topic = {.group = group, .index = (uint16_t)index};
     memcpy(topic.manifest, blob->manifest_digest, sizeof topic.manifest);
     world->chunks++;
+    uint32_t cost = length + WORLD_CHUNK_OVERHEAD, left = world->now.left_bytes;
+    world->now.left_bytes = left > cost ? left - cost : 0;
     tf_update_chunk(&world->update, &topic, chunk, length, &world->now);
 }
 

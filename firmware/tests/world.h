@@ -17,6 +17,7 @@ enum {
     WORLD_STAGING = 0x70000,
     WORLD_STAGING_BYTES = 0x10000,
     WORLD_LOG_MAX = 256,
+    WORLD_CHUNK_OVERHEAD = 100, /* what a chunk costs besides itself, of now.left_bytes */
 };
 
 /* How the broker serves chunks. */

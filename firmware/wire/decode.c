@@ -111,6 +111,25 @@ static bool event_rule_field(tf_reader_t *reader, uint64_t key, void *out) {
     }
 }
 
+static bool sleep_field(tf_reader_t *reader, uint64_t key, void *out) {
+    tf_sleep_t *sleep = out;
+    switch (key) {
+        case TF_SLEEP_WAKE_S:
+            sleep->wake_s = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case TF_SLEEP_BUDGET_BYTES:
+            sleep->has_budget_bytes = true;
+            sleep->budget_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        case TF_SLEEP_AWAKE_MS:
+            sleep->has_awake_ms = true;
+            sleep->awake_ms = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
 static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
     tf_want_t *want = out;
     switch (key) {
@@ -152,6 +171,10 @@ static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
         case TF_WANT_EVENT_RULE:
             want->has_event_rule = true;
             tf_read_map(reader, TF_EVENT_RULE_REQUIRED, event_rule_field, &want->event_rule);
+            return true;
+        case TF_WANT_SLEEP:
+            want->has_sleep = true;
+            tf_read_map(reader, TF_SLEEP_REQUIRED, sleep_field, &want->sleep);
             return true;
         default:
             return false;
@@ -304,6 +327,10 @@ static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {
         case TF_CONFIG_TLS:
             config->has_tls = true;
             tf_read_map(reader, TF_TLS_REQUIRED, tls_field, &config->tls);
+            return true;
+        case TF_CONFIG_SLEEP:
+            config->has_sleep = true;
+            tf_read_map(reader, TF_SLEEP_REQUIRED, sleep_field, &config->sleep);
             return true;
         default:
             return false;

@@ -75,12 +75,19 @@ static void put_transfer(tf_writer_t *writer, const tf_transfer_t *transfer) {
     put_uint(writer, TF_TRANSFER_IP_TX_BYTES, transfer->ip_tx_bytes);
 }
 
+static void put_sleep(tf_writer_t *writer, const tf_sleep_t *sleep) {
+    tf_write_map(writer, PAIRS(1, sleep->has_budget_bytes, sleep->has_awake_ms));
+    put_uint(writer, TF_SLEEP_WAKE_S, sleep->wake_s);
+    if (sleep->has_budget_bytes) put_uint(writer, TF_SLEEP_BUDGET_BYTES, sleep->budget_bytes);
+    if (sleep->has_awake_ms) put_uint(writer, TF_SLEEP_AWAKE_MS, sleep->awake_ms);
+}
+
 uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacity) {
     if (birth->slot_count > TF_BIRTH_SLOTS_MAX || birth->ops.length > TF_BIRTH_OPS_MAX) return 0;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     const bool decodes = birth->decodes != 0;
-    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->captures));
+    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->has_sleep, birth->captures));
     put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
     put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
     put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
@@ -112,6 +119,10 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     if (decodes) {
         put_uint(&writer, TF_BIRTH_DECODES, birth->decodes);
         put_uint(&writer, TF_BIRTH_STAGING_BYTES, birth->staging_bytes);
+    }
+    if (birth->has_sleep) {
+        tf_write_uint(&writer, TF_BIRTH_SLEEP);
+        put_sleep(&writer, &birth->sleep);
     }
     if (birth->captures) put_bool(&writer, TF_BIRTH_CAPTURES, true);
     return tf_writer_end(&writer);

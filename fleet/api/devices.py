@@ -13,6 +13,7 @@ from tinyfleet.fleet.api import show
 from tinyfleet.fleet.api.common import ServicesOf
 from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.fleet.core.liveness import DeviceState
+from tinyfleet.wire.messages import Sleep
 
 reading = APIRouter(prefix="/devices")
 changing = APIRouter(prefix="/devices")
@@ -43,6 +44,7 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         "period_s": order.period_s,
         "window_ms": order.window_ms,
         "tls": order.tls,
+        "sleep": None if order.sleep is None else _sleep(order.sleep),
     }
     connection = replace(
         services.connection, **{name: value for name, value in given.items() if value is not None}
@@ -62,6 +64,22 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         config=base64.b64encode(done.config).decode("ascii"),
         firmware=None if firmware is None else base64.b64encode(firmware).decode("ascii"),
     )
+
+
+@changing.put("/{name}/sleep", status_code=204)
+def sleep(name: str, order: out.SleepIn, services: Any = ServicesOf) -> None:
+    """Tells a device when to wake; it acts on it the next time it is awake."""
+    services.rollouts.set_sleep(name, _sleep(order))
+
+
+@changing.delete("/{name}/sleep", status_code=204)
+def forget_sleep(name: str, services: Any = ServicesOf) -> None:
+    """What its configuration says holds again."""
+    services.rollouts.set_sleep(name, None)
+
+
+def _sleep(order: out.SleepIn) -> Sleep:
+    return Sleep(wake_s=order.wake_s, budget_bytes=order.budget_bytes, awake_ms=order.awake_ms)
 
 
 @changing.delete("/{name}", status_code=204)

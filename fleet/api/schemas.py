@@ -52,6 +52,9 @@ class DeviceOut(Closed):
     model_version: str | None
     heard_s: float | None
     period_s: int
+    wake_s: int | None = Field(description="seconds between two wakes, by its birth; absent: always awake")
+    next_wake_s: float | None = Field(description="when a device that sleeps is to be heard next")
+    missed_wakes: int = Field(description="wake-ups in a row that it missed")
     deployment: DeploymentOut | None
 
 
@@ -63,6 +66,14 @@ class DeviceDetailOut(Closed):
     events: list[dict[str, Any]]
 
 
+class SleepIn(Closed):
+    wake_s: int = Field(ge=0, le=31_536_000, description="seconds between two wakes; 0: it stays awake")
+    budget_bytes: int | None = Field(
+        None, ge=6144, le=2**32 - 1, description="IP bytes that one wake may cost, both ways"
+    )
+    awake_ms: int | None = Field(None, ge=5000, le=3_600_000, description="how long one wake may last")
+
+
 class ProvisionIn(Closed):
     id: str
     device_type: str
@@ -70,6 +81,7 @@ class ProvisionIn(Closed):
     node_host: str | None = Field(None, description="IPv4 address by which the node reaches the broker")
     period_s: int | None = Field(None, ge=1, le=86400)
     window_ms: int | None = Field(None, ge=1, le=3_600_000)
+    sleep: SleepIn | None = Field(None, description="when its radio is on; absent: always")
     tls: bool = Field(False, description="it reaches the broker by TLS, with a certificate of its own")
     fresh: bool = Field(False, description="its flash is new: forget what was counted before")
     firmware: str | None = Field(None, description="release whose firmware it starts with")

@@ -6,6 +6,7 @@ from collections import Counter
 
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.core.deployment import Deployment
+from tinyfleet.fleet.core.liveness import next_wake_at_s
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
@@ -44,6 +45,9 @@ def device(view: DeviceView) -> out.DeviceOut:
         model_version=None if model is None else model.version,
         heard_s=value.evidence.heard_s,
         period_s=value.evidence.period_s,
+        wake_s=value.evidence.wake_s,
+        next_wake_s=next_wake_at_s(value.evidence),
+        missed_wakes=view.missed_wakes,
         deployment=None if view.deployment is None else deployment(view.deployment),
     )
 

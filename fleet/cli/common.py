@@ -89,10 +89,17 @@ def _cell(value: object) -> str:
 
 def ago(at_s: float | None) -> str | None:
     """How long ago in words."""
-    if at_s is None:
-        return None
-    passed_s = max(0, round(time.time() - at_s))
+    return None if at_s is None else f"{_spent(time.time() - at_s)} ago"
+
+
+def ahead(at_s: float) -> str:
+    """How long until then in words."""
+    return f"in {_spent(at_s - time.time())}"
+
+
+def _spent(passed: float) -> str:
+    passed_s = max(0, round(passed))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if passed_s >= 2 * size:
-            return f"{passed_s // size} {unit} ago"
-    return f"{passed_s} s ago"
+            return f"{passed_s // size} {unit}"
+    return f"{passed_s} s"

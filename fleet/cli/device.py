@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinyfleet.fleet.cli.common import (
     ago,
+    ahead,
     client,
     json_option,
     one_line_errors,
@@ -16,6 +19,10 @@ from tinyfleet.fleet.cli.common import (
     show_table,
     state_option,
 )
+from tinyfleet.fleet.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from tinyfleet.fleet.api.schemas import DeviceOut, SleepIn
 
 
 @click.command()
@@ -32,7 +39,7 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
         show_json([each.model_dump() for each in found])
         return
     show_table(
-        ("DEVICE", "SITE", "TYPE", "STATE", "MODEL", "DEPLOYMENT", "HEARD"),
+        ("DEVICE", "SITE", "TYPE", "STATE", "MODEL", "DEPLOYMENT", "HEARD", "NEXT WAKE"),
         (
             (
                 each.id,
@@ -42,6 +49,7 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
                 each.model_version,
                 None if each.deployment is None else each.deployment.state,
                 ago(each.heard_s),
+                _next_wake(each),
             )
             for each in found
         ),
@@ -51,6 +59,42 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
 @click.group()
 def device() -> None:
     """Provision, show and remove devices."""
+
+
+def _next_wake(device: DeviceOut) -> str | None:
+    if device.next_wake_s is None or device.state == "ONLINE":
+        return None
+    if device.missed_wakes:
+        return f"{device.missed_wakes} missed"
+    return ahead(device.next_wake_s)
+
+
+def sleep_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--awake", "awake_s", type=float, help="Seconds that one wake may last."),
+        click.option("--wake-bytes", type=int, help="Bytes on air that one wake may cost."),
+        click.option("--wake", "wake_s", type=int, help="Seconds between two wakes; 0: its radio stays on."),
+    ):
+        function = option(function)
+    return function
+
+
+def _sleep_in(wake_s: int | None, wake_bytes: int | None, awake_s: float | None) -> SleepIn | None:
+    """None: nothing was said. Raises BadInput."""
+    from pydantic import ValidationError
+
+    from tinyfleet.fleet.api.schemas import SleepIn
+
+    if wake_s is None:
+        if wake_bytes is not None or awake_s is not None:
+            raise BadInput("--wake-bytes and --awake are of a wake: say by --wake how often it comes")
+        return None
+    awake_ms = None if awake_s is None else round(awake_s * 1000)
+    try:
+        return SleepIn(wake_s=wake_s, budget_bytes=wake_bytes, awake_ms=awake_ms)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{first['loc'][0]}: {first['msg'].lower()}, got {first['input']}") from error
 
 
 @device.command()
@@ -74,6 +118,7 @@ def device() -> None:
     help="JSON with sensor, unit and rate_mhz of the windows in an .npz.",
 )
 @click.option("--tls", is_flag=True, help="Reach the broker by TLS, with a certificate of its own.")
+@sleep_options
 @click.option("--firmware", help="Release whose firmware the board starts with: NAME, or NAME:VERSION.")
 @state_option
 @one_line_errors
@@ -88,6 +133,9 @@ def provision(
     replay: Path | None,
     replay_card: Path | None,
     tls: bool,
+    wake_s: int | None,
+    wake_bytes: int | None,
+    awake_s: float | None,
     firmware: str | None,
     state: Path,
 ) -> None:
@@ -111,6 +159,7 @@ def provision(
             period_s=period_s,
             window_ms=window_ms,
             tls=tls,
+            sleep=_sleep_in(wake_s, wake_bytes, awake_s),
             fresh=flashes.is_fresh(memory, content.data),
             firmware=None if firmware is None else firmware.partition(":")[0],
             firmware_version=None if firmware is None else firmware.partition(":")[2] or None,
@@ -127,6 +176,28 @@ def provision(
         content.write(writes)
     written = ", ".join(write.region for write in writes) or "nothing, it was all there"
     click.echo(f"{name} is registered at site {site}; written to {flash}: {written}")
+
+
+@device.command()
+@click.argument("name")
+@sleep_options
+@click.option("--as-configured", is_flag=True, help="As its configuration says again.")
+@state_option
+@one_line_errors
+def sleep(
+    name: str,
+    wake_s: int | None,
+    wake_bytes: int | None,
+    awake_s: float | None,
+    as_configured: bool,
+    state: Path,
+) -> None:
+    """Tell device NAME when to wake; it hears of it the next time it is awake."""
+    order = _sleep_in(wake_s, wake_bytes, awake_s)
+    if (order is None) != as_configured:
+        raise BadInput("say either --wake or --as-configured")
+    with client(state) as fleet:
+        fleet.set_sleep(name, order)
 
 
 @device.command()

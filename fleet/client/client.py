@@ -66,6 +66,14 @@ class FleetClient:
     def provision(self, order: schemas.ProvisionIn) -> schemas.ProvisionOut:
         return self._one(schemas.ProvisionOut, "POST", "/devices", json=order.model_dump(exclude_none=True))
 
+    def set_sleep(self, name: str, sleep: schemas.SleepIn | None) -> None:
+        """When a device wakes; None: as its configuration says."""
+        path = f"/devices/{_part(name)}/sleep"
+        if sleep is None:
+            self._send("DELETE", path)
+        else:
+            self._send("PUT", path, json=sleep.model_dump(exclude_none=True))
+
     def remove_device(self, name: str) -> None:
         self._send("DELETE", f"/devices/{_part(name)}")
 

@@ -73,8 +73,17 @@ def fold_birth(device: Device, birth: Birth, now_s: float) -> Device | None:
         born_s=now_s,
         device_type=birth.device_type,
         generation=birth.generation if ahead else device.generation,
-        evidence=replace(device.evidence, period_s=birth.period_s or device.evidence.period_s),
+        evidence=replace(
+            device.evidence,
+            period_s=birth.period_s or device.evidence.period_s,
+            wake_s=wake_s_of(birth),
+        ),
     )
+
+
+def wake_s_of(birth: Birth | None) -> int | None:
+    """How often a device wakes, by its birth; None: it does not sleep, or nobody knows."""
+    return None if birth is None or birth.sleep is None or birth.sleep.wake_s == 0 else birth.sleep.wake_s
 
 
 def forget_past(device: Device) -> Device:

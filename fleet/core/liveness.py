@@ -3,10 +3,14 @@
 A cut link after ASLEEP leaves a retained LOST, a broker restart makes every node LOST, and a broker's `kill
 -9` leaves ONLINE for ever. So: LOST after ASLEEP of the same connection is ASLEEP; nobody is ONLINE past
 the silence allowed to it; LOSTs within two keep-alives of a broker restart are held back.
+
+A device that sleeps is judged by the wake-ups it missed: none is ASLEEP, some are LATE, several LOST. What
+cut one of its connections says nothing about the next wake.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,6 +24,8 @@ KEEPALIVES_SILENT: Final = 1.5
 PERIODS_SILENT: Final = 2.5
 GONE_FACTOR: Final = 4.0
 RESTART_KEEPALIVES: Final = 2.0
+WAKES_MISSED: Final = 3
+"""A device that sleeps is LOST once it missed so many wake-ups in a row."""
 
 
 class DeviceState(Enum):
@@ -81,7 +87,8 @@ class Evidence:
     """What is known of a device's connection. Times are the manager's, in seconds.
 
     `heard_s` is the last message the device itself sent, so a will does not count. `outlived` marks a LOST
-    after which the device was heard all the same.
+    after which the device was heard all the same. `wake_s` is how often it wakes, by its birth; None: it
+    does not sleep.
     """
 
     period_s: int
@@ -93,6 +100,7 @@ class Evidence:
     heard_s: float | None = None
     held_until_s: float | None = None
     outlived: bool = False
+    wake_s: int | None = None
 
 
 def fold_conn(evidence: Evidence, conn: Conn, now_s: float, restarted_s: float | None = None) -> Evidence:
@@ -131,7 +139,50 @@ def fold_heard(evidence: Evidence, now_s: float) -> Evidence:
     return replace(evidence, heard_s=now_s, outlived=evidence.conn is ConnState.LOST)
 
 
+def next_wake_at_s(evidence: Evidence) -> float | None:
+    """When a device that sleeps was or is to be heard next; None: it does not sleep, or was never heard.
+
+    After an ASLEEP as it said, else one period after it was heard: that wake ended without a word.
+    """
+    if evidence.conn is ConnState.ASLEEP and evidence.next_wake_s is not None:
+        return evidence.conn_at_s + evidence.next_wake_s
+    if evidence.wake_s is None or evidence.heard_s is None:
+        return None
+    return evidence.heard_s + evidence.wake_s
+
+
+def _awake_s(evidence: Evidence) -> float:
+    """How long after its wake a device may take to be heard."""
+    return KEEPALIVES_SILENT * evidence.keepalive_s
+
+
+def missed_wakes(evidence: Evidence, now_s: float) -> int:
+    """Wake-ups in a row that a device that sleeps has missed; 0 for one that does not."""
+    due_s = next_wake_at_s(evidence)
+    if due_s is None or now_s <= due_s + _awake_s(evidence):
+        return 0
+    period_s = evidence.wake_s or evidence.next_wake_s or 1
+    return math.ceil((now_s - due_s - _awake_s(evidence)) / period_s)
+
+
+def missed_all_at_s(evidence: Evidence, wakes: int) -> float | None:
+    """When a device that sleeps will have missed so many wake-ups; None: it does not sleep."""
+    due_s = next_wake_at_s(evidence)
+    if due_s is None:
+        return None
+    return due_s + _awake_s(evidence) + (wakes - 1) * (evidence.wake_s or evidence.next_wake_s or 1)
+
+
+def _dozed_off(evidence: Evidence, now_s: float) -> bool:
+    """A device that sleeps said something else than ASLEEP last, and then nothing for a while."""
+    if evidence.wake_s is None or evidence.heard_s is None or evidence.conn is ConnState.ASLEEP:
+        return False
+    return evidence.conn is ConnState.LOST or now_s - evidence.heard_s > _awake_s(evidence)
+
+
 def word_of(evidence: Evidence, now_s: float) -> Word:
+    if _dozed_off(evidence, now_s):
+        return Word.ASLEEP
     if evidence.conn is None or evidence.outlived:
         return Word.NONE
     if evidence.conn is ConnState.LOST:
@@ -141,18 +192,20 @@ def word_of(evidence: Evidence, now_s: float) -> Word:
 
 
 def allowed_silence_s(evidence: Evidence) -> float:
-    """How long this device may be quiet: keep-alives or report periods, whichever is longer, or its
-    announced sleep.
+    """How long a device that does not sleep may be quiet: keep-alives or report periods, whichever is
+    longer.
     """
-    awake_s = max(KEEPALIVES_SILENT * evidence.keepalive_s, PERIODS_SILENT * evidence.period_s)
-    if evidence.conn is ConnState.ASLEEP and evidence.next_wake_s is not None:
-        return evidence.next_wake_s + awake_s
-    return awake_s
+    return max(KEEPALIVES_SILENT * evidence.keepalive_s, PERIODS_SILENT * evidence.period_s)
 
 
 def silence_of(evidence: Evidence, now_s: float) -> Silence:
     if evidence.heard_s is None:
         return Silence.NEVER
+    if next_wake_at_s(evidence) is not None:
+        missed = missed_wakes(evidence, now_s)
+        if missed == 0:
+            return Silence.FRESH
+        return Silence.OVERDUE if missed < WAKES_MISSED else Silence.GONE
     quiet_s = now_s - evidence.heard_s
     allowed_s = allowed_silence_s(evidence)
     if quiet_s <= allowed_s:

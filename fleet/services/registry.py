@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device, check_device_id, check_label, forget_past
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
-from tinyfleet.fleet.core.liveness import DeviceState, Evidence, state_of
+from tinyfleet.fleet.core.liveness import DeviceState, Evidence, missed_wakes, state_of
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.wire.errors import WireError
-from tinyfleet.wire.messages import NodeConfig, Trust
+from tinyfleet.wire.messages import NodeConfig, Sleep, Trust
 from tinyfleet.wire.records import encode_record
 
 HISTORY: int = 50
@@ -31,6 +31,7 @@ class Connection:
     keepalive_s: int
     period_s: int
     window_ms: int | None = None
+    sleep: Sleep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class DeviceView:
     device: Device
     state: DeviceState
     deployment: Deployment | None
+    missed_wakes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +139,7 @@ class Registry:
         now_s = self._clock()
         with self._store.read() as tx:
             views = [
-                DeviceView(device, state_of(device.evidence, now_s), tx.deployments.current(device.id))
-                for device in tx.devices.all()
-                if site is None or device.site == site
+                _view(tx, device, now_s) for device in tx.devices.all() if site is None or device.site == site
             ]
         return [view for view in views if state is None or view.state is state]
 
@@ -149,9 +149,8 @@ class Registry:
             device = tx.devices.get(name)
             if device is None:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
-            state = state_of(device.evidence, self._clock())
             return DeviceDetail(
-                DeviceView(device, state, tx.deployments.current(name)),
+                _view(tx, device, self._clock()),
                 tx.telemetry.latest(name),
                 tx.deployments.history(name, HISTORY),
                 tx.telemetry.events(name, HISTORY),
@@ -178,9 +177,19 @@ class Registry:
                     seed=self._access.seed(device.id, device.credential),
                     period_s=connection.period_s,
                     window_ms=connection.window_ms,
+                    sleep=connection.sleep,
                     tls=self._certificates.device(device.id, device.credential) if connection.tls else None,
                 )
             )
         except WireError as error:
             raise BadInput(str(error)) from error
         return Provisioned(device, trust, config)
+
+
+def _view(tx: Tx, device: Device, now_s: float) -> DeviceView:
+    return DeviceView(
+        device,
+        state_of(device.evidence, now_s),
+        tx.deployments.current(device.id),
+        missed_wakes(device.evidence, now_s),
+    )

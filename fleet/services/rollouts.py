@@ -16,13 +16,14 @@ from tinyfleet.fleet.core.deployment import Deployment, Effect, Event, transitio
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
 from tinyfleet.fleet.core.fit import ReadNeeds, ReadOffer
+from tinyfleet.fleet.core.liveness import missed_all_at_s
 from tinyfleet.fleet.core.release import Artifact, Release, wanted
 from tinyfleet.fleet.core.rollout import RolloutState, Summary
 from tinyfleet.fleet.services.choice import Choice, choose, misfits
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
-from tinyfleet.wire.codec import encode
+from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import ArtifactKind
-from tinyfleet.wire.messages import Birth, Status, Trial, Want
+from tinyfleet.wire.messages import Birth, Sleep, Status, Trial, Want
 
 RESEND_PAUSE_S: Final = 2.0
 U32: Final = 1 << 32
@@ -30,9 +31,12 @@ U32: Final = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutOptions:
-    """`timeout_s` is how long a device may take; `trial_inferences` what a trial must show."""
+    """`timeout_s` is how long a device may take that does not sleep, `missed_wakes` how many wake-ups in a
+    row one that sleeps may miss; `trial_inferences` what a trial must show.
+    """
 
     timeout_s: float
+    missed_wakes: int
     trial_inferences: int
     blob_budget_bytes: int
 
@@ -122,6 +126,31 @@ class Rollouts:
         self._wake()
         return summary
 
+    def set_sleep(self, device: str, sleep: Sleep | None) -> None:
+        """Tells a device when to wake, beside whatever else is wanted of it; None: as its configuration says.
+        Raises NotFound.
+        """
+        with self._store.write() as tx:
+            found = tx.devices.get(device)
+            if found is None:
+                raise NotFound(f"no device {device}; see `tinyfleet devices`")
+            held = tx.retained.get(RetainedKind.WANT, device)
+            if held is not None and held.live:
+                want = replace(decode(Want, held.payload), sleep=sleep)
+            else:
+                # The generation that the device may have acted on already: then it changes nothing else.
+                want = Want(generation=found.generation or 1, sleep=sleep)
+                tx.devices.put(replace(found, generation=want.generation))
+            tx.retained.put(
+                RetainedKind.WANT,
+                device,
+                live=True,
+                payload=encode(want),
+                names="" if held is None or not held.live else held.names,
+                also="" if held is None or not held.live else held.also,
+            )
+        self._wake()
+
     def all(self, limit: int) -> list[tuple[Summary, Release]]:
         """Newest first, each with the release it rolls out."""
         with self._store.read() as tx:
@@ -154,14 +183,17 @@ class Rollouts:
         self._collect(tx)
 
     def tick(self) -> None:
-        """Ends what took too long."""
+        """Ends what took too long. A device that sleeps takes its time, as long as it wakes."""
         now_s = self._clock()
         with self._store.read() as tx:
             if not tx.deployments.due(now_s):
                 return
         with self._store.write() as tx:
             for deployment in tx.deployments.due(now_s):
-                self._apply(tx, deployment, deployments.Tick(), now_s)
+                patient = replace(deployment, deadline_s=self._deadline_s(tx, deployment))
+                if patient.deadline_s != deployment.deadline_s:
+                    tx.deployments.put(patient)
+                self._apply(tx, patient, deployments.Tick(), now_s)
         self._wake()
 
     def wake(self) -> None:
@@ -213,14 +245,14 @@ class Rollouts:
             raise RuntimeError(f"deployment of {deployment.device}: its device or artifact is not there")
         named = {artifact.kind: wanted(artifact) for artifact in found.values() if artifact is not None}
         names = [manifest.hex() for manifest in found]
-        generation = (device.generation + 1) % U32 or 1
-        tx.devices.put(replace(device, generation=generation))
+        generation = self._next_generation(tx, device)
         want = Want(
             generation=generation,
             firmware=named.get(ArtifactKind.FIRMWARE),
             model=named.get(ArtifactKind.MODEL),
             trial=Trial(inferences=self._options.trial_inferences),
             period_s=device.evidence.period_s,
+            sleep=self._sleep_of(tx, device.id),
         )
         tx.retained.put(
             RetainedKind.WANT,
@@ -230,12 +262,45 @@ class Rollouts:
             names=names[0],
             also=names[1] if len(names) > 1 else "",
         )
-        return replace(deployment, generation=generation, deadline_s=now_s + self._options.timeout_s)
+        asleep_s = missed_all_at_s(device.evidence, self._options.missed_wakes)
+        deadline_s = now_s + self._options.timeout_s if asleep_s is None else asleep_s
+        return replace(deployment, generation=generation, deadline_s=deadline_s)
+
+    def _deadline_s(self, tx: Tx, deployment: Deployment) -> float | None:
+        """By what is known of the device now: it may have woken since, or be told to sleep or not to."""
+        device = tx.devices.get(deployment.device)
+        asleep_s = None
+        if device is not None:
+            asleep_s = missed_all_at_s(device.evidence, self._options.missed_wakes)
+        if asleep_s is not None:
+            return asleep_s
+        summary = tx.rollouts.get(deployment.rollout)
+        started_s = deployment.changed_s if summary is None else summary.started_s
+        return max(deployment.deadline_s or 0.0, started_s + self._options.timeout_s)
 
     def _withdraw(self, tx: Tx, device: str) -> None:
         held = tx.retained.get(RetainedKind.WANT, device)
-        if held is not None and held.live:
+        if held is None or not held.live:
+            return
+        sleep, known = self._sleep_of(tx, device), tx.devices.get(device)
+        if sleep is None or known is None:
             tx.retained.put(RetainedKind.WANT, device, live=False)
+            return
+        # A newer want that names nothing takes back what the older one asked for, and keeps the rest.
+        want = Want(generation=self._next_generation(tx, known), sleep=sleep)
+        tx.retained.put(RetainedKind.WANT, device, live=True, payload=encode(want))
+
+    @staticmethod
+    def _next_generation(tx: Tx, device: Device) -> int:
+        generation = (device.generation + 1) % U32 or 1
+        tx.devices.put(replace(device, generation=generation))
+        return generation
+
+    @staticmethod
+    def _sleep_of(tx: Tx, device: str) -> Sleep | None:
+        """What the want at the broker says of its sleep: it outlives the rollout."""
+        held = tx.retained.get(RetainedKind.WANT, device)
+        return decode(Want, held.payload).sleep if held is not None and held.live else None
 
     def _publish_blob_of(self, tx: Tx, deployment: Deployment) -> None:
         for manifest in deployment.manifests:

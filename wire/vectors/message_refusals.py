@@ -109,6 +109,8 @@ def _not_the_message() -> Iterator[Made]:
     yield make("want_long_version", want, "OutOfBounds", "33 bytes", k2=wanted | {2: "é" * 16 + "x"})
     yield make("want_groups", want, "OutOfBounds", "65536 groups", k2=wanted | {3: 65_536})
     yield make("want_battery", want, "OutOfBounds", "256 %", k5=256)
+    yield make("want_sleep_empty", want, "MissingKey", "no wake period", k11={1: 5})
+    yield make("want_sleep_array", want, "WrongType", "", k11=[60])
     yield make("want_trial_empty", want, "MissingKey", "", k6={})
     live = Want(generation=42, capture=CAPTURE, event_rule=RULE)
     capture, rule = (cbor2.loads(encode(live))[key] for key in (8, 13))

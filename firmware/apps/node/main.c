@@ -50,6 +50,7 @@ static void start(const tf_node_port_t *port) {
     if (node.period_s == 0) node.period_s = DEFAULT_PERIOD_S;
     sampler_init(&node.sampler, feed_source(&node.settings, port), port->now_us, port->energy_uj);
     live_init(&node);
+    radio_init(&node);
     if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
     const tf_update_record_t *record = tf_update_record(&node.update);
     tf_console("device %s, boot %lu, broker %s:%u", node.settings.device, (unsigned long)record->boot,
@@ -72,20 +73,28 @@ static uint32_t least(uint32_t left, uint32_t right) {
     return left < right ? left : right;
 }
 
+/* Milliseconds until it is to be polled again. */
+static uint32_t poll_network(void) {
+    if (!radio_on(&node)) return UINT32_MAX;
+    bool has_address = tf_link_poll(&node.session.link);
+    return session_poll(&node.session, has_address, now_ms());
+}
+
 void tf_node_run(void) {
     tf_node_port_start();
     const tf_node_port_t *port = tf_node_port();
     start(port);
     for (;;) {
         port->watchdog_feed();
-        bool has_address = tf_link_poll(&node.session.link);
-        uint32_t wait_ms = session_poll(&node.session, has_address, now_ms());
+        uint32_t wait_ms = poll_network();
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
         if (outcome.has_verdict) live_verdict(&node, &outcome);
         if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
         updates_poll(&node);
         report_poll(&node);
         live_poll(&node);
+        if (radio_poll(&node)) wait_ms = 0;
+        wait_ms = least(wait_ms, radio_wait_ms(&node));
         wait_ms = least(wait_ms, updates_wait_ms(&node));
         wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));
         wait_ms = least(wait_ms, report_wait_ms(&node));

@@ -8,6 +8,7 @@
 #include "sampler.h"
 #include "session.h"
 #include "settings.h"
+#include "sleeper.h"
 #include "tinyfleet/collector.h"
 #include "tinyfleet/node_port.h"
 #include "tinyfleet/rule.h"
@@ -41,6 +42,7 @@ typedef struct {
     settings_t settings;
     session_t session;
     sampler_t sampler;
+    sleeper_t sleeper;
     tf_update_t update;
     const tf_handoff_t *handoff; /* NULL: no bootloader started this */
     tf_boot_t boot;
@@ -81,6 +83,8 @@ bool report_event(node_t *node, tf_event_t *event);
 /* The last counters of a model that is being replaced; lost when they cannot be sent now. */
 void report_last_tele(node_t *node);
 bool report_status(node_t *node, tf_status_t *status);
+/* Nothing is left to say now, and the engine has no action that was not carried out. */
+bool report_is_done(const node_t *node);
 /* Milliseconds until a report is due. */
 uint32_t report_wait_ms(const node_t *node);
 
@@ -96,5 +100,16 @@ void updates_meet_bootloader(node_t *node);
 /* The node cannot work: a firmware on trial is none then, and the one before comes back. */
 void updates_give_up(node_t *node);
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);
+
+/* radio.c: joins the sleeper with session, update and the network. */
+void radio_init(node_t *node);
+/* The policy of a want, or the configuration's where it has none. */
+void radio_policy(node_t *node, const tf_want_t *want);
+/* What this wake has left for an update. */
+void radio_budget(const node_t *node, tf_update_now_t *now);
+bool radio_on(const node_t *node);
+/* True when it did something: the rest of the node is to be polled before it idles. */
+bool radio_poll(node_t *node);
+uint32_t radio_wait_ms(const node_t *node);
 
 #endif

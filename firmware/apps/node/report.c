@@ -114,6 +114,8 @@ static bool publish_birth(node_t *node) {
         .decodes = 1u << TF_ENCODING_RAW | 1u << TF_ENCODING_COMPRESSED | 1u << TF_ENCODING_DELTA,
         .staging_bytes = LAYOUT_STAGING_BYTES,
         .captures = true,
+        .has_sleep = node->sleeper.policy.wake_s > 0,
+        .sleep = node->sleeper.policy,
     };
     char firmware_version[TF_IMAGE_VERSION_MAX];
     add_model(node, &birth, version);
@@ -199,6 +201,12 @@ void report_poll(node_t *node) {
     if (node->sampler.running && now_ms >= node->tele_due_ms && publish_tele(node)) {
         node->tele_due_ms = now_ms + (uint64_t)node->period_s * 1000;
     }
+}
+
+bool report_is_done(const node_t *node) {
+    birth_key_t key = birth_key(node);
+    return !node->has_action && !node->has_crash && !birth_wanted(node, &key) &&
+           !(node->sampler.running && node_uptime_ms(node) >= node->tele_due_ms);
 }
 
 uint32_t report_wait_ms(const node_t *node) {

@@ -24,7 +24,11 @@ static const char *end_text(tf_mqtt_end_t why) {
 
 static uint32_t encode_conn(const session_t *session, tf_conn_state_t state, uint8_t *out,
                             uint32_t capacity) {
-    const tf_conn_t conn = {.boot = session->boot, .conn = session->conn, .state = state};
+    const tf_conn_t conn = {.boot = session->boot,
+                            .conn = session->conn,
+                            .state = state,
+                            .has_next_wake_s = state == TF_CONN_STATE_ASLEEP,
+                            .next_wake_s = session->next_wake_s};
     return tf_encode_conn(&conn, out, capacity);
 }
 
@@ -55,9 +59,12 @@ static void on_closed(void *context, tf_mqtt_end_t why, uint8_t reason) {
     session_t *session = context;
     /* One that did not last is no success: a broker that takes us on only to drop us gets no storm. */
     if (session->up && session->link.now_ms() - session->up_ms >= RETRY_MOST_MS) session->failures = 0;
-    uint32_t pause = pause_ms(session);
-    session->retry_ms = session->link.now_ms() + pause;
-    tf_console("mqtt: %s (0x%02x); again in %lu ms", end_text(why), reason, (unsigned long)pause);
+    if (!session->closes) {
+        uint32_t pause = pause_ms(session);
+        session->retry_ms = session->link.now_ms() + pause;
+        tf_console("mqtt: %s (0x%02x); again in %lu ms", end_text(why), reason, (unsigned long)pause);
+    }
+    session->says_asleep = false;
     if (!session->up) return;
     session->up = false;
     session->events.on_link(session->events.context, false);
@@ -79,7 +86,10 @@ static void on_message(void *context, const tf_mqtt_message_t *message) {
 }
 
 static void deliver(session_t *session, const uint8_t *data, uint32_t size) {
-    if (session->kind == MESSAGE_WANT) session->events.on_want(session->events.context, data, size);
+    if (session->kind == MESSAGE_WANT) {
+        session->heard_want = true;
+        session->events.on_want(session->events.context, data, size);
+    }
     if (session->kind == MESSAGE_CHUNK) {
         session->events.on_chunk(session->events.context, &session->chunk, data, size);
     }
@@ -140,6 +150,7 @@ static void connect(session_t *session, uint32_t now_ms) {
     const settings_t *settings = session->settings;
     session->conn++;
     session->want_id = 0;
+    session->heard_want = session->closes = session->says_asleep = false;
     const tf_mqtt_options_t options = {
         .client_id = settings->device,
         .user = settings->user,
@@ -161,6 +172,7 @@ static void connect(session_t *session, uint32_t now_ms) {
 
 uint32_t session_poll(session_t *session, bool network, uint32_t now_ms) {
     if (session->client.state != TF_MQTT_IDLE) return tf_mqtt_tick(&session->client, now_ms);
+    if (session->closes) return UINT32_MAX;
     if (!network) return NETWORK_POLL_MS;
     uint32_t wait_ms = session->retry_ms - now_ms;
     if (session->conn > 0 && wait_ms != 0 && wait_ms <= RETRY_MOST_MS) return wait_ms;
@@ -178,6 +190,23 @@ bool session_publish(session_t *session, const char *leaf, const uint8_t *payloa
     char topic[TF_TOPIC_MAX];
     if (tf_topic_device(topic, sizeof topic, config->prefix, config->device, leaf) == 0) return false;
     return tf_mqtt_publish(&session->client, topic, payload, size, 1, retain) > 0;
+}
+
+void session_say_asleep(session_t *session) {
+    uint8_t payload[sizeof session->will];
+    uint32_t size = encode_conn(session, TF_CONN_STATE_ASLEEP, payload, sizeof payload);
+    session->says_asleep = !session_publish(session, "conn", payload, size, true);
+}
+
+void session_close(session_t *session) {
+    session->closes = true;
+    tf_mqtt_close(&session->client, 0);
+}
+
+void session_wake(session_t *session) {
+    session->closes = false;
+    session->failures = 0;
+    session->retry_ms = session->link.now_ms();
 }
 
 bool session_subscribe(session_t *session, const uint8_t manifest[16], uint16_t group) {

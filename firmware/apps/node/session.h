@@ -35,6 +35,10 @@ typedef struct {
     uint32_t retry_ms; /* the next attempt, when idle */
     bool up;
     uint32_t up_ms;   /* since when */
+    bool heard_want;  /* since then */
+    bool closes;      /* on purpose, to sleep */
+    bool says_asleep; /* ASLEEP with `next_wake_s` is to be published */
+    uint32_t next_wake_s;
     uint16_t want_id; /* of the subscription, until it is acknowledged */
     char want_topic[TF_TOPIC_MAX];
     char conn_topic[TF_TOPIC_MAX];
@@ -59,6 +63,12 @@ bool session_ready(const session_t *session, uint32_t bytes);
 /* {prefix}/{device}/{leaf}, QoS 1. False: not now, try again. */
 bool session_publish(session_t *session, const char *leaf, const uint8_t *payload, uint32_t size,
                      bool retain);
+
+/* To sleep: publishes ASLEEP (when it can; until then `says_asleep` stays), ends the connection, connects
+ * again at once. */
+void session_say_asleep(session_t *session);
+void session_close(session_t *session);
+void session_wake(session_t *session);
 
 /* Chunks of one group of a blob. False: not now, try again. */
 bool session_subscribe(session_t *session, const uint8_t manifest[16], uint16_t group);

@@ -10,7 +10,9 @@
 
 static tf_update_now_t now(const node_t *node) {
     /* No clock and no battery on this board: conditions on them hold nothing back (SPEC section 3). */
-    return (tf_update_now_t){.uptime_ms = node_uptime_ms(node)};
+    tf_update_now_t at = {.uptime_ms = node_uptime_ms(node)};
+    radio_budget(node, &at);
+    return at;
 }
 
 void updates_meet_bootloader(node_t *node) {
@@ -220,6 +222,8 @@ uint32_t updates_wait_ms(const node_t *node) {
 
 void updates_link(node_t *node, bool up) {
     if (up) node->birth_due = node->self_test.online = true;
+    /* One report a wake. */
+    if (up && node->sleeper.policy.wake_s > 0) node->tele_due_ms = 0;
     /* Subscriptions end with the connection, and the birth tells what a status would have told; neither may
      * keep the actions behind it from being carried out. */
     if (node->action.kind < TF_UPDATE_TRIAL) node->has_action = false;
@@ -253,6 +257,7 @@ void updates_want(node_t *node, const uint8_t *data, uint32_t size) {
         node->birth_due = true;
     }
     live_want(node, &want);
+    radio_policy(node, &want);
     if (newer) begin_transfer(node);
     tf_update_want(&node->update, &want, &at);
 }

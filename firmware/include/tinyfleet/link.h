@@ -45,6 +45,10 @@ const char *tf_link_start(tf_link_t *link, const tf_node_port_t *port, const cha
  */
 bool tf_link_poll(tf_link_t *link);
 
+/* Turns the network off, so that nothing goes either way and no timer of its own runs, or on again. There is
+ * no connection then, and no tf_link_poll while it is off. */
+void tf_link_power(tf_link_t *link, bool on);
+
 /* Sleeps until `ms` have passed or tf_link_poll has something to do, whichever is first. */
 void tf_link_idle(tf_link_t *link, uint32_t ms);
 

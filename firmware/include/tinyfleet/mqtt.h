@@ -153,6 +153,9 @@ void tf_mqtt_close(tf_mqtt_t *client, uint8_t reason);
 /* Online, a packet of `bytes` fits the transport, and a PUBLISH with QoS 1 may be in flight. */
 bool tf_mqtt_ready(const tf_mqtt_t *client, uint32_t bytes);
 
+/* Nothing of ours waits for an acknowledgement. */
+bool tf_mqtt_settled(const tf_mqtt_t *client);
+
 /* A packet identifier, 0 for QoS 0, or one of the negative answers. */
 int32_t tf_mqtt_publish(tf_mqtt_t *client, const char *topic, const uint8_t *payload, uint32_t size,
                         uint8_t qos, bool retain);

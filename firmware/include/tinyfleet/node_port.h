@@ -50,6 +50,8 @@ typedef struct tf_node_port {
      * called from the main loop. */
     int8_t (*net_init)(struct netif *netif);
     void (*net_poll)(struct netif *netif);
+    /* The network interface's radio, on at start: off, no frame goes either way. NULL: it cannot be. */
+    void (*net_power)(bool on);
     /* IP bytes since start, both ways, without Ethernet's frame; they wrap. NULL: nobody knows. */
     void (*net_bytes)(uint32_t *rx, uint32_t *tx);
 } tf_node_port_t;

@@ -67,6 +67,9 @@ typedef struct {
     uint64_t unix_s;
     bool has_battery_pct;
     uint8_t battery_pct;
+    bool has_budget;       /* the radio is on for so many bytes at a time */
+    uint32_t budget_bytes; /* each time */
+    uint32_t left_bytes;   /* of this time; 0: it is over */
 } tf_update_now_t;
 
 typedef enum {

@@ -15,6 +15,15 @@
 /* "": an empty text; a NULL pointer: absent. */
 tf_text_t tf_text(const char *zero_terminated);
 
+/* When the radio is on (SPEC section 10). */
+typedef struct {
+    uint32_t wake_s; /* 0: always */
+    bool has_budget_bytes;
+    uint32_t budget_bytes;
+    bool has_awake_ms;
+    uint32_t awake_ms;
+} tf_sleep_t;
+
 /* ---- up ---- */
 
 typedef struct {
@@ -62,6 +71,8 @@ typedef struct {
     uint8_t decodes; /* bit n: Encoding n; 0: only RAW, and nothing is said */
     uint32_t staging_bytes;
     bool captures; /* acts on want's capture and event rule */
+    bool has_sleep;
+    tf_sleep_t sleep;
 } tf_birth_t;
 
 typedef struct {
@@ -251,6 +262,8 @@ typedef struct {
     tf_capture_t capture;
     bool has_event_rule;
     tf_event_rule_t event_rule;
+    bool has_sleep;
+    tf_sleep_t sleep;
 } tf_want_t;
 
 typedef struct {
@@ -299,6 +312,8 @@ typedef struct {
     uint32_t window_ms;
     bool has_tls;
     tf_tls_t tls;
+    bool has_sleep;
+    tf_sleep_t sleep;
 } tf_config_t;
 
 typedef struct {

@@ -68,6 +68,7 @@ enum {
     TF_BIRTH_EMULATED = 20,
     TF_BIRTH_DECODES = 21, /* optional */
     TF_BIRTH_STAGING_BYTES = 22, /* optional */
+    TF_BIRTH_SLEEP = 25, /* optional */
     TF_BIRTH_CAPTURES = 29, /* optional */
 };
 #define TF_BIRTH_DEVICE_TYPE_MAX 32u
@@ -97,6 +98,7 @@ enum {
     TF_WANT_TRIAL = 6, /* optional */
     TF_WANT_PERIOD_S = 7, /* optional */
     TF_WANT_CAPTURE = 8, /* optional */
+    TF_WANT_SLEEP = 11, /* optional */
     TF_WANT_EVENT_RULE = 13, /* optional */
 };
 #define TF_WANT_REQUIRED 0x1u
@@ -238,6 +240,7 @@ enum {
     TF_CONFIG_PERIOD_S = 8,
     TF_CONFIG_WINDOW_MS = 9, /* optional */
     TF_CONFIG_TLS = 10, /* optional */
+    TF_CONFIG_SLEEP = 13, /* optional */
 };
 #define TF_CONFIG_DEVICE_MIN 1u
 #define TF_CONFIG_DEVICE_MAX 48u
@@ -345,6 +348,14 @@ enum {
 #define TF_SLOT_INFO_IMAGE_MIN 32u
 #define TF_SLOT_INFO_IMAGE_MAX 32u
 #define TF_SLOT_INFO_REQUIRED 0x7u
+
+/* sleep (SPEC section 3) */
+enum {
+    TF_SLEEP_WAKE_S = 0,
+    TF_SLEEP_BUDGET_BYTES = 1, /* optional */
+    TF_SLEEP_AWAKE_MS = 2, /* optional */
+};
+#define TF_SLEEP_REQUIRED 0x1u
 
 /* wanted (SPEC section 3) */
 enum {

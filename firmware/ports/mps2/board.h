@@ -57,6 +57,7 @@ struct netif;
 
 int8_t ethernet_init(struct netif *netif);
 void ethernet_poll(struct netif *netif);
+void ethernet_power(bool on);
 bool ethernet_pending(void);
 void ethernet_unmask(void);
 void ethernet_bytes(uint32_t *rx, uint32_t *tx);

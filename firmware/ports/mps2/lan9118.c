@@ -48,6 +48,8 @@ static struct {
     uint32_t ip_rx_bytes, ip_tx_bytes;
 } counters;
 
+static bool powered;
+
 static uint32_t reg(uint32_t offset) {
     return REG32(ETHERNET + offset);
 }
@@ -93,6 +95,7 @@ static err_t transmit(struct netif *netif, struct pbuf *frame) {
     static uint32_t words[FRAME_WORDS];
     (void)netif;
     uint32_t size = frame->tot_len;
+    if (!powered) return ERR_IF;
     if (size > sizeof words) return ERR_BUF;
     (void)pbuf_copy_partial(frame, words, (u16_t)size, 0);
     for (uint32_t spin = 0; (reg(TX_FIFO_INF) & 0xFFFFu) < size + TX_OVERHEAD_BYTES; spin++) {
@@ -124,6 +127,14 @@ void ethernet_handler(void) {
 
 static void discard(uint32_t words) {
     while (words-- > 0) (void)reg(RX_DATA);
+}
+
+/* The MAC takes and gives nothing while it is off. */
+void ethernet_power(bool on) {
+    powered = on;
+    (void)mac_write(MAC_CR, on ? MAC_CR_FULL_DUPLEX | MAC_CR_TX_RX : 0);
+    /* What came before would keep the loop from idling. */
+    while (!on && ethernet_pending()) discard(((reg(RX_STATUS) >> 16 & 0x3FFFu) + 3) / 4);
 }
 
 void ethernet_poll(struct netif *netif) {
@@ -169,6 +180,7 @@ int8_t ethernet_init(struct netif *netif) {
     set(RX_CFG, 0);
     set(TX_CFG, TX_CFG_ON);
     if (!mac_write(MAC_CR, MAC_CR_FULL_DUPLEX | MAC_CR_TX_RX)) return ERR_IF;
+    powered = true;
     ethernet_unmask();
     /* Not before IRQ_CFG is set: until then the line is active low, that is, always active. */
     REG32(NVIC_ISER) = 1u << IRQ_ETHERNET;

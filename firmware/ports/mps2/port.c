@@ -26,6 +26,7 @@ const tf_node_port_t *tf_node_port(void) {
         .idle = idle,
         .net_init = ethernet_init,
         .net_poll = ethernet_poll,
+        .net_power = ethernet_power,
         .net_bytes = ethernet_bytes,
     };
     return &port;

@@ -40,6 +40,7 @@ const tf_node_port_t *tf_node_port(void) {
         .idle = idle,
         .net_init = NULL,
         .net_poll = NULL,
+        .net_power = NULL,
         .net_bytes = NULL,
     };
     return &port;

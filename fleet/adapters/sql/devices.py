@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from tinyfleet.fleet.adapters.sql.codecs import name_of, named, upsert
 from tinyfleet.fleet.adapters.sql.schema import devices
-from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.device import Device, wake_s_of
 from tinyfleet.fleet.core.liveness import Evidence
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import ConnState
@@ -71,6 +71,7 @@ def _values(device: Device) -> dict[str, Any]:
 
 
 def _device(row: Row[Any]) -> Device:
+    birth = None if row.birth is None else decode(Birth, row.birth)
     return Device(
         id=row.id,
         site=row.site,
@@ -78,7 +79,7 @@ def _device(row: Row[Any]) -> Device:
         generation=row.generation,
         credential=row.credential,
         registered_s=row.registered_s,
-        birth=None if row.birth is None else decode(Birth, row.birth),
+        birth=birth,
         born_s=row.born_s,
         evidence=Evidence(
             period_s=row.period_s,
@@ -90,5 +91,6 @@ def _device(row: Row[Any]) -> Device:
             heard_s=row.heard_s,
             held_until_s=row.held_until_s,
             outlived=row.outlived,
+            wake_s=wake_s_of(birth),
         ),
     )

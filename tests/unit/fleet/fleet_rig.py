@@ -63,7 +63,9 @@ class Rig:
         self.store = SqlStore(folder / "fleet.db", quarantine_rows)
         self.blobs = BlobFolder(folder / "blobs")
         self.cache = BrokerCache(self.store, self.blobs, self.topics)
-        options = RolloutOptions(timeout_s=600, trial_inferences=3, blob_budget_bytes=blob_budget_bytes)
+        options = RolloutOptions(
+            timeout_s=600, missed_wakes=5, trial_inferences=3, blob_budget_bytes=blob_budget_bytes
+        )
         self.needs = EASY
         self.offer = OFFER
         self.rollouts = Rollouts(

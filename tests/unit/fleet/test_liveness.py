@@ -15,6 +15,9 @@ from tinyfleet.fleet.core.liveness import (
     Word,
     fold_conn,
     fold_heard,
+    missed_all_at_s,
+    missed_wakes,
+    next_wake_at_s,
     state_of,
 )
 from tinyfleet.wire.enums import ConnState
@@ -109,3 +112,59 @@ def test_a_repeated_conn_is_no_sign_of_life() -> None:
     online = fold_conn(BLANK, conn(ConnState.ONLINE), 0)
     assert fold_conn(online, conn(ConnState.ONLINE), 500) is online
     assert state_of(online, 500) is DeviceState.LOST
+
+
+SLEEPER = replace(BLANK, wake_s=600)
+# It may take 30 s after its wake to be heard, by its keep-alive.
+
+
+@pytest.mark.parametrize(
+    ("quiet_s", "missed", "state"),
+    [
+        (0, 0, DeviceState.ASLEEP),
+        (630, 0, DeviceState.ASLEEP),
+        (631, 1, DeviceState.LATE),
+        (1229, 1, DeviceState.LATE),
+        (1231, 2, DeviceState.LATE),
+        (1831, 3, DeviceState.LOST),
+    ],
+)
+def test_a_sleeper_is_judged_by_the_wakes_it_missed(quiet_s: float, missed: int, state: DeviceState) -> None:
+    asleep = fold_conn(SLEEPER, conn(ConnState.ASLEEP, wake_s=600), 1000)
+    assert missed_wakes(asleep, 1000 + quiet_s) == missed
+    assert state_of(asleep, 1000 + quiet_s) is state
+
+
+def test_a_sleeper_whose_wake_was_cut_short_is_asleep_until_the_next() -> None:
+    online = fold_conn(SLEEPER, conn(ConnState.ONLINE), 1000)
+    assert state_of(online, 1010) is DeviceState.ONLINE
+    cut = fold_conn(online, conn(ConnState.LOST), 1015)
+    assert state_of(cut, 1016) is DeviceState.ASLEEP
+    assert next_wake_at_s(cut) == 1600
+    assert state_of(cut, 1631) is DeviceState.LATE
+    # A broker that was killed leaves ONLINE for ever.
+    assert [state_of(online, s) for s in (1031, 1631, 3000)] == [
+        DeviceState.ASLEEP,
+        DeviceState.LATE,
+        DeviceState.LOST,
+    ]
+
+
+def test_a_sleeper_that_comes_back_is_online_and_one_told_to_stay_sleeps_no_more() -> None:
+    lost = fold_conn(SLEEPER, conn(ConnState.ASLEEP, wake_s=600), 0)
+    assert state_of(lost, 9000) is DeviceState.LOST
+    back = fold_conn(lost, conn(ConnState.ONLINE, number=2), 9000)
+    assert (state_of(back, 9000), missed_wakes(back, 9000)) == (DeviceState.ONLINE, 0)
+    stays = replace(back, wake_s=None)
+    assert next_wake_at_s(stays) is None
+    assert state_of(stays, 9031) is DeviceState.LATE
+
+
+def test_when_a_sleeper_will_have_missed_so_many_wakes() -> None:
+    asleep = fold_conn(SLEEPER, conn(ConnState.ASLEEP, wake_s=600), 0)
+    for wakes in (1, 2, 5):
+        at_s = missed_all_at_s(asleep, wakes)
+        assert at_s is not None
+        assert missed_wakes(asleep, at_s) == wakes - 1
+        assert missed_wakes(asleep, at_s + 1) == wakes
+    assert missed_all_at_s(fold_conn(BLANK, conn(ConnState.ONLINE), 0), 5) is None
