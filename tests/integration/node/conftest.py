@@ -118,14 +118,19 @@ class Manager:
             return [m for d, m in self._heard if d == device and isinstance(m, kind)]
 
     def wait(
-        self, kind: type[M], condition: Callable[[M], bool] = lambda _: True, timeout_s: float = TIMEOUT_S
+        self,
+        kind: type[M],
+        condition: Callable[[M], bool] = lambda _: True,
+        timeout_s: float = TIMEOUT_S,
+        device: str | None = None,
     ) -> M:
-        """The first message of this kind, heard already or to come, that fulfils the condition."""
+        """The first message of this kind, heard already or to come, that fulfils the condition; of any device
+        when none is named."""
         end = time.monotonic() + timeout_s
         with self._changed:
             while True:
-                for _, message in self._heard:
-                    if isinstance(message, kind) and condition(message):
+                for sender, message in self._heard:
+                    if isinstance(message, kind) and device in (None, sender) and condition(message):
                         return message
                 if not self._changed.wait(end - time.monotonic()):
                     last = [m for _, m in self._heard][-8:]
