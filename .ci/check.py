@@ -28,7 +28,11 @@ PORTABLE_ROOMS = {
     "telemetry": (),
     "wire": (),
 }
-GLUE = {"net/lwip_link.c": ("lwip/",), "net/lwip_network.c": ("lwip/", "netif/")}
+GLUE = {
+    "net/lwip_link.c": ("lwip/",),
+    "net/lwip_network.c": ("lwip/", "netif/"),
+    "net/lwip_udp.c": ("lwip/",),
+}
 C_LIBRARY = {
     "assert",
     "errno",

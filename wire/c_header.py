@@ -30,6 +30,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     enums.ArtifactKind,
     enums.EventKind,
     enums.Encoding,
+    enums.SmpDoor,
     enums.Result,
     enums.RecordKind,
     enums.BoardState,

@@ -105,6 +105,14 @@ class Result(IntEnum):
     BOOT_FAILED = 77
 
 
+class SmpDoor(IntEnum):
+    """What SMP over UDP may do on a node; nobody is asked who he is there. READ: look, and echo."""
+
+    OFF = 0
+    READ = 1
+    FULL = 2
+
+
 class RecordKind(IntEnum):
     TRUST = 1
     CONFIG = 2

@@ -19,6 +19,7 @@ from tinyfleet.wire.enums import (
     EventKind,
     PowerSource,
     Result,
+    SmpDoor,
     Timing,
     UpdateState,
 )
@@ -346,6 +347,7 @@ class NodeConfig:
     window_ms: Annotated[U32 | None, Key(9)] = None
     tls: Annotated[NodeTls | None, Key(10)] = None
     sleep: Annotated[Sleep | None, Key(13)] = None
+    smp: Annotated[SmpDoor | None, Key(14)] = None
 
 
 @message("replay", section="8", max_bytes=MESSAGE_MAX_BYTES)

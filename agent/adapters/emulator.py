@@ -22,6 +22,8 @@ from tinyfleet.agent.core.errors import EmulatorError
 FLASH_BYTES = 16 * 1024 * 1024
 MACHINES = ("mps2-an386", "mps2-an500")
 HOST_ADDRESS = "10.0.2.2"
+LOOPBACK = "127.0.0.1"
+SMP_PORT = 1337
 CONSOLE_NAME = "console.log"
 SAMPLE_LINE_NAME = "samples.sock"
 _ERASED_BLOCK = b"\xff" * (1024 * 1024)
@@ -56,8 +58,9 @@ class EmulatedNode:
     MACHINES.
 
     `state_dir` takes QEMU's sockets, pid file, own output (`qemu.log`) and the console (`console.log`,
-    appended over restarts). With `sample_line`, the node's second UART is the socket `samples.sock` there.
-    Not for two threads at once. A context manager: leaving it stops the node.
+    appended over restarts). `udp_port` of this machine's loopback leads to the node's SMP; `typing` gives the
+    console a terminal, whose name tty() tells. With `sample_line`, the node's second UART is the socket
+    `samples.sock` there. Not for two threads at once. A context manager: leaving it stops the node.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class EmulatedNode:
         icount_shift: int = 1,
         machine: str = MACHINES[0],
         sample_line: bool = False,
+        udp_port: int | None = None,
+        typing: bool = False,
     ) -> None:
         self.name = name or state_dir.name
         self.flash = flash.absolute()
@@ -80,12 +85,18 @@ class EmulatedNode:
         self._sample_line = sample_line
         self._process = QemuProcess(
             f"node {self.name}",
-            self._arguments(machine, icount_shift),
+            self._arguments(machine, icount_shift, udp_port, typing),
             self.state_dir,
             lock_file=self.flash,
         )
 
-    def _arguments(self, machine: str, icount_shift: int) -> list[str]:
+    def _arguments(self, machine: str, icount_shift: int, udp_port: int | None, typing: bool) -> list[str]:
+        network = "user,model=lan9118,mac=52:54:00:00:00:01"
+        if udp_port is not None:
+            network += f",hostfwd=udp:{LOOPBACK}:{udp_port}-:{SMP_PORT}"
+        console = f"file,id=console,path={CONSOLE_NAME},append=on"
+        if typing:
+            console = f"pty,id=console,logfile={CONSOLE_NAME},logappend=on"
         memory = (
             f"memory-backend-file,id=flash,size={FLASH_BYTES},mem-path={option_path(self.flash)},share=on"
         )
@@ -93,8 +104,8 @@ class EmulatedNode:
             *("-M", f"{machine},memory-backend=flash", "-object", memory),
             *("-nodefaults", "-display", "none", "-monitor", "none"),
             *("-icount", f"shift={icount_shift}"),
-            *("-nic", "user,model=lan9118,mac=52:54:00:00:00:01"),
-            *("-chardev", f"file,id=console,path={CONSOLE_NAME},append=on", "-serial", "chardev:console"),
+            *("-nic", network),
+            *("-chardev", console, "-serial", "chardev:console"),
             *(_SAMPLE_LINE if self._sample_line else ()),
             *("-kernel", str(self.kernel)),
         ]
@@ -140,6 +151,14 @@ class EmulatedNode:
             self.console_path.replace(self.console_path.with_suffix(".1.log"))
             size = 0
         self._console_start = size
+
+    def tty(self) -> str:
+        """The terminal that the console hangs on. Raises EmulatorError when it has none."""
+        output = (self.state_dir / "qemu.log").read_text(errors="replace")
+        names = re.findall(r"char device redirected to (\S+) \(label console\)", output)
+        if not names:
+            raise EmulatorError(f"node {self.name}: its console has no terminal", "start it with typing=True")
+        return str(names[-1])
 
     def stop(self) -> None:
         """Ends QEMU in order. Does nothing when it is not running."""

@@ -14,14 +14,14 @@ uint8_t tf_engine_free_model_slot(const tf_update_t *update) {
 }
 
 /* On trial, a firmware runs from the slot that is still the free one. */
-static uint8_t free_firmware_slot(const tf_update_t *update) {
+uint8_t tf_engine_free_firmware_slot(const tf_update_t *update) {
     uint8_t active = update->config.boot->record.active;
     if (active == TF_BOOT_NO_SLOT) active = update->config.booted;
     return active == 0 ? 1 : 0;
 }
 
 uint8_t tf_engine_free_slot(const tf_update_t *update) {
-    return update->record.firmware ? free_firmware_slot(update) : tf_engine_free_model_slot(update);
+    return update->record.firmware ? tf_engine_free_firmware_slot(update) : tf_engine_free_model_slot(update);
 }
 
 uint32_t tf_engine_free_offset(const tf_update_t *update) {
@@ -123,6 +123,7 @@ static void prepare(tf_update_t *update, action_t action) {
             break;
         case ACTION_TRY:
             record->tries++;
+            if (record->firmware) tf_firmware_name_trial(update);
             break;
         case ACTION_CONFIRM:
             *slot = TF_UPDATE_SLOT_CONFIRMED;

@@ -34,6 +34,8 @@ uint8_t *tf_engine_slots(tf_update_t *update);
 const uint8_t *tf_engine_free_bytes(const tf_update_t *update);
 /* The model slot that is not the active one, whatever is under way. */
 uint8_t tf_engine_free_model_slot(const tf_update_t *update);
+/* The firmware's, likewise; there must be a bootloader. */
+uint8_t tf_engine_free_firmware_slot(const tf_update_t *update);
 
 /* install.c: effects of actions. */
 fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now);
@@ -48,6 +50,10 @@ bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_
 bool tf_firmware_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);
 /* Why the active model would not run on the candidate; NULL: it would, or need not. */
 const char *tf_firmware_drops(const tf_update_t *update);
+/* What the bootloader's record calls the trial by. */
+uint32_t tf_firmware_token(const tf_update_record_t *record);
+/* Before a trial is recorded: one that no want asked for gets a token of its own. */
+void tf_firmware_name_trial(tf_update_t *update);
 /* Asks the bootloader for a trial. */
 fact_t tf_firmware_try(tf_update_t *update);
 /* After a start in TRIAL: what the bootloader made of it. */

@@ -30,8 +30,20 @@ const char *tf_firmware_drops(const tf_update_t *update) {
     return NULL;
 }
 
+uint32_t tf_firmware_token(const tf_update_record_t *record) {
+    return record->generation != 0 ? record->generation : record->token;
+}
+
+void tf_firmware_name_trial(tf_update_t *update) {
+    tf_update_record_t *record = &update->record;
+    /* The number of a record in which the last token stands already: none is given twice, and no generation
+     * comes that far. */
+    record->token = record->generation != 0 ? 0 : update->config.boot->record.sequence | 0x80000000u;
+}
+
 fact_t tf_firmware_try(tf_update_t *update) {
-    if (!tf_boot_request(update->config.boot, tf_engine_free_slot(update), update->record.generation)) {
+    if (!tf_boot_request(update->config.boot, tf_engine_free_slot(update),
+                         tf_firmware_token(&update->record))) {
         return fact(EVENT_REJECT, TF_RESULT_UPDATE_FAILED, "the boot record cannot be written");
     }
     update->reset_due = true;
@@ -41,7 +53,7 @@ fact_t tf_firmware_try(tf_update_t *update) {
 fact_t tf_firmware_retry(tf_update_t *update, const tf_update_now_t *now) {
     const tf_boot_record_t *boot = &update->config.boot->record;
     const uint8_t slot = tf_engine_free_slot(update);
-    if (boot->token != update->record.generation) {
+    if (boot->token != tf_firmware_token(&update->record)) {
         /* Power went before it was asked for. */
         if (update->record.tries >= TF_UPDATE_TRIES) {
             return fact(EVENT_REJECT, TF_RESULT_BOOT_FAILED, "the node restarted before each trial");

@@ -79,6 +79,8 @@ fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now) {
         return fact(EVENT_WAIT, TF_RESULT_BATTERY, "the battery is too low");
     }
     if (is_present(update)) return fact(EVENT_PRESENT, TF_RESULT_INITIAL, NULL);
+    /* What no want named can be fetched from nowhere. */
+    if (record->generation == 0) return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the uploaded image is gone");
     if (!update->link) return NOTHING;
     fact_t budget = tf_fetch_budget(update, now);
     return budget.happened ? budget : fact(EVENT_START, TF_RESULT_INITIAL, NULL);

@@ -29,6 +29,7 @@ enum {
     KEY_NEXT_IMAGE = 22,
     KEY_NEXT_BYTES = 23,
     KEY_IMAGE_BYTES = 24,
+    KEY_TOKEN = 25,
     REQUIRED = (1 << 13) - 1 + (1 << KEY_INFERENCES),
 };
 
@@ -114,6 +115,9 @@ static bool read_firmware(tf_reader_t *reader, uint64_t key, tf_update_record_t 
             record->has_next = true;
             record->next_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
             return true;
+        case KEY_TOKEN:
+            record->token = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
         default:
             return false;
     }
@@ -180,7 +184,8 @@ static void put_slots(tf_writer_t *writer, uint32_t key, const uint8_t slots[2])
 static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECORD_BYTES]) {
     const bool optional[] = {record->has_not_before, record->has_deadline, record->has_min_battery_pct,
                              record->trial.has_latency_us, record->trial.has_energy_uj};
-    uint32_t pairs = 16 + (record->has_next ? 3u : 0u) + (record->image_bytes != 0 ? 1u : 0u);
+    uint32_t pairs = 16 + (record->has_next ? 3u : 0u) + (record->image_bytes != 0 ? 1u : 0u) +
+                     (record->token != 0 ? 1u : 0u);
     for (uint32_t i = 0; i < sizeof optional / sizeof *optional; i++) pairs += optional[i] ? 1u : 0u;
     memset(area, 0xFF, TF_STATE_RECORD_BYTES);
     tf_writer_t writer;
@@ -214,6 +219,7 @@ static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_R
         put(&writer, KEY_NEXT_BYTES, record->next_bytes);
     }
     if (record->image_bytes != 0) put(&writer, KEY_IMAGE_BYTES, record->image_bytes);
+    if (record->token != 0) put(&writer, KEY_TOKEN, record->token);
     return tf_writer_end(&writer);
 }
 

@@ -107,6 +107,10 @@ static void one_does_not_hide_the_other(void) {
     CHECK(strcmp(seen, "CCSFFCS") == 0);
     /* A packet's start without its end does not swallow the next; nor a line that goes on without a start. */
     begin();
+    FEED(
+        "\x04\x14"
+        "AA9IZWxsbywgd29ybGQhet4=\n");
+    CHECK(seen[0] == 0);
     FEED("\x04\x14ZWxs\n\x06\tAA9I\n\x06\tAA9IZWxsbywgd29ybGQhet4=\n");
     CHECK(strcmp(seen, "S") == 0);
     /* Quiet closes a frame that noise has opened. */

@@ -230,3 +230,13 @@ void tf_read_map(tf_reader_t *reader, uint32_t required, tf_read_field_t field, 
     tf_read_leave(reader);
     if ((seen & required) != required) tf_reader_fail(reader, TF_WIRE_MISSING);
 }
+
+void tf_read_named_map(tf_reader_t *reader, tf_read_named_field_t field, void *out) {
+    uint64_t pairs;
+    if (!expect(reader, MAP, &pairs) || !enter(reader)) return;
+    for (uint64_t i = 0; i < pairs && reader->status == TF_WIRE_OK; i++) {
+        const tf_text_t name = tf_read_text(reader, 0, UINT32_MAX);
+        if (reader->status == TF_WIRE_OK && !field(reader, name, out)) tf_read_skip(reader);
+    }
+    tf_read_leave(reader);
+}

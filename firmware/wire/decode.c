@@ -332,6 +332,9 @@ static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {
             config->has_sleep = true;
             tf_read_map(reader, TF_SLEEP_REQUIRED, sleep_field, &config->sleep);
             return true;
+        case TF_CONFIG_SMP:
+            config->smp = (tf_smp_door_t)tf_read_uint(reader, TF_SMP_DOOR_FULL);
+            return true;
         default:
             return false;
     }

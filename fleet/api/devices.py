@@ -13,6 +13,7 @@ from tinyfleet.fleet.api import show
 from tinyfleet.fleet.api.common import ServicesOf
 from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.fleet.core.liveness import DeviceState
+from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.messages import Sleep
 
 reading = APIRouter(prefix="/devices")
@@ -45,6 +46,7 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         "window_ms": order.window_ms,
         "tls": order.tls,
         "sleep": None if order.sleep is None else _sleep(order.sleep),
+        "smp": None if order.smp is None else SmpDoor[order.smp.upper()],
     }
     connection = replace(
         services.connection, **{name: value for name, value in given.items() if value is not None}

@@ -4,7 +4,7 @@ name.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -83,6 +83,9 @@ class ProvisionIn(Closed):
     window_ms: int | None = Field(None, ge=1, le=3_600_000)
     sleep: SleepIn | None = Field(None, description="when its radio is on; absent: always")
     tls: bool = Field(False, description="it reaches the broker by TLS, with a certificate of its own")
+    smp: Literal["read", "full"] | None = Field(
+        None, description="what anybody on its network may do over SMP: look, or all; absent: nothing"
+    )
     fresh: bool = Field(False, description="its flash is new: forget what was counted before")
     firmware: str | None = Field(None, description="release whose firmware it starts with")
     firmware_version: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -119,6 +119,11 @@ def _sleep_in(wake_s: int | None, wake_bytes: int | None, awake_s: float | None)
 )
 @click.option("--tls", is_flag=True, help="Reach the broker by TLS, with a certificate of its own.")
 @sleep_options
+@click.option(
+    "--smp",
+    type=click.Choice(["read", "full"]),
+    help="Open UDP port 1337 to the node's network, unauthenticated: to look, or for all of SMP.",
+)
 @click.option("--firmware", help="Release whose firmware the board starts with: NAME, or NAME:VERSION.")
 @state_option
 @one_line_errors
@@ -136,6 +141,7 @@ def provision(
     wake_s: int | None,
     wake_bytes: int | None,
     awake_s: float | None,
+    smp: Literal["read", "full"] | None,
     firmware: str | None,
     state: Path,
 ) -> None:
@@ -160,6 +166,7 @@ def provision(
             window_ms=window_ms,
             tls=tls,
             sleep=_sleep_in(wake_s, wake_bytes, awake_s),
+            smp=smp,
             fresh=flashes.is_fresh(memory, content.data),
             firmware=None if firmware is None else firmware.partition(":")[0],
             firmware_version=None if firmware is None else firmware.partition(":")[2] or None,

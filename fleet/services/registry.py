@@ -12,6 +12,7 @@ from tinyfleet.fleet.core.liveness import DeviceState, Evidence, missed_wakes, s
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
+from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, Sleep, Trust
 from tinyfleet.wire.records import encode_record
@@ -21,7 +22,10 @@ HISTORY: int = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How a node reaches the broker, and how it behaves there. `tls`: by `tls_port`, with a certificate."""
+    """How a node reaches the broker, and how it behaves there.
+
+    `tls`: by `tls_port`, with a certificate. `smp`: how far its SMP is open to its network; None: not at all.
+    """
 
     host: str
     port: int
@@ -32,6 +36,7 @@ class Connection:
     period_s: int
     window_ms: int | None = None
     sleep: Sleep | None = None
+    smp: SmpDoor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,7 @@ class Registry:
                     window_ms=connection.window_ms,
                     sleep=connection.sleep,
                     tls=self._certificates.device(device.id, device.credential) if connection.tls else None,
+                    smp=connection.smp,
                 )
             )
         except WireError as error:

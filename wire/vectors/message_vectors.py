@@ -19,6 +19,7 @@ from tinyfleet.wire.enums import (
     EventKind,
     PowerSource,
     Result,
+    SmpDoor,
     Timing,
     UpdateState,
 )
@@ -219,6 +220,7 @@ CONFIG_TLS = replace(
     ),
 )
 FEED = Feed(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=128, channels=3)
+CONFIG_SMP = replace(CONFIG, smp=SmpDoor.READ)
 REPLAY = Replay(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=4, channels=3, windows=2)
 HELLO = Hello(
     app="bench",
@@ -355,6 +357,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("config", CONFIG, ""),
     ("config_tls", CONFIG_TLS, "for a broker that asks for a certificate"),
     ("config_sleep", replace(CONFIG, sleep=Sleep(wake_s=600, awake_ms=15_000)), "a node that sleeps"),
+    ("config_smp", CONFIG_SMP, "SMP over UDP may be looked at"),
     ("replay", REPLAY, ""),
     ("hello", HELLO, "a board with a model"),
     ("hello_windowed", HELLO_WINDOWED, "that takes several requests at once, with a golden set"),

@@ -67,6 +67,7 @@ static void start(const tf_node_port_t *port) {
     }
     const char *why = tf_link_start(&node.session.link, port, node.settings.device);
     if (why != NULL) rest(port, why);
+    smp_start(&node);
 }
 
 static uint32_t least(uint32_t left, uint32_t right) {
@@ -90,6 +91,7 @@ void tf_node_run(void) {
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
         if (outcome.has_verdict) live_verdict(&node, &outcome);
         if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
+        smp_poll(&node);
         updates_poll(&node);
         report_poll(&node);
         live_poll(&node);

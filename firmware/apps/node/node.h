@@ -50,6 +50,8 @@ typedef struct {
     self_test_t self_test;
     bool resetting; /* the update asked for a reset, which waits for `reset_ms` */
     uint64_t reset_ms;
+    bool reset_asked; /* over SMP, for `asked_ms` */
+    uint64_t asked_ms;
     uint32_t period_s;
     uint32_t birth_seq;
     uint32_t event_seq;
@@ -99,6 +101,8 @@ void updates_chunk(node_t *node, const tf_blob_topic_t *topic, const uint8_t *da
 void updates_meet_bootloader(node_t *node);
 /* The node cannot work: a firmware on trial is none then, and the one before comes back. */
 void updates_give_up(node_t *node);
+/* Someone asked for a reset: in a moment, whatever the update does. */
+void updates_reset(node_t *node, uint32_t after_ms);
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);
 
 /* radio.c: joins the sleeper with session, update and the network. */
@@ -111,5 +115,9 @@ bool radio_on(const node_t *node);
 /* True when it did something: the rest of the node is to be polled before it idles. */
 bool radio_poll(node_t *node);
 uint32_t radio_wait_ms(const node_t *node);
+/* smp.c; after tf_link_start. */
+void smp_start(node_t *node);
+/* Takes at most one packet off the console. */
+void smp_poll(node_t *node);
 
 #endif

@@ -6,6 +6,8 @@
 #include "tinyfleet/runtime.h"
 
 #define RESET_DELAY_MS 300u
+/* Who brought a firmware himself asks for the reset, too; should he not, it comes. */
+#define LOCAL_RESET_DELAY_MS 30000u
 #define ACTIONS_A_POLL 32u /* a bound, not a need: the engine asks for a few at a time */
 
 static tf_update_now_t now(const node_t *node) {
@@ -165,11 +167,13 @@ static void begin_trial(node_t *node, const tf_update_action_t *action) {
 /* What was published is given a moment to leave: the manager shall know why the node goes. */
 static void reset_soon(node_t *node) {
     uint64_t now_ms = node_uptime_ms(node);
+    const tf_update_record_t *record = tf_update_record(&node->update);
+    bool local = record->generation == 0 && record->state == TF_UPDATE_STATE_TRIAL;
     if (!node->resetting) {
         node->resetting = true;
-        node->reset_ms = now_ms + RESET_DELAY_MS;
+        node->reset_ms = now_ms + (local ? LOCAL_RESET_DELAY_MS : RESET_DELAY_MS);
     }
-    if (node->session.up && now_ms < node->reset_ms) return;
+    if ((node->session.up || local) && now_ms < node->reset_ms) return;
     tf_console("update: reset");
     node->port->reset();
 }
@@ -201,7 +205,13 @@ static bool carry_out(node_t *node, tf_update_action_t *action) {
     return true;
 }
 
+void updates_reset(node_t *node, uint32_t after_ms) {
+    node->reset_asked = true;
+    node->asked_ms = node_uptime_ms(node) + after_ms;
+}
+
 void updates_poll(node_t *node) {
+    if (node->reset_asked && node_uptime_ms(node) >= node->asked_ms) node->port->reset();
     poll_self_test(node);
     const tf_update_now_t at = now(node);
     tf_update_tick(&node->update, &at);
@@ -215,6 +225,7 @@ void updates_poll(node_t *node) {
 uint32_t updates_wait_ms(const node_t *node) {
     uint64_t due_ms = tf_update_due(&node->update), now_ms = node_uptime_ms(node);
     if (node->resetting) due_ms = node->reset_ms;
+    if (node->reset_asked && node->asked_ms < due_ms) due_ms = node->asked_ms;
     if (due_ms == TF_UPDATE_NEVER) return UINT32_MAX;
     if (due_ms <= now_ms) return 0;
     return due_ms - now_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)(due_ms - now_ms);

@@ -60,6 +60,11 @@ typedef bool (*tf_read_field_t)(tf_reader_t *reader, uint64_t key, void *out);
 /* A map with unsigned keys, ascending; `required` has bit k set when key k must be there. */
 void tf_read_map(tf_reader_t *reader, uint32_t required, tf_read_field_t field, void *out);
 
+/* Likewise by a text key. SMP's clients do not sort, so the keys come in any order; `field` sees to it that
+ * none comes twice. */
+typedef bool (*tf_read_named_field_t)(tf_reader_t *reader, tf_text_t key, void *out);
+void tf_read_named_map(tf_reader_t *reader, tf_read_named_field_t field, void *out);
+
 typedef struct {
     uint8_t *data;
     uint32_t capacity;

@@ -46,6 +46,10 @@ typedef struct tf_node_port {
     uint64_t (*energy_uj)(void);
     /* Sleeps until `ms` have passed or something arrived, whichever is first; never misses an arrival. */
     void (*idle)(uint32_t ms);
+    /* The console's line: one received byte, false when none waits; and what is sent. NULL: nobody can type
+     * there. */
+    bool (*console_read)(uint8_t *byte);
+    void (*console_write)(const uint8_t *data, uint32_t length);
     /* Where lwIP is linked, else NULL: its init function of the network interface, and its reception, to be
      * called from the main loop. */
     int8_t (*net_init)(struct netif *netif);

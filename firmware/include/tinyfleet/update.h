@@ -101,6 +101,7 @@ typedef struct {
     uint8_t next_manifest[32];
     uint8_t next_image[32];
     uint32_t next_bytes;
+    uint32_t token; /* of a firmware's trial that no want asked for (generation 0) */
     bool has_not_before, has_deadline, has_min_battery_pct;
     uint64_t not_before;
     uint64_t deadline;
@@ -165,9 +166,22 @@ typedef struct {
     uint8_t buffer[TF_GROUP_BYTES];
 } tf_update_fetch_t;
 
+/* An image that comes by another way than a want (local.h). */
+typedef struct {
+    bool open;
+    bool firmware;
+    bool has_sha;
+    uint8_t sha[32];
+    uint32_t size_bytes;
+    uint32_t offset_bytes;
+    uint32_t
+        sequence; /* of the record that opened it: another one since, and the slot is not ours any more */
+} tf_update_upload_t;
+
 typedef struct {
     tf_update_config_t config;
     tf_update_record_t record;
+    tf_update_upload_t upload;
     bool link;
     tf_log_t log;
     uint64_t deadline_ms; /* the want's deadline as uptime; NEVER while no clock is known */

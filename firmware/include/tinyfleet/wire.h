@@ -314,6 +314,7 @@ typedef struct {
     tf_tls_t tls;
     bool has_sleep;
     tf_sleep_t sleep;
+    tf_smp_door_t smp; /* over UDP */
 } tf_config_t;
 
 typedef struct {

@@ -241,6 +241,7 @@ enum {
     TF_CONFIG_WINDOW_MS = 9, /* optional */
     TF_CONFIG_TLS = 10, /* optional */
     TF_CONFIG_SLEEP = 13, /* optional */
+    TF_CONFIG_SMP = 14, /* optional */
 };
 #define TF_CONFIG_DEVICE_MIN 1u
 #define TF_CONFIG_DEVICE_MAX 48u
@@ -534,6 +535,13 @@ typedef enum {
     TF_ENCODING_COMPRESSED = 1,
     TF_ENCODING_DELTA = 2,
 } tf_encoding_t;
+
+/* SmpDoor */
+typedef enum {
+    TF_SMP_DOOR_OFF = 0,
+    TF_SMP_DOOR_READ = 1,
+    TF_SMP_DOOR_FULL = 2,
+} tf_smp_door_t;
 
 /* Result */
 typedef enum {

@@ -33,6 +33,7 @@
 #define FPGAIO_COUNTER 0x18u
 #define FPGAIO_PRESCALE 0x1Cu
 
+#define IRQ_UART0_RX 0u
 #define IRQ_UART1_RX 2u
 #define IRQ_TIMER0 8u
 #define IRQ_ETHERNET 13u
@@ -54,6 +55,12 @@ uint32_t sample_line_read(uint8_t *out, uint32_t capacity);
 bool sample_line_pending(void);
 
 struct netif;
+
+/* From now on received bytes wait in a ring, and wake the core. */
+void uart_listen(void);
+bool uart_read(uint8_t *byte);
+bool uart_waiting(void);
+void uart_put(const uint8_t *data, uint32_t length);
 
 int8_t ethernet_init(struct netif *netif);
 void ethernet_poll(struct netif *netif);

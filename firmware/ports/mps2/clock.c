@@ -47,6 +47,8 @@ void idle(uint32_t ms) {
     REG32(TIMER0 + TIMER_CTRL) = TIMER_ENABLE_IRQ;
     __asm volatile("cpsid i" ::: "memory");
     ethernet_unmask();
-    if (!ethernet_pending() && !sample_line_pending()) __asm volatile("dsb\n wfi" ::: "memory");
+    if (!ethernet_pending() && !sample_line_pending() && !uart_waiting()) {
+        __asm volatile("dsb\n wfi" ::: "memory");
+    }
     __asm volatile("cpsie i\n isb" ::: "memory");
 }

@@ -24,6 +24,8 @@ const tf_node_port_t *tf_node_port(void) {
         .take_crash = crash_take,
         .line_read = sample_line_read,
         .idle = idle,
+        .console_read = uart_read,
+        .console_write = uart_put,
         .net_init = ethernet_init,
         .net_poll = ethernet_poll,
         .net_power = ethernet_power,
@@ -36,6 +38,7 @@ const tf_node_port_t *tf_node_port(void) {
 void tf_node_port_start(void) {
     uart_start();
     sample_line_start();
+    uart_listen();
     clock_start();
     watchdog_start(WATCHDOG_MS);
 }

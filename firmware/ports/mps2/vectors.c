@@ -6,6 +6,7 @@ void fault_handler(void);
 void watchdog_handler(void);
 void sample_line_handler(void);
 void timer0_handler(void);
+void uart_handler(void);
 void ethernet_handler(void);
 
 typedef void (*vector_t)(void);
@@ -28,7 +29,8 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16 + 32
     [14] = fault_handler,
     [15] = fault_handler,
     /* Interrupts; those nobody asked for are faults. */
-    [16 ... 15 + IRQ_UART1_RX] = fault_handler,
+    [16 + IRQ_UART0_RX] = uart_handler,
+    [17 + IRQ_UART0_RX... 15 + IRQ_UART1_RX] = fault_handler,
     [16 + IRQ_UART1_RX] = sample_line_handler,
     [17 + IRQ_UART1_RX... 15 + IRQ_TIMER0] = fault_handler,
     [16 + IRQ_TIMER0] = timer0_handler,

@@ -14,7 +14,7 @@ from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.wire.codec import encode
-from tinyfleet.wire.enums import ConnState, EventKind
+from tinyfleet.wire.enums import ConnState, EventKind, SmpDoor
 from tinyfleet.wire.messages import Conn, Event, NodeConfig
 from tinyfleet.wire.records import decode_record
 from tinyfleet.wire.topics import TopicKind
@@ -161,3 +161,9 @@ def test_a_device_by_tls_gets_a_certificate_of_its_own_the_same_every_time(regis
 
     assert provision(registry).tls is None
     assert provision(registry).port == CONNECTION.port
+
+
+@pytest.mark.parametrize("smp", [None, *SmpDoor])
+def test_a_node_opens_smp_only_when_it_is_told_to(registry: Registry, smp: SmpDoor | None) -> None:
+    done = registry.provision("d1", site="s", device_type=TYPE, connection=replace(CONNECTION, smp=smp))
+    assert decode_record(NodeConfig, done.config).smp is smp
