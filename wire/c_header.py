@@ -8,16 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from tinyfleet.wire import enums, image_format, limits
-from tinyfleet.wire.memory_map import (
-    ERASED_BYTE,
-    MICROBIT,
-    MPS2_AN386,
-    MPS2_AN386_BENCH,
-    MPS2_AN500,
-    MPS3_AN547,
-    POSIX,
-    MemoryMap,
-)
+from tinyfleet.wire.memory_map import BOARDS, ERASED_BYTE, MemoryMap
 from tinyfleet.wire.messages import MESSAGES, STRUCTS
 from tinyfleet.wire.table import Array, ByteString, Field, Text, shape_of, table_of
 
@@ -70,11 +61,7 @@ def c_header() -> str:
         *(line for cls in (*MESSAGES, *STRUCTS) for line in _keys(cls)),
         *(line for cls in ENUMS for line in _enum(cls)),
         *_section("MCUboot images", _images()),
-        *(
-            line
-            for board in (MPS2_AN386, MPS2_AN500, POSIX, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547)
-            for line in _section(_MAP_TITLE % board.board, _memory(board))
-        ),
+        *(line for board in BOARDS for line in _section(_MAP_TITLE % board.board, _memory(board))),
     ]
     return "\n".join(parts) + _BOTTOM
 

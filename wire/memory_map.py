@@ -92,6 +92,31 @@ POSIX: Final = MemoryMap(
     ),
 )
 
+NRF52840: Final = MemoryMap(
+    board="nrf52840",
+    base=0,
+    size_bytes=1 * MIB,
+    sector_bytes=4096,
+    write_bytes=4,
+    regions=(
+        Region("boot", 0x00000, 32 * KIB),
+        Region("trust", 0x08000, 4 * KIB),
+        Region("state_a", 0x09000, 4 * KIB),
+        Region("state_b", 0x0A000, 4 * KIB),
+        Region("boot_a", 0x0B000, 4 * KIB),
+        Region("boot_b", 0x0C000, 4 * KIB),
+        Region("config_a", 0x0E000, 8 * KIB),
+        Region("config_b", 0x10000, 8 * KIB),
+        Region("replay", 0x12000, 56 * KIB),
+        Region("firmware_a", 0x20000, 192 * KIB),
+        Region("firmware_b", 0x50000, 192 * KIB),
+        Region("model_a", 0x80000, 224 * KIB),
+        Region("model_b", 0xB8000, 224 * KIB),
+        Region("staging", 0xF0000, 64 * KIB),
+    ),
+)
+STM32L496: Final = replace(NRF52840, board="stm32l496", base=0x0800_0000, sector_bytes=2048, write_bytes=8)
+
 # The bench app instead of the node: it starts where the flash does.
 MPS2_AN386_BENCH: Final = MemoryMap(
     board="mps2-an386-bench",
@@ -131,3 +156,5 @@ MICROBIT: Final = MemoryMap(
         Region("golden", 0x28000, 96 * KIB),
     ),
 )
+
+BOARDS: Final = (MPS2_AN386, MPS2_AN500, POSIX, NRF52840, STM32L496, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547)

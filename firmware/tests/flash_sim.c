@@ -6,7 +6,7 @@
 
 #include "random.h"
 
-enum { SECTOR_BYTES = 4096 };
+enum { SECTOR_BYTES = 4096, ECC_UNIT_BYTES = 8 };
 
 static void refuse(const flash_sim_t *sim, const char *what, uint32_t offset, uint32_t size) {
     fprintf(stderr, "flash: operation %u: %s at 0x%x, %u bytes\n", sim->operations, what, offset, size);
@@ -36,6 +36,12 @@ static void doubt(flash_sim_t *sim, uint32_t offset, uint32_t size, bool doubtfu
     }
 }
 
+/* A byte under the pulse: some bits fell, others not yet. What ECC makes of that may be anything. */
+static uint8_t between(flash_sim_t *sim, uint8_t wanted) {
+    uint8_t noise = (uint8_t)random_next(&sim->random);
+    return sim->port.write_bytes >= ECC_UNIT_BYTES ? noise : (uint8_t)(wanted | noise);
+}
+
 static int sim_erase(void *context, uint32_t offset, uint32_t size) {
     flash_sim_t *sim = context;
     sim->operations++;
@@ -48,7 +54,7 @@ static int sim_erase(void *context, uint32_t offset, uint32_t size) {
         mark(sim, offset, size, false);
         for (uint32_t i = 0; sim->cut == CUT_TORN && i < size; i++) {
             if (random_next(&sim->random) % 2u == 0)
-                sim->bytes[offset + i] |= (uint8_t)random_next(&sim->random);
+                sim->bytes[offset + i] = between(sim, sim->bytes[offset + i]);
         }
         longjmp(sim->out, 1);
     }
@@ -80,10 +86,9 @@ static int sim_write(void *context, uint32_t offset, const void *data, uint32_t 
     if (cut && sim->cut == CUT_TORN) whole = random_next(&sim->random) % size;
     memcpy(sim->bytes + offset, bytes, whole);
     if (cut && sim->cut == CUT_TORN) {
-        /* Some bits of the unit under the pulse fell, others not yet. */
         uint32_t unit = whole / sim->port.write_bytes * sim->port.write_bytes;
         for (uint32_t i = unit; i < unit + sim->port.write_bytes; i++) {
-            sim->bytes[offset + i] = (uint8_t)(bytes[i] | random_next(&sim->random));
+            sim->bytes[offset + i] = between(sim, bytes[i]);
         }
     }
     if (cut) longjmp(sim->out, 1);

@@ -2,6 +2,9 @@
  * since it was last touched, outside of the flash, or off a unit's bounds. It starts full of noise, not
  * erased.
  *
+ * Units of 8 bytes and more are taken to have ECC, as those of STM32L4 have: one that a cut leaves half
+ * written reads as anything.
+ *
  * Power can be cut at any operation. Then the operation does not return: the simulator jumps to `out`. */
 #ifndef TINYFLEET_TESTS_FLASH_SIM_H
 #define TINYFLEET_TESTS_FLASH_SIM_H

@@ -9,9 +9,10 @@ void machine_open(machine_t *machine, tf_image_start_t start) {
     world_t *world = &machine->world;
     world_open(world);
     flash_sim_close(&world->flash);
-    flash_sim_open(&world->flash, MACHINE_FIRMWARE_B + MACHINE_FIRMWARE_BYTES, 4);
-    world->config.layout.flash = &world->flash.port;
     bool xip = start == TF_IMAGE_START_XIP;
+    /* Chips that run firmware in place: the strictest of their flashes, double words with ECC. */
+    flash_sim_open(&world->flash, MACHINE_FIRMWARE_B + MACHINE_FIRMWARE_BYTES, xip ? 8 : 4);
+    world->config.layout.flash = &world->flash.port;
     machine->layout = (tf_boot_layout_t){
         .flash = &world->flash.port,
         .state_offset = {MACHINE_BOOT_STATE, MACHINE_BOOT_STATE + TF_SECTOR_BYTES},

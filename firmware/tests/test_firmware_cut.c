@@ -72,7 +72,7 @@ static void prepare(const scenario_t *scenario, tf_image_start_t start) {
     if (scenario->confirmed != NULL) machine_offer(&machine, scenario->confirmed, NULL, 1);
     machine_live(&machine, TF_RESET_POWER);
     CHECK(machine_runs(&machine, scenario->confirmed != NULL ? scenario->confirmed : &factory, &model));
-    flash_sim_open(&before, machine.world.flash.port.size_bytes, 4);
+    flash_sim_open(&before, machine.world.flash.port.size_bytes, machine.world.flash.port.write_bytes);
     flash_sim_copy(&before, &machine.world.flash);
 }
 

@@ -13,12 +13,14 @@ from tinyfleet.fleet.core.errors import BadInput, Refused
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.firmware import firmware_slots
 from tinyfleet.wire.image_format import IMAGE_MAGIC
-from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MPS2_AN500, POSIX, MemoryMap, Region
+from tinyfleet.wire.memory_map import BOARDS, ERASED_BYTE, MemoryMap, Region
 from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record
 
 _IMAGE_MAGIC: Final = IMAGE_MAGIC.to_bytes(4, "little")
-MAPS: Final[dict[str, MemoryMap]] = {memory.board: memory for memory in (MPS2_AN386, MPS2_AN500, POSIX)}
+MAPS: Final[dict[str, MemoryMap]] = {
+    memory.board: memory for memory in BOARDS if any(region.name == "trust" for region in memory.regions)
+}
 
 
 @dataclass(frozen=True, slots=True)

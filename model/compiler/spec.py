@@ -21,9 +21,11 @@ _CORES: Final = {
     "mps2-an386": CoreVariant.DSP,
     "mps2-an500": CoreVariant.DSP,
     "mps3-an547": CoreVariant.MVE,
+    "nrf52840": CoreVariant.DSP,
+    "stm32l496": CoreVariant.DSP,
 }
 """Cores of the device types that have more than plain C."""
-_PLAIN: Final = ("microbit",)
+_PLAIN: Final = ("microbit", "posix")
 
 
 def core_of(device_type: str) -> CoreVariant:

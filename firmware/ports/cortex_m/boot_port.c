@@ -20,7 +20,7 @@ static void rest(void) {
 }
 
 static void load(const uint8_t *image, uint32_t bytes) {
-    memcpy((void *)(uintptr_t)EXECUTION_BASE, image, bytes);
+    memcpy((void *)(uintptr_t)boot_layout()->address, image, bytes);
 }
 
 /* The firmware's stack may lie over ours: from here on only registers. */

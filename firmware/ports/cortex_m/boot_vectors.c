@@ -11,8 +11,16 @@ void system_reset(void) {
     }
 }
 
+void boot_nmi(void);
+
+/* A port whose flash may raise one has its own. */
+__attribute__((weak)) void boot_nmi(void) {
+    system_reset();
+}
+
 __attribute__((section(".vectors"), used)) static const vector_t vectors[16] = {
     [0] = (vector_t)(void *)link_stack_top,
     [1] = reset_handler,
-    [2 ... 15] = system_reset,
+    [2] = boot_nmi,
+    [3 ... 15] = system_reset,
 };

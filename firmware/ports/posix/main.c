@@ -1,4 +1,4 @@
-/* tinyfleet-node --state DIR: a node as a process. */
+/* PROGRAM --state DIR: the node, or the conformance test, as a process. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,5 +29,5 @@ int main(int count, char **arguments) {
     if (mkdir(folder, OWNER_ONLY) != 0 && errno != EEXIST) posix_fail("cannot make the state folder", folder);
     posix_crash_open(folder, arguments);
     posix_flash_open(folder);
-    tf_node_run();
+    posix_run();
 }

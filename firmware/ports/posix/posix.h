@@ -8,6 +8,9 @@
 #include "tinyfleet/flash.h"
 #include "tinyfleet/node_port.h"
 
+/* What this program does, which never ends. */
+void posix_run(void) __attribute__((noreturn));
+
 /* Ends the process with a line on the console: what happened to what, and the system's reason, if any. */
 void posix_fail(const char *what, const char *subject) __attribute__((noreturn));
 

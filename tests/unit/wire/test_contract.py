@@ -12,7 +12,7 @@ import pytest
 
 from tinyfleet.wire import c_header, enums, generate, limits
 from tinyfleet.wire.image_format import TLV_LENGTHS, Tlv
-from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, MPS2_AN500, POSIX
+from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, MPS2_AN500, NRF52840, POSIX, STM32L496
 from tinyfleet.wire.messages import MESSAGES, STRUCTS
 from tinyfleet.wire.table import Key, message, shape_of, table_of
 
@@ -105,6 +105,10 @@ def test_spec_and_memory_map_agree() -> None:
     assert lines is not None
     starts = {int(at, 16) for at in re.findall(r"0x[0-9a-f]{6}", lines[0])}
     assert starts == {region.offset for region in POSIX.regions}
+    lines = re.search(r"Memory map of `nrf52840`.*\n.*", SPEC)
+    assert lines is not None and NRF52840.regions == STM32L496.regions and "`stm32l496`" in lines[0]
+    starts = {int(at, 16) for at in re.findall(r"0x[0-9a-f]{5}\b", lines[0])}
+    assert starts == {region.offset for region in NRF52840.regions}
     line = re.search(r"Memory map of `microbit`.*", SPEC)
     assert line is not None
     found = [(int(at, 16), int(kib) * 1024) for at, kib in re.findall(r"(0x\w+), (\d+) KiB", line[0])]

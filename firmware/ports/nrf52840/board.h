@@ -1,0 +1,64 @@
+/* Registers of the nRF52840 and the pins of its development kit (PCA10056). Source: nRF52840 Product
+ * Specification v1.1; sections are named where they are used. Not run on hardware. */
+#ifndef TINYFLEET_NRF52840_BOARD_H
+#define TINYFLEET_NRF52840_BOARD_H
+
+#include "cortex_m.h"
+#include "machine.h"
+
+/* 5.4 CLOCK */
+#define CLOCK_HFCLKSTART REG32(0x40000000u)
+#define CLOCK_LFCLKSTART REG32(0x40000008u)
+#define CLOCK_HFCLKSTARTED REG32(0x40000100u)
+#define CLOCK_LFCLKSTARTED REG32(0x40000104u)
+#define CLOCK_LFCLKSRC REG32(0x40000518u)
+
+/* 6.33 UART */
+#define UART_STARTTX REG32(0x40002008u)
+#define UART_TXDRDY REG32(0x4000211Cu)
+#define UART_ENABLE REG32(0x40002500u)
+#define UART_PSELTXD REG32(0x4000250Cu)
+#define UART_TXD REG32(0x4000251Cu)
+#define UART_BAUDRATE REG32(0x40002524u)
+
+/* 6.30 TIMER */
+#define TIMER0_START REG32(0x40008000u)
+#define TIMER0_CAPTURE1 REG32(0x40008044u)
+#define TIMER0_COMPARE0 REG32(0x40008140u)
+#define TIMER0_INTENSET REG32(0x40008304u)
+#define TIMER0_INTENCLR REG32(0x40008308u)
+#define TIMER0_BITMODE REG32(0x40008508u)
+#define TIMER0_PRESCALER REG32(0x40008510u)
+#define TIMER0_CC0 REG32(0x40008540u)
+#define TIMER0_CC1 REG32(0x40008544u)
+
+/* 6.36 WDT */
+#define WDT_START REG32(0x40010000u)
+#define WDT_INTENSET REG32(0x40010304u)
+#define WDT_RUNSTATUS REG32(0x40010400u)
+#define WDT_CRV REG32(0x40010504u)
+#define WDT_CONFIG REG32(0x4001050Cu)
+#define WDT_RR0 REG32(0x40010600u)
+
+/* 4.3 NVMC */
+#define NVMC_READY REG32(0x4001E400u)
+#define NVMC_CONFIG REG32(0x4001E504u)
+#define NVMC_ERASEPAGE REG32(0x4001E508u)
+
+/* 6.9 GPIO */
+#define GPIO_OUTSET REG32(0x50000508u)
+#define GPIO_DIRSET REG32(0x50000518u)
+
+#define IRQ_TIMER0 8u
+#define IRQ_WDT 16u
+#define IRQS 48u
+
+#define PIN_TXD 6u
+
+#define FLASH_BASE MAP(FLASH_BASE)
+
+/* A running watchdog takes no other period (6.36): bootloader and firmware have the same. */
+#define WATCHDOG_MS 8000u
+#define WATCHDOG_BOOT_MS WATCHDOG_MS
+
+#endif

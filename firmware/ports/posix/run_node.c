@@ -1,0 +1,5 @@
+#include "posix.h"
+
+void posix_run(void) {
+    tf_node_run();
+}
