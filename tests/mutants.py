@@ -19,7 +19,7 @@ LIBRARY = ROOT / "build" / "firmware" / "host" / "libbearssl.a"
 FLAGS = ("-O1", "-g", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ROOMS = ("boot", "ota", "wire", "include", "tests")
 RIG = ("flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
-TESTS = ("test_boot", "test_firmware_update", "test_firmware_cut")
+TESTS = ("test_boot", "test_firmware_update", "test_shadow", "test_shadow_cut", "test_firmware_cut")
 TIMEOUT_S = 180
 
 
@@ -144,8 +144,80 @@ MUTANTS = (
     Mutant(
         "the model is forgotten once its firmware is confirmed",
         "ota/update.c",
-        "firmware && record->has_next ? EVENT_HALFWAY : EVENT_PASS",
+        "more ? EVENT_HALFWAY : EVENT_PASS",
         "EVENT_PASS",
+    ),
+    Mutant(
+        "a challenger is confirmed once its vectors pass",
+        "ota/table.c",
+        "[EVENT_PASS] = TELL(SHADOW, ACCOMPANY)",
+        "[EVENT_PASS] = GO(CONFIRMED, CONFIRM)",
+    ),
+    Mutant(
+        "a challenger's slot counts as confirmed",
+        "ota/shadow.c",
+        "    update->shadow_due = true;\n",
+        "    update->shadow_due = true;\n    update->record.slots[1] = TF_UPDATE_SLOT_CONFIRMED;\n",
+    ),
+    Mutant(
+        "a challenger is not verified after a reset",
+        "ota/shadow.c",
+        "    if (checked.event != EVENT_VERIFIED) return checked;\n",
+        "",
+    ),
+    Mutant(
+        "crashes with a challenger are not counted",
+        "ota/engine.c",
+        "            if (update->config.crashed) record->tries++;\n",
+        "",
+    ),
+    Mutant(
+        "power cuts count as a challenger's crashes",
+        "ota/engine.c",
+        "            if (update->config.crashed) record->tries++;\n",
+        "            record->tries++;\n",
+    ),
+    Mutant(
+        "crashes with a challenger are not on record",
+        "ota/table.c",
+        "[EVENT_RESTART] = CELL(SHADOW, RESUME, CELL_RECORD)",
+        "[EVENT_RESTART] = DO(SHADOW, RESUME)",
+    ),
+    Mutant(
+        "a challenger does not survive a reset",
+        "ota/table.c",
+        "[EVENT_RESTART] = CELL(SHADOW, RESUME, CELL_RECORD)",
+        "[EVENT_RESTART] = GO(CONFIRMED, CURRENT)",
+    ),
+    Mutant(
+        "a challenger runs on while its slot is written to",
+        "ota/update.c",
+        "    if (update->shadow_runs && !shadow) {",
+        "    if (update->shadow_runs && !shadow && update->record.state == TF_UPDATE_STATE_CONFIRMED) {",
+    ),
+    Mutant(
+        "a challenger that was staged is not recorded as wanted",
+        "ota/state.c",
+        "        put(&writer, KEY_SHADOW_BYTES, record->shadow_bytes);\n",
+        "        put(&writer, KEY_SHADOW_BYTES, 1);\n",
+    ),
+    Mutant(
+        "a challenger is forgotten once its model is confirmed",
+        "ota/engine.c",
+        "    return record->has_next || record->has_shadow;",
+        "    return record->has_next;",
+    ),
+    Mutant(
+        "a challenger runs where no model does",
+        "ota/shadow.c",
+        "    if (!update->runs) return",
+        "    if (false) return",
+    ),
+    Mutant(
+        "the result of the last run's vectors stands",
+        "ota/engine.c",
+        "            record->result = TF_RESULT_INITIAL; /* its golden vectors have not passed since */\n",
+        "",
     ),
 )
 

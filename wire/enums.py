@@ -20,6 +20,8 @@ class UpdateState(IntEnum):
     CONFIRMED = 8
     REVERTED = 9
     FAILED = 10
+    SHADOW = 11
+    """What was wanted runs, and a challenger beside the model."""
 
 
 class ConnState(IntEnum):

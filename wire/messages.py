@@ -106,6 +106,8 @@ class Birth:
     emulated: Annotated[bool, Key(20)]
     decodes: Annotated[U8 | None, Key(21)] = None
     staging_bytes: Annotated[U32 | None, Key(22)] = None
+    shadow: Annotated[ImageInfo | None, Key(23)] = None
+    shadow_bytes: Annotated[U32 | None, Key(24)] = None
     sleep: Annotated[Sleep | None, Key(25)] = None
     captures: Annotated[bool | None, Key(29)] = None
 
@@ -171,7 +173,7 @@ class EventRule:
 @message("want", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """Desired state, retained. An absent artifact: keep the one you run."""
+    """Desired state, retained. An absent artifact: keep the one you run; an absent `shadow`: run none."""
 
     generation: Annotated[U32, Key(0)]
     firmware: Annotated[WantedArtifact | None, Key(1)] = None
@@ -182,6 +184,7 @@ class Want:
     trial: Annotated[Trial | None, Key(6)] = None
     period_s: Annotated[U32 | None, Key(7)] = None
     capture: Annotated[Capture | None, Key(8)] = None
+    shadow: Annotated[WantedArtifact | None, Key(9)] = None
     sleep: Annotated[Sleep | None, Key(11)] = None
     event_rule: Annotated[EventRule | None, Key(13)] = None
 
@@ -215,6 +218,31 @@ class Status:
     kind: Annotated[ArtifactKind | None, Key(9)] = None
 
 
+@message("class_pair", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassPair:
+    """Windows of which the active model said one class and its challenger another."""
+
+    active: Annotated[U8, Key(0)]
+    challenger: Annotated[U8, Key(1)]
+    windows: Annotated[U32, Key(2)]
+
+
+@message("comparison", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Counters cumulative since (boot, run) began. `windows` = `agreements` + all of `pairs` + `rest`."""
+
+    model: Annotated[Digest, Key(0)]
+    run: Annotated[U32, Key(1)]
+    windows: Annotated[U32, Key(2)]
+    agreements: Annotated[U32, Key(3)]
+    skipped: Annotated[U32, Key(4)]
+    missed: Annotated[U32, Key(5)]
+    pairs: Annotated[tuple[ClassPair, ...], Size(0, 16), Key(6)]
+    rest: Annotated[U32, Key(7)]
+
+
 @message("tele", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tele:
@@ -240,6 +268,7 @@ class Tele:
     paused: Annotated[U32 | None, Key(17)] = None
     captured: Annotated[U32 | None, Key(18)] = None
     skipped: Annotated[U32 | None, Key(19)] = None
+    shadow: Annotated[Comparison | None, Key(22)] = None
 
 
 @message("event", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -479,5 +508,6 @@ MESSAGES: tuple[type[Message], ...] = (
 )
 STRUCTS: tuple[type, ...] = (
     *(ImageInfo, SlotInfo, Sleep, WantedArtifact, Trial, Capture, EventRule, Transfer),
+    *(ClassPair, Comparison),
     *(Board, BenchRun, NodeTls),
 )

@@ -81,8 +81,16 @@ void tf_engine_tell(tf_update_t *update, const tf_update_now_t *now, const char 
     };
 }
 
-/* The confirmed firmware's model is under way now. */
+bool tf_engine_has_more(const tf_update_record_t *record) {
+    return record->has_next || record->has_shadow;
+}
+
+/* What was wanted besides is under way now: of a firmware its model, of a model its challenger. */
 static void take_next(tf_update_record_t *record) {
+    if (!record->has_next) {
+        tf_shadow_begin(record);
+        return;
+    }
     record->firmware = false;
     record->has_next = false;
     record->committed = 0;
@@ -93,9 +101,10 @@ static void take_next(tf_update_record_t *record) {
     memcpy(record->image, record->next_image, sizeof record->image);
 }
 
-static void confirm_model(tf_update_t *update) {
+/* `slot`: which the free one is changes as soon as it is confirmed. */
+static void confirm_model(tf_update_t *update, uint8_t slot) {
     tf_update_record_t *record = &update->record;
-    record->active = tf_engine_free_slot(update);
+    record->active = slot;
     if (record->security_counter < update->candidate.security_counter) {
         record->security_counter = update->candidate.security_counter;
     }
@@ -104,7 +113,8 @@ static void confirm_model(tf_update_t *update) {
 /* What an action changes in the record, before it is written. */
 static void prepare(tf_update_t *update, action_t action) {
     tf_update_record_t *record = &update->record;
-    uint8_t *slot = &tf_engine_slots(update)[tf_engine_free_slot(update)];
+    const uint8_t free_slot = tf_engine_free_slot(update);
+    uint8_t *slot = &tf_engine_slots(update)[free_slot];
     switch (action) {
         case ACTION_FETCH:
             *slot = TF_UPDATE_SLOT_FILLING;
@@ -127,15 +137,27 @@ static void prepare(tf_update_t *update, action_t action) {
             break;
         case ACTION_CONFIRM:
             *slot = TF_UPDATE_SLOT_CONFIRMED;
-            if (!record->firmware) confirm_model(update);
+            if (!record->firmware) confirm_model(update, free_slot);
             break;
         case ACTION_ADVANCE:
             *slot = TF_UPDATE_SLOT_CONFIRMED;
+            if (!record->firmware) confirm_model(update, free_slot);
             take_next(record);
+            break;
+        case ACTION_RESUME:
+            record->result = TF_RESULT_INITIAL; /* its golden vectors have not passed since */
+            if (update->config.crashed) record->tries++;
             break;
         default:
             break;
     }
+}
+
+/* The candidate stands in its slot, or is on record there: the next step. */
+static fact_t onward(const tf_update_t *update) {
+    const tf_update_record_t *record = &update->record;
+    bool challenges = record->shadow && record->state == TF_UPDATE_STATE_STAGED;
+    return fact(challenges ? EVENT_CHALLENGE : EVENT_PROCEED, TF_RESULT_INITIAL, NULL);
 }
 
 /* Carries an action out; what follows from it at once. */
@@ -164,11 +186,18 @@ static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t
             return NOTHING;
         case ACTION_CHECK: {
             fact_t checked = tf_install_check(update);
-            return checked.event == EVENT_VERIFIED ? fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL) : checked;
+            return checked.event == EVENT_VERIFIED ? onward(update) : checked;
         }
         case ACTION_PRESENT:
         case ACTION_STAGE:
-            return fact(EVENT_PROCEED, TF_RESULT_INITIAL, NULL);
+            return onward(update);
+        case ACTION_CHALLENGE:
+            return tf_shadow_start(update, now);
+        case ACTION_RESUME:
+            return tf_shadow_resume(update, now);
+        case ACTION_ACCOMPANY:
+            update->due_ms = TF_UPDATE_NEVER;
+            return NOTHING;
         case ACTION_TRY:
             if (update->record.firmware) return tf_firmware_try(update);
             update->trial_due = true;
@@ -177,11 +206,6 @@ static fact_t effect(tf_update_t *update, action_t action, const tf_update_now_t
             return NOTHING;
         case ACTION_RETRY:
             return tf_install_retry(update, now);
-        case ACTION_CONFIRM:
-            if (update->record.firmware) return NOTHING;
-            update->active = update->candidate;
-            update->runs = true;
-            return NOTHING;
         default:
             return NOTHING;
     }
@@ -195,6 +219,7 @@ static void give_up(tf_update_t *update, const tf_update_record_t *before, const
     update->record.state = TF_UPDATE_STATE_FAILED;
     update->record.result = TF_RESULT_UPDATE_FAILED;
     update->due_ms = TF_UPDATE_NEVER;
+    update->shadow_due = false;
     tf_engine_tell(update, now, "the state record cannot be written");
 }
 
@@ -215,11 +240,16 @@ void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what
             tf_firmware_reject(update, what.result);
         }
         prepare(update, (action_t)cell->action);
-        if (moves) update->trial_due = false;
+        if (moves) update->trial_due = update->shadow_due = false;
         if (moves && tried_model) update->run_due = true;
         if ((cell->flags & CELL_RECORD) != 0 && !tf_engine_record(update)) {
             give_up(update, &before, now);
             return;
+        }
+        bool confirms = cell->action == ACTION_CONFIRM || cell->action == ACTION_ADVANCE;
+        if (confirms && !before.firmware) {
+            update->active = update->candidate;
+            update->runs = true;
         }
         if ((cell->flags & CELL_TELL) != 0) tf_engine_tell(update, now, what.detail);
         what = effect(update, (action_t)cell->action, now);

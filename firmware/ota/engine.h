@@ -32,6 +32,8 @@ uint32_t tf_engine_free_offset(const tf_update_t *update);
 uint32_t tf_engine_slot_bytes(const tf_update_t *update);
 uint8_t *tf_engine_slots(tf_update_t *update);
 const uint8_t *tf_engine_free_bytes(const tf_update_t *update);
+/* Whether something else is wanted once what is under way is confirmed. */
+bool tf_engine_has_more(const tf_update_record_t *record);
 /* The model slot that is not the active one, whatever is under way. */
 uint8_t tf_engine_free_model_slot(const tf_update_t *update);
 /* The firmware's, likewise; there must be a bootloader. */
@@ -45,6 +47,19 @@ fact_t tf_install_retry(tf_update_t *update, const tf_update_now_t *now);
 uint32_t tf_install_sectors(const tf_update_t *update);
 /* Verifies a model's slot as it stands; true when it may run. */
 bool tf_install_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);
+
+/* shadow.c: a challenger beside the active model. */
+/* Notes what the want says of one, for once the rest is done. */
+void tf_shadow_take(tf_update_record_t *record, const tf_want_t *want);
+/* The challenger that was noted is under way now. */
+void tf_shadow_begin(tf_update_record_t *record);
+/* Whether the challenger that runs is the one that a newer want names. */
+bool tf_shadow_is_kept(const tf_update_t *update, const tf_want_t *want);
+/* Why there is nothing to compare it with; NULL: there is. */
+const char *tf_shadow_pointless(const tf_update_t *update);
+fact_t tf_shadow_start(tf_update_t *update, const tf_update_now_t *now);
+/* After a start in SHADOW. */
+fact_t tf_shadow_resume(tf_update_t *update, const tf_update_now_t *now);
 
 /* firmware.c: what the bootloader has to do with it. */
 bool tf_firmware_verify(tf_update_t *update, uint8_t slot, tf_image_t *image, tf_result_t *result);

@@ -64,7 +64,8 @@ fact_t tf_firmware_retry(tf_update_t *update, const tf_update_now_t *now) {
     if (boot->pending == TF_BOOT_NO_SLOT) {
         /* Power went after the confirmation; the active slot is then the one that was free. */
         if (boot->result == TF_RESULT_SUCCESS) {
-            return fact(update->record.has_next ? EVENT_HALFWAY : EVENT_PASS, TF_RESULT_SUCCESS, NULL);
+            return fact(tf_engine_has_more(&update->record) ? EVENT_HALFWAY : EVENT_PASS, TF_RESULT_SUCCESS,
+                        NULL);
         }
         return fact(EVENT_REJECT, (tf_result_t)boot->result, "the bootloader went back to this firmware");
     }
@@ -96,6 +97,7 @@ static void forget(tf_update_record_t *record) {
     if (record->firmware && open) {
         record->state = TF_UPDATE_STATE_FAILED;
         record->result = TF_RESULT_UNSUPPORTED_TYPE;
+        record->has_shadow = false;
     }
     record->firmware = record->has_next = false;
 }

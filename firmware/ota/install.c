@@ -68,6 +68,8 @@ fact_t tf_install_consider(tf_update_t *update, const tf_update_now_t *now) {
     if (record->has_deadline && now->has_unix_s && now->unix_s >= record->deadline) {
         return fact(EVENT_EXPIRE, TF_RESULT_EXPIRED, "the deadline has passed");
     }
+    const char *pointless = record->shadow ? tf_shadow_pointless(update) : NULL;
+    if (pointless != NULL) return fact(EVENT_REFUSE, TF_RESULT_UPDATE_FAILED, pointless);
     if (record->size_bytes == 0) return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the want says 0 bytes");
     if (record->size_bytes > tf_engine_slot_bytes(update)) {
         return fact(EVENT_REFUSE, TF_RESULT_NO_FLASH, "larger than the slot");

@@ -14,6 +14,11 @@ static bool is_settled(const tf_update_t *update) {
     return !update->reset_due && (state == TF_UPDATE_STATE_IDLE || state >= TF_UPDATE_STATE_CONFIRMED);
 }
 
+/* The model slot is not, while a challenger runs from it. */
+static bool may_write(const tf_update_t *update, bool firmware) {
+    return is_settled(update) && (firmware || update->record.state != TF_UPDATE_STATE_SHADOW);
+}
+
 typedef struct {
     uint8_t slot;
     uint32_t offset;
@@ -57,7 +62,7 @@ static bool is_same(const tf_update_upload_t *upload, bool firmware, uint32_t si
 
 tf_local_t tf_local_begin(tf_update_t *update, bool firmware, uint32_t size_bytes, const uint8_t *sha) {
     tf_update_upload_t *upload = &update->upload;
-    if (!is_settled(update)) return say(TF_LOCAL_BUSY);
+    if (!may_write(update, firmware)) return say(TF_LOCAL_BUSY);
     if (firmware && update->config.boot == NULL) return say(TF_LOCAL_NO_SLOT);
     if (tf_local_is_open(update) && is_same(upload, firmware, size_bytes, sha)) return say(TF_LOCAL_OK);
     const place_t place = free_place(update, firmware);
@@ -146,7 +151,7 @@ static bool holds_digest(tf_update_t *update, const place_t *place, const uint8_
 static void take(tf_update_record_t *record, bool firmware, const tf_image_t *image) {
     record->generation = 0;
     record->firmware = firmware;
-    record->has_next = false;
+    record->has_next = record->shadow = record->has_shadow = false;
     record->tries = 0;
     record->committed = 0;
     record->size_bytes = record->image_bytes = image->size_bytes;
@@ -188,7 +193,7 @@ tf_local_t tf_local_test(tf_update_t *update, const uint8_t digest[32], const tf
 }
 
 tf_local_t tf_local_erase(tf_update_t *update, bool firmware, uint8_t slot) {
-    if (!is_settled(update)) return say(TF_LOCAL_BUSY);
+    if (!may_write(update, firmware)) return say(TF_LOCAL_BUSY);
     if (firmware && update->config.boot == NULL) return say(TF_LOCAL_NO_SLOT);
     const place_t place = free_place(update, firmware);
     if (place.slot != slot) return say(slot < TF_UPDATE_SLOTS ? TF_LOCAL_ACTIVE : TF_LOCAL_NO_SLOT);

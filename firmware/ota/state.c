@@ -30,6 +30,10 @@ enum {
     KEY_NEXT_BYTES = 23,
     KEY_IMAGE_BYTES = 24,
     KEY_TOKEN = 25,
+    KEY_SHADOW = 26,
+    KEY_SHADOW_MANIFEST = 27,
+    KEY_SHADOW_IMAGE = 28,
+    KEY_SHADOW_BYTES = 29,
     REQUIRED = (1 << 13) - 1 + (1 << KEY_INFERENCES),
 };
 
@@ -123,6 +127,26 @@ static bool read_firmware(tf_reader_t *reader, uint64_t key, tf_update_record_t 
     }
 }
 
+static bool read_shadow(tf_reader_t *reader, uint64_t key, tf_update_record_t *record) {
+    switch (key) {
+        case KEY_SHADOW:
+            record->shadow = tf_read_bool(reader);
+            return true;
+        case KEY_SHADOW_MANIFEST:
+            tf_read_digest(reader, record->shadow_manifest);
+            return true;
+        case KEY_SHADOW_IMAGE:
+            tf_read_digest(reader, record->shadow_image);
+            return true;
+        case KEY_SHADOW_BYTES:
+            record->has_shadow = true;
+            record->shadow_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
+            return true;
+        default:
+            return false;
+    }
+}
+
 static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
     tf_update_record_t *record = out;
     switch (key) {
@@ -145,14 +169,14 @@ static bool read_field(tf_reader_t *reader, uint64_t key, void *out) {
             record->generation = (uint32_t)tf_read_uint(reader, UINT32_MAX);
             return true;
         case KEY_STATE:
-            record->state = (uint8_t)tf_read_uint(reader, TF_UPDATE_STATE_FAILED);
+            record->state = (uint8_t)tf_read_uint(reader, TF_UPDATE_STATE_SHADOW);
             return true;
         case KEY_RESULT:
             record->result = (uint8_t)tf_read_uint(reader, UINT8_MAX);
             return true;
         default:
             return read_download(reader, key, record) || read_conditions(reader, key, record) ||
-                   read_firmware(reader, key, record);
+                   read_firmware(reader, key, record) || read_shadow(reader, key, record);
     }
 }
 
@@ -182,10 +206,11 @@ static void put_slots(tf_writer_t *writer, uint32_t key, const uint8_t slots[2])
 
 /* The record's map in `area`, which is filled up with erased bytes; its length, 0 when it does not fit. */
 static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_RECORD_BYTES]) {
-    const bool optional[] = {record->has_not_before, record->has_deadline, record->has_min_battery_pct,
-                             record->trial.has_latency_us, record->trial.has_energy_uj};
+    const bool optional[] = {record->has_not_before,      record->has_deadline,
+                             record->has_min_battery_pct, record->trial.has_latency_us,
+                             record->trial.has_energy_uj, record->shadow};
     uint32_t pairs = 16 + (record->has_next ? 3u : 0u) + (record->image_bytes != 0 ? 1u : 0u) +
-                     (record->token != 0 ? 1u : 0u);
+                     (record->token != 0 ? 1u : 0u) + (record->has_shadow ? 3u : 0u);
     for (uint32_t i = 0; i < sizeof optional / sizeof *optional; i++) pairs += optional[i] ? 1u : 0u;
     memset(area, 0xFF, TF_STATE_RECORD_BYTES);
     tf_writer_t writer;
@@ -220,6 +245,15 @@ static uint32_t encode(const tf_update_record_t *record, uint8_t area[TF_STATE_R
     }
     if (record->image_bytes != 0) put(&writer, KEY_IMAGE_BYTES, record->image_bytes);
     if (record->token != 0) put(&writer, KEY_TOKEN, record->token);
+    if (record->shadow) {
+        tf_write_uint(&writer, KEY_SHADOW);
+        tf_write_bool(&writer, true);
+    }
+    if (record->has_shadow) {
+        put_digest(&writer, KEY_SHADOW_MANIFEST, record->shadow_manifest);
+        put_digest(&writer, KEY_SHADOW_IMAGE, record->shadow_image);
+        put(&writer, KEY_SHADOW_BYTES, record->shadow_bytes);
+    }
     return tf_writer_end(&writer);
 }
 

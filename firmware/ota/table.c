@@ -9,13 +9,14 @@
 /* Ignored: it cannot happen here, comes too late, or changes nothing. */
 #define IGNORE(state) {S(state), ACTION_NONE, CELL_KNOWN}
 
-/* A newer want replaces whatever an older one began. */
+/* A newer want replaces whatever an older one began. Only a challenger that runs may be kept. */
 #define NEWER_WANT                                                                \
     [EVENT_OFFER] = GO(OFFERED, OFFER), [EVENT_CURRENT] = GO(CONFIRMED, CURRENT), \
     [EVENT_FIRMWARE] = GO(FAILED, FAIL), [EVENT_STAY] = GO(IDLE, STOP)
 
 /* Answers that only one state waits for. */
 #define NO_DOWNLOAD(state) [EVENT_DAMAGED] = IGNORE(state), [EVENT_STALL] = IGNORE(state)
+#define NO_SHADOW(state) [EVENT_KEEP] = IGNORE(state), [EVENT_CHALLENGE] = IGNORE(state)
 #define NO_DOOR(state) \
     [EVENT_START] = IGNORE(state), [EVENT_WAIT] = IGNORE(state), [EVENT_PRESENT] = IGNORE(state)
 #define NO_TRIAL(state) \
@@ -36,6 +37,7 @@
      [EVENT_PROCEED] = IGNORE(state),   \
      NO_DOWNLOAD(state),                \
      NO_DOOR(state),                    \
+     NO_SHADOW(state),                  \
      NO_TRIAL(state)}
 
 const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
@@ -59,6 +61,7 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_VERIFIED] = IGNORE(OFFERED),
                 [EVENT_PROCEED] = IGNORE(OFFERED),
                 NO_DOWNLOAD(OFFERED),
+                NO_SHADOW(OFFERED),
                 NO_TRIAL(OFFERED),
             },
 
@@ -79,6 +82,7 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_VERIFIED] = IGNORE(DEFERRED),
                 [EVENT_PROCEED] = IGNORE(DEFERRED),
                 NO_DOWNLOAD(DEFERRED),
+                NO_SHADOW(DEFERRED),
                 NO_TRIAL(DEFERRED),
             },
 
@@ -100,6 +104,7 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_REFUSE] = GO(FAILED, FAIL),
                 [EVENT_VERIFIED] = GO(VERIFIED, PRESENT),
                 [EVENT_PROCEED] = IGNORE(DOWNLOADING),
+                NO_SHADOW(DOWNLOADING),
                 NO_TRIAL(DOWNLOADING),
             },
 
@@ -120,6 +125,7 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_VERIFIED] = IGNORE(PAUSED),
                 [EVENT_PROCEED] = IGNORE(PAUSED),
                 NO_DOWNLOAD(PAUSED),
+                NO_SHADOW(PAUSED),
                 NO_TRIAL(PAUSED),
             },
 
@@ -137,6 +143,7 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_VERIFIED] = IGNORE(VERIFIED),
                 [EVENT_PROCEED] = GO(STAGED, STAGE),
                 NO_DOWNLOAD(VERIFIED),
+                NO_SHADOW(VERIFIED),
                 NO_DOOR(VERIFIED),
                 NO_TRIAL(VERIFIED),
             },
@@ -154,6 +161,8 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_REFUSE] = GO(FAILED, FAIL),
                 [EVENT_VERIFIED] = IGNORE(STAGED),
                 [EVENT_PROCEED] = GO(TRIAL, TRY),
+                [EVENT_CHALLENGE] = GO(SHADOW, CHALLENGE),
+                [EVENT_KEEP] = IGNORE(STAGED),
                 NO_DOWNLOAD(STAGED),
                 NO_DOOR(STAGED),
                 NO_TRIAL(STAGED),
@@ -178,10 +187,33 @@ const cell_t tf_update_table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_HALFWAY] = GO(OFFERED, ADVANCE),
                 [EVENT_REJECT] = GO(REVERTED, FAIL),
                 NO_DOWNLOAD(TRIAL),
+                NO_SHADOW(TRIAL),
                 NO_DOOR(TRIAL),
             },
 
         [S(CONFIRMED)] = SETTLED(CONFIRMED),
         [S(REVERTED)] = SETTLED(REVERTED),
         [S(FAILED)] = SETTLED(FAILED),
+
+        [S(SHADOW)] =
+            {
+                NEWER_WANT,
+                [EVENT_KEEP] = GO(SHADOW, KEEP),
+                [EVENT_WITHDRAW] = IGNORE(SHADOW),
+                [EVENT_REMIND] = IGNORE(SHADOW),
+                [EVENT_RESTART] = CELL(SHADOW, RESUME, CELL_RECORD),
+                [EVENT_LINK_UP] = IGNORE(SHADOW),
+                [EVENT_LINK_DOWN] = IGNORE(SHADOW),
+                [EVENT_DUE] = GO(REVERTED, FAIL),
+                [EVENT_EXPIRE] = IGNORE(SHADOW),
+                [EVENT_REFUSE] = GO(REVERTED, FAIL),
+                [EVENT_VERIFIED] = IGNORE(SHADOW),
+                [EVENT_PROCEED] = IGNORE(SHADOW),
+                [EVENT_PASS] = TELL(SHADOW, ACCOMPANY),
+                [EVENT_HALFWAY] = IGNORE(SHADOW),
+                [EVENT_REJECT] = GO(REVERTED, FAIL),
+                [EVENT_CHALLENGE] = IGNORE(SHADOW),
+                NO_DOWNLOAD(SHADOW),
+                NO_DOOR(SHADOW),
+            },
 };

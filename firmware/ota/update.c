@@ -47,7 +47,8 @@ static void choose_active(tf_update_t *update, bool has_record) {
         if (result == TF_RESULT_SUCCESS || result == TF_RESULT_UNSUPPORTED_TYPE) return;
         record->slots[active] = TF_UPDATE_SLOT_EMPTY;
         /* What was reported as confirmed does not run any more, and birth must not say so. */
-        if (record->state == TF_UPDATE_STATE_CONFIRMED && !record->firmware) {
+        bool told = record->state == TF_UPDATE_STATE_CONFIRMED || record->state == TF_UPDATE_STATE_SHADOW;
+        if (told && !record->firmware) {
             record->state = TF_UPDATE_STATE_REVERTED;
             record->result = TF_RESULT_INTEGRITY;
         }
@@ -147,22 +148,36 @@ static fact_t judge(tf_update_t *update, const tf_want_t *want) {
     tf_update_record_t *record = &update->record;
     const tf_image_t *active = tf_update_active(update);
     bool model = want->has_model && !is_image(active != NULL ? active->image : NULL, &want->model);
+    bool firmware = want->has_firmware && !is_image(update->config.firmware_image, &want->firmware);
+    if (!firmware && !model && tf_shadow_is_kept(update, want)) {
+        return fact(EVENT_KEEP, (tf_result_t)record->result, NULL);
+    }
+    bool ends = record->state == TF_UPDATE_STATE_SHADOW;
+    const char *ended = ends ? "this update ended the shadow challenger" : NULL;
     record->firmware = record->has_next = false;
-    if (want->has_firmware) {
+    tf_shadow_take(record, want);
+    /* What runs already is of no account where a challenger may be half in flash. */
+    bool shadow = want->has_shadow;
+    if (want->has_firmware && (firmware || !shadow)) {
         take_wanted(record, &want->firmware);
-        if (!is_image(update->config.firmware_image, &want->firmware)) {
+        if (firmware) {
             if (update->config.boot == NULL) {
                 return fact(EVENT_FIRMWARE, TF_RESULT_UNSUPPORTED_TYPE, "this node cannot install firmware");
             }
             record->firmware = true;
             if (model) take_next(record, &want->model);
-            return fact(EVENT_OFFER, TF_RESULT_INITIAL, NULL);
+            return fact(EVENT_OFFER, TF_RESULT_INITIAL, ended);
         }
     }
-    if (want->has_model) take_wanted(record, &want->model);
-    if (model) return fact(EVENT_OFFER, TF_RESULT_INITIAL, NULL);
-    if (!want->has_firmware && !want->has_model) return fact(EVENT_STAY, TF_RESULT_INITIAL, NULL);
-    return fact(EVENT_CURRENT, TF_RESULT_SUCCESS, NULL);
+    if (want->has_model && (model || !shadow)) take_wanted(record, &want->model);
+    if (model) return fact(EVENT_OFFER, TF_RESULT_INITIAL, ended);
+    if (shadow) {
+        tf_shadow_begin(record);
+        return fact(EVENT_OFFER, TF_RESULT_INITIAL, ended);
+    }
+    if (ends) ended = "the shadow challenger was stopped";
+    if (!want->has_firmware && !want->has_model) return fact(EVENT_STAY, TF_RESULT_INITIAL, ended);
+    return fact(EVENT_CURRENT, TF_RESULT_SUCCESS, ended);
 }
 
 bool tf_update_is_newer(const tf_update_t *update, uint32_t generation) {
@@ -177,7 +192,7 @@ void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_
     bool held = record->firmware && record->state == TF_UPDATE_STATE_TRIAL;
     if (want == NULL) {
         update->has_held = false;
-        if (held) record->has_next = false;
+        if (record->state == TF_UPDATE_STATE_TRIAL) record->has_next = record->has_shadow = false;
         tf_engine_step(update, now, fact(EVENT_WITHDRAW, TF_RESULT_INITIAL, NULL));
         return;
     }
@@ -238,7 +253,7 @@ void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail
                      const tf_update_now_t *now) {
     tf_update_record_t *record = &update->record;
     /* A trial that was not handed out yet cannot have ended: it is the answer of one before. */
-    if (update->trial_due || update->reset_due) return;
+    if (update->trial_due || update->shadow_due || update->reset_due) return;
     bool passed = result == TF_RESULT_SUCCESS;
     bool firmware = record->firmware && record->state == TF_UPDATE_STATE_TRIAL;
     if (passed && firmware && !tf_firmware_confirm(update)) {
@@ -246,7 +261,8 @@ void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail
         result = TF_RESULT_UPDATE_FAILED;
         detail = "the boot record cannot be written";
     }
-    event_t event = !passed ? EVENT_REJECT : firmware && record->has_next ? EVENT_HALFWAY : EVENT_PASS;
+    bool more = record->state == TF_UPDATE_STATE_TRIAL && tf_engine_has_more(record);
+    event_t event = !passed ? EVENT_REJECT : more ? EVENT_HALFWAY : EVENT_PASS;
     tf_engine_step(update, now, fact(event, result, detail));
     if (firmware) take_held(update, now);
 }
@@ -262,10 +278,13 @@ void tf_update_tick(tf_update_t *update, const tf_update_now_t *now) {
     }
     if (now->uptime_ms < update->due_ms) return;
     update->due_ms = TF_UPDATE_NEVER;
-    bool trial = update->record.state == TF_UPDATE_STATE_TRIAL;
-    tf_engine_step(update, now,
-                   trial ? fact(EVENT_DUE, TF_RESULT_UPDATE_FAILED, "the trial gave no answer")
-                         : fact(EVENT_DUE, TF_RESULT_INITIAL, NULL));
+    fact_t due = fact(EVENT_DUE, TF_RESULT_INITIAL, NULL);
+    if (update->record.state == TF_UPDATE_STATE_TRIAL) {
+        due = fact(EVENT_DUE, TF_RESULT_UPDATE_FAILED, "the trial gave no answer");
+    } else if (update->record.state == TF_UPDATE_STATE_SHADOW) {
+        due = fact(EVENT_DUE, TF_RESULT_UPDATE_FAILED, "the challenger's golden vectors found no time");
+    }
+    tf_engine_step(update, now, due);
 }
 
 /* States in which a deadline still counts. */
@@ -319,6 +338,14 @@ bool tf_update_next(tf_update_t *update, tf_update_action_t *action) {
         action->kind = TF_UPDATE_RESET;
         return true;
     }
+    bool shadow = update->record.state == TF_UPDATE_STATE_SHADOW;
+    /* Before anything is written to its slot. */
+    if (update->shadow_runs && !shadow) {
+        update->shadow_runs = false;
+        action->kind = TF_UPDATE_SHADOW;
+        action->slot = TF_UPDATE_NO_SLOT;
+        return true;
+    }
     if (next_subscription(update, action)) return true;
     if (update->run_due) {
         update->run_due = false;
@@ -334,6 +361,14 @@ bool tf_update_next(tf_update_t *update, tf_update_action_t *action) {
         action->firmware = update->record.firmware;
         action->image = update->candidate;
         action->trial = update->record.trial;
+        return true;
+    }
+    if (update->shadow_due && shadow) {
+        update->shadow_due = false;
+        update->shadow_runs = true;
+        action->kind = TF_UPDATE_SHADOW;
+        action->slot = tf_engine_free_slot(update);
+        action->image = update->candidate;
         return true;
     }
     return false;

@@ -11,6 +11,10 @@ static const uint8_t windows[32] = {0x34, 0x0d, 0x60, 0x03, 0x92, 0x81, 0x8d, 0x
                                     0xdc, 0x7d, 0x83, 0x25, 0xc3, 0x60, 0xd8, 0x3e, 0xa4, 0x9a, 0x26,
                                     0x2d, 0x31, 0x76, 0x03, 0x48, 0x48, 0x4b, 0xbc, 0x10, 0xb5};
 
+static const uint8_t challenger[32] = {0xe7, 0xac, 0x82, 0x7c, 0x27, 0xb0, 0xac, 0xaa, 0x1a, 0xad, 0xe4,
+                                       0xf5, 0x0c, 0xad, 0x29, 0x7d, 0x99, 0x6e, 0x86, 0x2c, 0x76, 0x57,
+                                       0xdf, 0x81, 0xf5, 0xc3, 0x59, 0x5a, 0x90, 0xc1, 0x85, 0x47};
+
 typedef uint32_t (*encode_t)(const void *message, uint8_t *out, uint32_t capacity);
 
 static void expect(const char *name, encode_t encode, const void *message) {
@@ -90,6 +94,14 @@ static void births(void) {
     birth.has_sleep = true;
     birth.sleep = (tf_sleep_t){3600, true, 40000, true, 20000};
     expect("birth_sleeps", encode_birth, &birth);
+    birth.has_sleep = false;
+    birth.state = TF_UPDATE_STATE_SHADOW;
+    birth.has_shadow = birth.has_shadow_bytes = true;
+    birth.shadow = (tf_image_info_t){
+        .has_image = true, .version = tf_text("2.0.0"), .security_counter = 7, .has_slot = true};
+    memcpy(birth.shadow.image, challenger, sizeof challenger);
+    birth.shadow_bytes = 65536;
+    expect("birth_shadow", encode_birth, &birth);
     tf_birth_t bare = {
         .boot = UINT32_MAX,
         .device_type = tf_text(""),
@@ -175,6 +187,20 @@ static void teles(void) {
     };
     memcpy(measured.model, image, sizeof image);
     expect("tele_measured", encode_tele, &measured);
+    tf_comparison_t comparison = {
+        .run = 1,
+        .windows = 1000,
+        .agreements = 900,
+        .skipped = 3,
+        .missed = 1,
+        .pair_count = 2,
+        .pairs = {{0, 3, 70}, {2, 0, 25}},
+        .rest = 5,
+    };
+    memcpy(comparison.model, challenger, sizeof challenger);
+    measured.seq = 62;
+    measured.shadow = &comparison;
+    expect("tele_shadow", encode_tele, &measured);
 }
 
 static void events(void) {
@@ -278,6 +304,11 @@ static void out_of_bounds_is_never_sent(void) {
     event.text = tf_text("\xc3");
     CHECK_EQUAL(tf_encode_event(&event, out, sizeof out), 0);
     tf_tele_t tele = {.class_count = TF_TELE_CLASSES_MAX + 1};
+    CHECK_EQUAL(tf_encode_tele(&tele, out, sizeof out), 0);
+    tf_comparison_t comparison = {.pair_count = TF_COMPARISON_PAIRS_MAX};
+    tele = (tf_tele_t){.shadow = &comparison};
+    CHECK(tf_encode_tele(&tele, out, sizeof out) > 0);
+    comparison.pair_count++;
     CHECK_EQUAL(tf_encode_tele(&tele, out, sizeof out), 0);
     tf_birth_t birth = {
         .device_type = tf_text("b"), .hw_rev = tf_text(""), .firmware = {.version = tf_text("")}};

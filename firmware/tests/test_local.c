@@ -354,6 +354,27 @@ static void a_want_comes_before_it(void) {
     end();
 }
 
+/* Its slot is free as soon as it is asked to run alone: that ends it. */
+static void a_challenger_that_runs_is_not_written_over(void) {
+    begin(TF_IMAGE_START_RAM_LOAD);
+    machine_offer(&machine, NULL, &model, 7);
+    world_challenge(&machine.want, &second);
+    machine.world.other = &second;
+    tf_update_want(&machine.world.update, &machine.want, &machine.world.now);
+    world_run(&machine.world);
+    CHECK(world_shadows(&machine.world, &second));
+    send(&third, 1, 0, 64, true);
+    expect(-1, TF_SMP_BUSY);
+    erase(3);
+    expect(-1, TF_SMP_BUSY);
+    CHECK(world_shadows(&machine.world, &second));
+    test(&second);
+    go_on();
+    CHECK(world_shadows(&machine.world, NULL));
+    CHECK(machine_runs(&machine, &factory, &second));
+    end();
+}
+
 static void without_a_bootloader_there_are_models_only(void) {
     begin(TF_IMAGE_START_RAM_LOAD);
     machine.world.config.boot = machine.world.update.config.boot = NULL;
@@ -489,6 +510,7 @@ int main(void) {
     RUN(offsets_and_sizes_are_held_to);
     RUN(only_what_does_not_run_is_erased);
     RUN(a_want_comes_before_it);
+    RUN(a_challenger_that_runs_is_not_written_over);
     RUN(without_a_bootloader_there_are_models_only);
     RUN(what_is_gone_by_the_next_start_fails);
     RUN(power_may_fail_at_any_operation);

@@ -30,6 +30,7 @@ static void send_want(void) {
     if (below(4) == 0) want.model.size_bytes = random_next(&seed) >> below(32);
     if (below(4) == 0) want.model.image[0] ^= 1u;
     want.has_firmware = below(8) == 0;
+    if (below(3) == 0) world_challenge(&want, &models[below(MODELS)]);
     want.has_deadline = below(3) == 0;
     want.deadline = 1000000u + below(2000);
     want.has_min_battery_pct = below(3) == 0;
@@ -51,6 +52,7 @@ static void do_something(void) {
             break;
         case 3:
             world.blob = &models[below(MODELS)];
+            world.other = &models[below(MODELS)];
             world_offer(&world, world.blob, ++generation);
             break;
         case 4:
@@ -74,6 +76,9 @@ static void do_something(void) {
             world.silent_group = below(3) == 0 ? (uint16_t)below(4) : TF_UPDATE_NO_GROUP;
             world.trial_hangs = below(3) == 0;
             world.trial_result = below(3) == 0 ? TF_RESULT_GOLDEN_FAILED : TF_RESULT_SUCCESS;
+            world.shadow_hangs = below(3) == 0;
+            world.shadow_result = below(3) == 0 ? TF_RESULT_ARENA_TOO_SMALL : TF_RESULT_SUCCESS;
+            world.config.crashed = below(3) == 0;
             break;
         default:
             world_run_until(&world, (tf_update_state_t)0xFF, 1 + below(20));

@@ -281,6 +281,7 @@ static void take_actions(void) {
                 break;
             case TF_UPDATE_STATUS:
             case TF_UPDATE_RESET:
+            case TF_UPDATE_SHADOW:
                 break;
         }
     }

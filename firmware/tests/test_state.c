@@ -30,7 +30,18 @@ static tf_update_record_t full_record(uint32_t number) {
         .deadline = UINT64_MAX,
         .min_battery_pct = 100,
         .trial = {UINT32_MAX, true, UINT32_MAX, true, UINT32_MAX},
+        .firmware = true,
+        .firmware_slots = {TF_UPDATE_SLOT_CANDIDATE, TF_UPDATE_SLOT_CONFIRMED},
+        .has_next = true,
+        .next_bytes = UINT32_MAX,
+        .has_shadow = true,
+        .shadow = true,
+        .shadow_bytes = UINT32_MAX,
     };
+    memset(record.next_manifest, 0xCD, sizeof record.next_manifest);
+    memset(record.next_image, 0xCE, sizeof record.next_image);
+    memset(record.shadow_manifest, 0xDC, sizeof record.shadow_manifest);
+    memset(record.shadow_image, 0xDE, sizeof record.shadow_image);
     memset(record.manifest, 0xAB, sizeof record.manifest);
     memset(record.image, (int)(number & 0xFFu), sizeof record.image);
     return record;

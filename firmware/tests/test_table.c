@@ -6,7 +6,8 @@
 #define AT(state, event) (&tf_update_table[TF_UPDATE_STATE_##state][EVENT_##event])
 
 static bool is_settled(uint32_t state) {
-    return state == TF_UPDATE_STATE_IDLE || state >= TF_UPDATE_STATE_CONFIRMED;
+    return state == TF_UPDATE_STATE_IDLE || state == TF_UPDATE_STATE_CONFIRMED ||
+           state == TF_UPDATE_STATE_REVERTED || state == TF_UPDATE_STATE_FAILED;
 }
 
 static bool is_new_want(uint32_t event) {
@@ -20,7 +21,7 @@ static void every_cell_was_written(void) {
             if ((cell->flags & CELL_KNOWN) == 0) fprintf(stderr, "state %u, event %u\n", state, event);
             CHECK((cell->flags & CELL_KNOWN) != 0);
             CHECK(cell->next < STATE_COUNT);
-            CHECK(cell->action <= ACTION_ADVANCE);
+            CHECK(cell->action <= ACTION_KEEP);
         }
     }
 }
@@ -45,7 +46,8 @@ static void settling_is_recorded_and_told(void) {
             if (cell->next == state) continue;
             bool pause = cell->next == TF_UPDATE_STATE_PAUSED;
             if (!pause) CHECK((cell->flags & CELL_RECORD) != 0);
-            if (is_settled(cell->next)) CHECK((cell->flags & CELL_TELL) != 0);
+            if (is_settled(cell->next) || cell->next == TF_UPDATE_STATE_SHADOW)
+                CHECK((cell->flags & CELL_TELL) != 0);
         }
     }
 }
@@ -102,6 +104,35 @@ static void a_trial_that_fails_reverts_and_a_download_fails(void) {
     CHECK((AT(DOWNLOADING, DAMAGED)->flags & CELL_TELL) != 0);
 }
 
+/* It comes by way of a staged candidate only, and nothing but a newer want or its own failure ends it. */
+static void a_challenger_is_never_confirmed_by_itself(void) {
+    for (uint32_t state = 0; state < STATE_COUNT; state++) {
+        for (uint32_t event = 0; event < EVENT_COUNT; event++) {
+            const cell_t *cell = &tf_update_table[state][event];
+            bool shadow = state == TF_UPDATE_STATE_SHADOW;
+            if (cell->next == TF_UPDATE_STATE_SHADOW && !shadow) {
+                CHECK(state == TF_UPDATE_STATE_STAGED && event == EVENT_CHALLENGE);
+            }
+            if (event == EVENT_KEEP || event == EVENT_CHALLENGE) {
+                bool does = (shadow && event == EVENT_KEEP) || cell->next != state;
+                CHECK_EQUAL(cell->action != ACTION_NONE, does);
+            }
+            if (shadow && cell->next != state && !is_new_want(event)) {
+                CHECK_EQUAL(cell->next, TF_UPDATE_STATE_REVERTED);
+                CHECK_EQUAL(cell->action, ACTION_FAIL);
+            }
+        }
+    }
+    CHECK_EQUAL(AT(SHADOW, RESTART)->action, ACTION_RESUME);
+    CHECK((AT(SHADOW, RESTART)->flags & CELL_RECORD) != 0); /* a crash counts before it can come again */
+    CHECK_EQUAL(AT(SHADOW, REJECT)->next, TF_UPDATE_STATE_REVERTED);
+    CHECK_EQUAL(AT(SHADOW, REFUSE)->next, TF_UPDATE_STATE_REVERTED);
+    CHECK_EQUAL(AT(SHADOW, DUE)->next, TF_UPDATE_STATE_REVERTED);
+    CHECK_EQUAL(AT(SHADOW, PASS)->next, TF_UPDATE_STATE_SHADOW);
+    CHECK((AT(SHADOW, PASS)->flags & CELL_TELL) != 0);
+    CHECK_EQUAL(AT(SHADOW, KEEP)->next, TF_UPDATE_STATE_SHADOW);
+}
+
 /* From every state a restart leads on: some event that can still come reaches a settled state. */
 static void every_state_can_settle(void) {
     bool settles[STATE_COUNT];
@@ -124,6 +155,7 @@ int main(void) {
     RUN(a_settled_update_moves_only_for_a_newer_want);
     RUN(nothing_is_confirmed_without_a_trial);
     RUN(a_trial_that_fails_reverts_and_a_download_fails);
+    RUN(a_challenger_is_never_confirmed_by_itself);
     RUN(every_state_can_settle);
     printf("%d pairs\n", STATE_COUNT * EVENT_COUNT);
     return 0;

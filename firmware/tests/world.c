@@ -22,7 +22,7 @@ void world_open(world_t *world) {
     };
     world->bad_group = world->silent_group = world->withdrawn_group = TF_UPDATE_NO_GROUP;
     world->subscribed = TF_UPDATE_NO_GROUP;
-    world->trial_result = TF_RESULT_SUCCESS;
+    world->trial_result = world->shadow_result = TF_RESULT_SUCCESS;
     world->random = 1;
 }
 
@@ -38,6 +38,7 @@ void world_install(world_t *world, const made_t *made) {
 void world_boot(world_t *world) {
     world->subscribed = TF_UPDATE_NO_GROUP;
     world->now.uptime_ms = 0;
+    memset(world->beside, 0, sizeof world->beside);
     world->reset_wanted = false;
     CHECK(tf_update_start(&world->update, &world->config, &world->now));
 }
@@ -91,6 +92,8 @@ static void serve(world_t *world, uint16_t group) {
     const made_t *blob = world->blob;
     if (blob != NULL && memcmp(world->subscribed_manifest, blob->manifest_digest, 16) != 0)
         blob = world->other;
+    if (blob != NULL && memcmp(world->subscribed_manifest, blob->manifest_digest, 16) != 0)
+        blob = world->third;
     if (blob == NULL || memcmp(world->subscribed_manifest, blob->manifest_digest, 16) != 0) return;
     if (group == world->silent_group) return;
     uint32_t total = group == 0 ? blob->manifest_bytes : blob->size - (group - 1u) * TF_GROUP_BYTES;
@@ -115,10 +118,16 @@ static void check_image(world_t *world, const tf_update_action_t *action) {
     CHECK(action->image.payload == image.payload);
 }
 
+static bool is_nothing(const uint8_t image[32]) {
+    static const uint8_t nothing[32];
+    return memcmp(image, nothing, sizeof nothing) == 0;
+}
+
 static void carry_out(world_t *world, const tf_update_action_t *action) {
     switch (action->kind) {
         case TF_UPDATE_SUBSCRIBE:
             CHECK_EQUAL(world->subscribed, TF_UPDATE_NO_GROUP);
+            CHECK(is_nothing(world->beside)); /* its slot may be written to from now on */
             world->subscribed = action->group;
             memcpy(world->subscribed_manifest, action->manifest, 16);
             world->subscriptions++;
@@ -150,6 +159,18 @@ static void carry_out(world_t *world, const tf_update_action_t *action) {
             if (action->slot == TF_UPDATE_NO_SLOT) break;
             check_image(world, action);
             memcpy(world->running, action->image.image, sizeof world->running);
+            break;
+        case TF_UPDATE_SHADOW:
+            memset(world->beside, 0, sizeof world->beside);
+            if (action->slot == TF_UPDATE_NO_SLOT) break;
+            check_image(world, action);
+            CHECK(action->slot != tf_update_record(&world->update)->active);
+            CHECK(tf_update_active(&world->update) != NULL);
+            memcpy(world->beside, action->image.image, sizeof world->beside);
+            world->shadows++;
+            if (!world->shadow_hangs) {
+                tf_update_trial(&world->update, world->shadow_result, NULL, &world->now);
+            }
             break;
         case TF_UPDATE_RESET:
             world->reset_wanted = true;
@@ -205,6 +226,18 @@ bool world_runs(const world_t *world, const made_t *made) {
     const tf_image_t *active = tf_update_active(&world->update);
     return memcmp(world->running, made->digest, 32) == 0 && active != NULL &&
            memcmp(active->image, made->digest, 32) == 0;
+}
+
+bool world_shadows(const world_t *world, const made_t *made) {
+    bool state = tf_update_record(&world->update)->state == TF_UPDATE_STATE_SHADOW;
+    if (made == NULL) return !state && is_nothing(world->beside);
+    return state && memcmp(world->beside, made->digest, sizeof world->beside) == 0;
+}
+
+void world_challenge(tf_want_t *want, const made_t *challenger) {
+    const tf_want_t named = world_want(challenger, 0);
+    want->has_shadow = true;
+    want->shadow = named.model;
 }
 
 void world_read_file(const char *path, uint8_t *out, uint32_t capacity, uint32_t *size) {

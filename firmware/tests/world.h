@@ -32,6 +32,7 @@ typedef struct world {
 
     const made_t *blob;  /* what the broker holds */
     const made_t *other; /* and this, if it is not NULL */
+    const made_t *third; /* and this */
     order_t order;
     /* Group served damaged, so many times; UINT32_MAX: always. NO_GROUP: none. */
     uint16_t bad_group;
@@ -50,6 +51,11 @@ typedef struct world {
     bool reset_wanted; /* the engine asked for one: nothing more is done before world_boot */
     uint32_t runs;
     uint8_t running[32]; /* image of the last RUN; zero: none */
+    /* The answer to SHADOW, and the image of the last one; zero: none. */
+    tf_result_t shadow_result;
+    bool shadow_hangs;
+    uint32_t shadows;
+    uint8_t beside[32];
 
     uint16_t subscribed;
     uint8_t subscribed_manifest[16];
@@ -82,5 +88,9 @@ void world_run_until(world_t *world, tf_update_state_t state, uint32_t steps);
 /* Statuses that said so. */
 uint32_t world_told(const world_t *world, tf_update_state_t state, tf_result_t result);
 bool world_runs(const world_t *world, const made_t *made);
+/* Whether that challenger runs beside the active model (NULL: none). */
+bool world_shadows(const world_t *world, const made_t *made);
+/* Names a challenger in a want. */
+void world_challenge(tf_want_t *want, const made_t *challenger);
 
 #endif

@@ -176,6 +176,10 @@ static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
             want->has_sleep = true;
             tf_read_map(reader, TF_SLEEP_REQUIRED, sleep_field, &want->sleep);
             return true;
+        case TF_WANT_SHADOW:
+            want->has_shadow = true;
+            tf_read_map(reader, TF_WANTED_REQUIRED, wanted_field, &want->shadow);
+            return true;
         default:
             return false;
     }

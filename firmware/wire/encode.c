@@ -87,7 +87,8 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     const bool decodes = birth->decodes != 0;
-    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->has_sleep, birth->captures));
+    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->has_shadow,
+                                birth->has_shadow_bytes, birth->has_sleep, birth->captures));
     put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
     put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
     put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
@@ -120,6 +121,11 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
         put_uint(&writer, TF_BIRTH_DECODES, birth->decodes);
         put_uint(&writer, TF_BIRTH_STAGING_BYTES, birth->staging_bytes);
     }
+    if (birth->has_shadow) {
+        tf_write_uint(&writer, TF_BIRTH_SHADOW);
+        put_image(&writer, &birth->shadow);
+    }
+    if (birth->has_shadow_bytes) put_uint(&writer, TF_BIRTH_SHADOW_BYTES, birth->shadow_bytes);
     if (birth->has_sleep) {
         tf_write_uint(&writer, TF_BIRTH_SLEEP);
         put_sleep(&writer, &birth->sleep);
@@ -160,13 +166,35 @@ uint32_t tf_encode_status(const tf_status_t *status, uint8_t *out, uint32_t capa
     return tf_writer_end(&writer);
 }
 
+static void put_comparison(tf_writer_t *writer, const tf_comparison_t *comparison) {
+    tf_write_map(writer, 8);
+    put_digest(writer, TF_COMPARISON_MODEL, comparison->model);
+    put_uint(writer, TF_COMPARISON_RUN, comparison->run);
+    put_uint(writer, TF_COMPARISON_WINDOWS, comparison->windows);
+    put_uint(writer, TF_COMPARISON_AGREEMENTS, comparison->agreements);
+    put_uint(writer, TF_COMPARISON_SKIPPED, comparison->skipped);
+    put_uint(writer, TF_COMPARISON_MISSED, comparison->missed);
+    tf_write_uint(writer, TF_COMPARISON_PAIRS);
+    tf_write_array(writer, comparison->pair_count);
+    for (uint32_t i = 0; i < comparison->pair_count; i++) {
+        const tf_class_pair_t *pair = &comparison->pairs[i];
+        tf_write_map(writer, 3);
+        put_uint(writer, TF_CLASS_PAIR_ACTIVE, pair->active);
+        put_uint(writer, TF_CLASS_PAIR_CHALLENGER, pair->challenger);
+        put_uint(writer, TF_CLASS_PAIR_WINDOWS, pair->windows);
+    }
+    put_uint(writer, TF_COMPARISON_REST, comparison->rest);
+}
+
 uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) {
     if (tele->class_count > TF_TELE_CLASSES_MAX) return 0;
+    if (tele->shadow != NULL && tele->shadow->pair_count > TF_COMPARISON_PAIRS_MAX) return 0;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     const bool live = tele->has_live;
-    tf_write_map(&writer, PAIRS(11, tele->has_energy_uj, tele->has_battery_mv, tele->has_temperature_mc,
-                                tele->has_rssi_dbm, tele->has_margin, live, live, live, live));
+    tf_write_map(&writer,
+                 PAIRS(11, tele->has_energy_uj, tele->has_battery_mv, tele->has_temperature_mc,
+                       tele->has_rssi_dbm, tele->has_margin, live, live, live, live, tele->shadow != NULL));
     put_uint(&writer, TF_TELE_BOOT, tele->boot);
     put_uint(&writer, TF_TELE_EPOCH, tele->epoch);
     put_uint(&writer, TF_TELE_SEQ, tele->seq);
@@ -188,6 +216,10 @@ uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) 
         put_uint(&writer, TF_TELE_PAUSED, tele->paused);
         put_uint(&writer, TF_TELE_CAPTURED, tele->captured);
         put_uint(&writer, TF_TELE_SKIPPED, tele->skipped);
+    }
+    if (tele->shadow != NULL) {
+        tf_write_uint(&writer, TF_TELE_SHADOW);
+        put_comparison(&writer, tele->shadow);
     }
     return tf_writer_end(&writer);
 }

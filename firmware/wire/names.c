@@ -14,7 +14,7 @@ const char *tf_update_state_name(tf_update_state_t state) {
         [TF_UPDATE_STATE_PAUSED] = "PAUSED",       [TF_UPDATE_STATE_VERIFIED] = "VERIFIED",
         [TF_UPDATE_STATE_STAGED] = "STAGED",       [TF_UPDATE_STATE_TRIAL] = "TRIAL",
         [TF_UPDATE_STATE_CONFIRMED] = "CONFIRMED", [TF_UPDATE_STATE_REVERTED] = "REVERTED",
-        [TF_UPDATE_STATE_FAILED] = "FAILED",
+        [TF_UPDATE_STATE_FAILED] = "FAILED",       [TF_UPDATE_STATE_SHADOW] = "SHADOW",
     };
     return (uint32_t)state < sizeof names / sizeof *names ? names[state] : "UNKNOWN";
 }

@@ -23,6 +23,7 @@ from tinyfleet.wire.vectors.message_vectors import (
     SAMPLE,
     STATUS,
     TELE,
+    TELE_SHADOW,
     WANTED,
     Made,
     as_map,
@@ -111,6 +112,7 @@ def _not_the_message() -> Iterator[Made]:
     yield make("want_battery", want, "OutOfBounds", "256 %", k5=256)
     yield make("want_sleep_empty", want, "MissingKey", "no wake period", k11={1: 5})
     yield make("want_sleep_array", want, "WrongType", "", k11=[60])
+    yield make("want_shadow_true", want, "WrongType", "true is no artifact", k9=True)
     yield make("want_trial_empty", want, "MissingKey", "", k6={})
     live = Want(generation=42, capture=CAPTURE, event_rule=RULE)
     capture, rule = (cbor2.loads(encode(live))[key] for key in (8, 13))
@@ -169,5 +171,9 @@ def _not_the_message() -> Iterator[Made]:
     yield make("tele_latency", TELE, "OutOfBounds", "14 buckets", k7=[0] * 14)
     yield make("tele_classes", TELE, "OutOfBounds", "65 classes", k6=[0] * 65)
     yield make("tele_count", TELE, "OutOfBounds", "2^32 in a bucket", k7=[2**32] + [0] * 14)
+    shadow = cbor2.loads(encode(TELE_SHADOW))[22]
+    pairs, disagreements = [{0: 0, 1: 1, 2: 1}] * 17, [{0: 256, 1: 0, 2: 1}]
+    yield make("tele_pairs", TELE_SHADOW, "OutOfBounds", "17 pairs", k22=shadow | {6: pairs})
+    yield make("tele_pair_class", TELE_SHADOW, "OutOfBounds", "class 256", k22=shadow | {6: disagreements})
     yield make("journal_manager", Journal(seq=1, manager=bytes(16)), "OutOfBounds", "", k1=bytes(15))
     yield make("hello_core", HELLO, "OutOfBounds", "core 3", k9=3)

@@ -29,6 +29,8 @@ from tinyfleet.wire.messages import (
     Birth,
     Board,
     Capture,
+    ClassPair,
+    Comparison,
     Conn,
     Event,
     EventRule,
@@ -195,6 +197,17 @@ SAMPLE = Sample(
     offset=640,
     data=pattern(128),
 )
+COMPARISON = Comparison(
+    model=digest("challenger"),
+    run=1,
+    windows=1000,
+    agreements=900,
+    skipped=3,
+    missed=1,
+    pairs=(ClassPair(active=0, challenger=3, windows=70), ClassPair(active=2, challenger=0, windows=25)),
+    rest=5,
+)
+TELE_SHADOW = replace(TELE_MEASURED, seq=62, shadow=COMPARISON)
 CONFIG = NodeConfig(
     device="node-1",
     host="127.0.0.1",
@@ -283,6 +296,16 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
         replace(BIRTH, sleep=Sleep(wake_s=3600, budget_bytes=40_000, awake_ms=20_000)),
         "a node whose radio is on once an hour",
     ),
+    (
+        "birth_shadow",
+        replace(
+            BIRTH,
+            state=UpdateState.SHADOW,
+            shadow=ImageInfo(image=digest("challenger"), version="2.0.0", security_counter=7, slot=0),
+            shadow_bytes=65_536,
+        ),
+        "a challenger runs beside the model",
+    ),
     ("conn_online", Conn(boot=3, conn=2, state=ConnState.ONLINE), ""),
     ("conn_asleep", Conn(boot=3, conn=2, state=ConnState.ASLEEP, next_wake_s=3600), ""),
     ("conn_lost", Conn(boot=3, conn=2, state=ConnState.LOST), "as the will"),
@@ -315,6 +338,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
         ),
         "any class; the longest rule",
     ),
+    ("want_shadow", Want(generation=44, model=WANTED, shadow=WANTED), "a model and a challenger"),
     ("status", STATUS, "with transfer figures"),
     (
         "status_refused",
@@ -336,6 +360,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("sample", SAMPLE, "the second part of two"),
     ("sample_bare", replace(SAMPLE, part=0, parts=1, scores=b"", margin=None, offset=0), "no scores"),
     ("feed", FEED, ""),
+    ("tele_shadow", TELE_SHADOW, "with a challenger's counts"),
     ("event_inference", Event(boot=3, seq=1, kind=EventKind.INFERENCE, uptime_ms=1, class_=2, score=255), ""),
     ("event_log", Event(boot=3, seq=2, kind=EventKind.LOG, uptime_ms=2, text="größer"), "text beyond ASCII"),
     ("journal", Journal(seq=2**64 - 1, manager=pattern(16)), ""),

@@ -51,6 +51,7 @@ static void start(const tf_node_port_t *port) {
     sampler_init(&node.sampler, feed_source(&node.settings, port), port->now_us, port->energy_uj);
     live_init(&node);
     radio_init(&node);
+    shadow_init(&node.shadow, &node.sampler);
     if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
     const tf_update_record_t *record = tf_update_record(&node.update);
     tf_console("device %s, boot %lu, broker %s:%u", node.settings.device, (unsigned long)record->boot,
@@ -89,7 +90,11 @@ void tf_node_run(void) {
         port->watchdog_feed();
         uint32_t wait_ms = poll_network();
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
-        if (outcome.has_verdict) live_verdict(&node, &outcome);
+        if (outcome.has_verdict) {
+            live_verdict(&node, &outcome);
+            shadow_offer(&node.shadow, &outcome);
+        }
+        updates_challenger(&node, shadow_poll(&node.shadow));
         if (outcome.trial_ended) updates_trial_ended(&node, outcome.result, outcome.detail);
         smp_poll(&node);
         updates_poll(&node);
@@ -99,6 +104,7 @@ void tf_node_run(void) {
         wait_ms = least(wait_ms, radio_wait_ms(&node));
         wait_ms = least(wait_ms, updates_wait_ms(&node));
         wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));
+        wait_ms = least(wait_ms, shadow_wait_ms(&node.shadow));
         wait_ms = least(wait_ms, report_wait_ms(&node));
         tf_link_idle(&node.session.link, wait_ms);
     }

@@ -8,6 +8,7 @@
 #include "sampler.h"
 #include "session.h"
 #include "settings.h"
+#include "shadow.h"
 #include "sleeper.h"
 #include "tinyfleet/collector.h"
 #include "tinyfleet/node_port.h"
@@ -42,6 +43,7 @@ typedef struct {
     settings_t settings;
     session_t session;
     sampler_t sampler;
+    shadow_t shadow;
     sleeper_t sleeper;
     tf_update_t update;
     const tf_handoff_t *handoff; /* NULL: no bootloader started this */
@@ -61,6 +63,8 @@ typedef struct {
     transfer_t transfer;
     bool has_action; /* taken from the update engine, not yet carried out */
     tf_update_action_t action;
+    bool ended_due; /* an update ended a challenger: to be told */
+    tf_comparison_t ended;
     bool has_crash;
     tf_crash_t crash;
     tf_rule_t rule;
@@ -82,7 +86,8 @@ void live_model(node_t *node);
 
 /* Publishes an event, numbered; false: not now. */
 bool report_event(node_t *node, tf_event_t *event);
-/* The last counters of a model that is being replaced; lost when they cannot be sent now. */
+/* The last counters of a model that is being replaced, or of a challenger; lost when they cannot be sent
+ * now. */
 void report_last_tele(node_t *node);
 bool report_status(node_t *node, tf_status_t *status);
 /* Nothing is left to say now, and the engine has no action that was not carried out. */
@@ -103,6 +108,8 @@ void updates_meet_bootloader(node_t *node);
 void updates_give_up(node_t *node);
 /* Someone asked for a reset: in a moment, whatever the update does. */
 void updates_reset(node_t *node, uint32_t after_ms);
+/* Of a challenger: its golden vectors passed, or it must not go on. */
+void updates_challenger(node_t *node, shadow_outcome_t outcome);
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);
 
 /* radio.c: joins the sleeper with session, update and the network. */

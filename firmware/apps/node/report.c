@@ -45,6 +45,21 @@ static void add_model(node_t *node, tf_birth_t *birth, char *version) {
     birth->model.slot = tf_update_record(&node->update)->active;
 }
 
+static void add_shadow(node_t *node, tf_birth_t *birth, char *version) {
+    const shadow_t *shadow = &node->shadow;
+    birth->has_shadow_bytes = true;
+    birth->shadow_bytes = shadow_room_bytes(shadow);
+    if (!shadow->running) return;
+    birth->has_shadow = true;
+    birth->shadow.has_image = true;
+    memcpy(birth->shadow.image, shadow->counts.model, sizeof birth->shadow.image);
+    birth->shadow.version = (tf_text_t){version, tf_image_version_text(&shadow->version, version)};
+    birth->shadow.security_counter = shadow->security_counter;
+    birth->shadow.name = shortened(shadow->model.name, TF_IMAGE_INFO_NAME_MAX);
+    birth->shadow.has_slot = true;
+    birth->shadow.slot = tf_update_record(&node->update)->active == 0 ? 1 : 0;
+}
+
 static void add_firmware(node_t *node, tf_birth_t *birth, char *version) {
     const tf_image_t *image = &node->firmware;
     birth->firmware.version = tf_text(TINYFLEET_VERSION);
@@ -117,10 +132,11 @@ static bool publish_birth(node_t *node) {
         .has_sleep = node->sleeper.policy.wake_s > 0,
         .sleep = node->sleeper.policy,
     };
-    char firmware_version[TF_IMAGE_VERSION_MAX];
+    char firmware_version[TF_IMAGE_VERSION_MAX], shadow_version[TF_IMAGE_VERSION_MAX];
     add_model(node, &birth, version);
     add_slots(node, &birth);
     add_firmware(node, &birth, firmware_version);
+    add_shadow(node, &birth, shadow_version);
     if (!publish(node, "birth", tf_encode_birth(&birth, message, sizeof message), true)) return false;
     node->birth_seq++;
     return true;
@@ -131,6 +147,7 @@ static bool publish_tele(node_t *node) {
     tf_tele_t tele;
     tf_telemetry_snapshot(&node->sampler.telemetry, tf_update_record(&node->update)->boot,
                           node_uptime_ms(node), &tele);
+    if (node->shadow.counting) tele.shadow = &node->shadow.counts;
     return publish(node, "tele", tf_encode_tele(&tele, message, sizeof message), false);
 }
 
@@ -155,6 +172,16 @@ static bool publish_crash(node_t *node) {
     return report_event(node, &event);
 }
 
+static bool publish_ended(node_t *node) {
+    const tf_comparison_t *ended = &node->ended;
+    char text[TF_EVENT_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "an update ended the shadow challenger: %lu of %lu windows agreed",
+                   (unsigned long)ended->agreements, (unsigned long)ended->windows);
+    tf_event_t event = {.kind = TF_EVENT_KIND_LOG, .text = tf_text(text), .has_model = true};
+    memcpy(event.model, ended->model, sizeof event.model);
+    return report_event(node, &event);
+}
+
 void report_last_tele(node_t *node) {
     if (node->sampler.running && node->sampler.telemetry.inferences > 0) (void)publish_tele(node);
 }
@@ -167,7 +194,8 @@ bool report_status(node_t *node, tf_status_t *status) {
 /* Steps on the way of an update are told by statuses; a birth tells where it stands still. */
 static bool is_settled(uint8_t state) {
     return state == TF_UPDATE_STATE_IDLE || state == TF_UPDATE_STATE_CONFIRMED ||
-           state == TF_UPDATE_STATE_REVERTED || state == TF_UPDATE_STATE_FAILED;
+           state == TF_UPDATE_STATE_REVERTED || state == TF_UPDATE_STATE_FAILED ||
+           state == TF_UPDATE_STATE_SHADOW;
 }
 
 static birth_key_t birth_key(const node_t *node) {
@@ -197,6 +225,7 @@ void report_poll(node_t *node) {
         node->birth_key = key;
     }
     if (node->has_crash && publish_crash(node)) node->has_crash = false;
+    if (node->ended_due && publish_ended(node)) node->ended_due = false;
     uint64_t now_ms = node_uptime_ms(node);
     if (node->sampler.running && now_ms >= node->tele_due_ms && publish_tele(node)) {
         node->tele_due_ms = now_ms + (uint64_t)node->period_s * 1000;

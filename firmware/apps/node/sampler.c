@@ -55,7 +55,11 @@ static bool fits_sensor(const tf_source_t *source, const tf_model_t *model) {
     return fits;
 }
 
-static tf_result_t load(const sampler_t *sampler, tf_model_t *model, const tf_image_t *image) {
+uint8_t *sampler_arena(void) {
+    return arena;
+}
+
+tf_result_t sampler_load(const sampler_t *sampler, tf_model_t *model, const tf_image_t *image) {
     tf_model_status_t status = tf_model_load(model, image->payload, image->payload_bytes);
     if (status != TF_MODEL_OK) {
         tf_console("model: refused (%d) at %lu", status, (unsigned long)model->where);
@@ -73,7 +77,7 @@ tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image) {
     sampler->trying = false;
     sampler->running = false;
     if (image == NULL) return TF_RESULT_SUCCESS;
-    tf_result_t result = load(sampler, &sampler->model, image);
+    tf_result_t result = sampler_load(sampler, &sampler->model, image);
     if (result != TF_RESULT_SUCCESS) return result;
     tf_telemetry_begin(&sampler->telemetry, image->image, sampler->model.output.values);
     sampler->running = true;
@@ -86,7 +90,7 @@ tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_tr
     sampler->trying = false;
     sampler_trial_t *trial = &sampler->trial;
     memset(trial, 0, sizeof *trial);
-    tf_result_t result = load(sampler, &trial->model, image);
+    tf_result_t result = sampler_load(sampler, &trial->model, image);
     if (result != TF_RESULT_SUCCESS) return result;
     trial->limits = *limits;
     const uint32_t taken = sampler->running ? sampler->model.arena_bytes : 0;
@@ -217,6 +221,7 @@ static tf_verdict_t verdict_of(sampler_t *sampler) {
 
 static void run_window(sampler_t *sampler, const int16_t *raw, sampler_outcome_t *outcome) {
     uint32_t latency_us;
+    outcome->begins = sampler->fresh;
     if (sampler->trying && one_arena(sampler)) sampler->trial.fresh = true;
     const uint64_t before_uj = sampler->energy_uj != NULL ? sampler->energy_uj() : 0;
     if (!infer(sampler, &sampler->model, arena, &sampler->fresh, raw, &latency_us)) {

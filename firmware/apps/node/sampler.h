@@ -45,6 +45,7 @@ typedef struct {
     bool has_verdict; /* of the running model, on `values`, which are there until the next call */
     tf_verdict_t verdict;
     const int16_t *values;
+    bool begins; /* a stream began with it */
     bool trial_ended;
     tf_result_t result;
     const char *detail; /* NULL or a literal */
@@ -60,6 +61,11 @@ tf_result_t sampler_run(sampler_t *sampler, const tf_image_t *image);
 
 /* Begins a trial beside the running model, whose end sampler_poll tells; or says why it cannot begin. */
 tf_result_t sampler_try(sampler_t *sampler, const tf_image_t *image, const tf_trial_t *limits);
+
+/* A model that this node can run on its sensor, or why it cannot; and the memory in which models run, its
+ * beginning the running one's. For who runs another beside it. */
+tf_result_t sampler_load(const sampler_t *sampler, tf_model_t *model, const tf_image_t *image);
+uint8_t *sampler_arena(void);
 
 /* Does what is due. */
 sampler_outcome_t sampler_poll(sampler_t *sampler);

@@ -59,6 +59,7 @@ bool updates_start(node_t *node) {
                    .firmware = boot ? node->firmware.version : built},
         .firmware_image = boot ? node->firmware.image : NULL,
         .boot = boot ? &node->boot : NULL,
+        .crashed = node->has_crash,
         .booted = boot ? (uint8_t)node->handoff->slot : TF_BOOT_NO_SLOT,
         .has_ops = has_ops,
     };
@@ -164,6 +165,40 @@ static void begin_trial(node_t *node, const tf_update_action_t *action) {
     if (result != TF_RESULT_SUCCESS) updates_trial_ended(node, result, "the model does not fit this node");
 }
 
+/* The engine has moved on: by the state it is in, a newer want stopped the challenger, it failed by itself
+ * (which a status tells), or an update needs its slot or its time. */
+static void end_challenger(node_t *node) {
+    const uint8_t state = tf_update_record(&node->update)->state;
+    bool asked = state == TF_UPDATE_STATE_IDLE || state == TF_UPDATE_STATE_CONFIRMED;
+    if (!node->shadow.counting) return;
+    report_last_tele(node);
+    if (!asked && state != TF_UPDATE_STATE_REVERTED) {
+        node->ended_due = true;
+        node->ended = node->shadow.counts;
+    }
+    shadow_stop(&node->shadow);
+    node->birth_due = true;
+    tf_console("shadow: ended");
+}
+
+static void begin_challenger(node_t *node, const tf_update_action_t *action) {
+    const char *detail;
+    tf_result_t result = shadow_start(&node->shadow, &action->image, &detail);
+    if (result != TF_RESULT_SUCCESS) {
+        updates_challenger(node, (shadow_outcome_t){true, result, detail});
+        return;
+    }
+    node->birth_due = true;
+    tf_console("shadow: slot %u, arena %lu bytes", action->slot,
+               (unsigned long)node->shadow.model.arena_bytes);
+}
+
+void updates_challenger(node_t *node, shadow_outcome_t outcome) {
+    if (!outcome.answered) return;
+    const tf_update_now_t at = now(node);
+    tf_update_trial(&node->update, outcome.result, outcome.detail, &at);
+}
+
 /* What was published is given a moment to leave: the manager shall know why the node goes. */
 static void reset_soon(node_t *node) {
     uint64_t now_ms = node_uptime_ms(node);
@@ -197,6 +232,10 @@ static bool carry_out(node_t *node, tf_update_action_t *action) {
             return true;
         case TF_UPDATE_RUN:
             run(node, action);
+            return true;
+        case TF_UPDATE_SHADOW:
+            end_challenger(node);
+            if (action->slot != TF_UPDATE_NO_SLOT) begin_challenger(node, action);
             return true;
         case TF_UPDATE_RESET:
             reset_soon(node);

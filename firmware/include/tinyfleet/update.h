@@ -1,5 +1,6 @@
 /* Update engine: brings the wanted firmware or model into the free slot, tries it, confirms it or goes back.
- * Of a want that names both, the firmware comes first: the model may need it.
+ * Of a want that names both, the firmware comes first: the model may need it. A challenger comes last: it
+ * runs from the free slot beside the active model, until another want ends it.
  *
  * No I/O but flash, no clock, no allocation; all RAM is in tf_update_t (25 KiB: one group of 16, one manifest
  * of 8, the rest small). Drive it with the events below; after each, take actions with tf_update_next() until
@@ -48,6 +49,7 @@ typedef struct {
     const uint8_t *firmware_image; /* digest of the running firmware, as birth says it; NULL: not known */
     tf_boot_t *boot;               /* opened; NULL: no bootloader, so no firmware can be installed */
     uint8_t booted;                /* slot of the running firmware */
+    bool crashed;                  /* the last run ended by a fault, or by the watchdog */
     /* Whether a firmware's image says that it has the ops of a verified model. NULL: they are not compared.
      */
     bool (*has_ops)(const tf_image_t *firmware, const tf_image_t *model);
@@ -88,7 +90,7 @@ typedef struct {
     uint32_t generation;  /* acted on; 0: none */
     uint8_t state;        /* tf_update_state_t */
     uint8_t result;       /* tf_result_t */
-    uint8_t tries;        /* trials begun for this image */
+    uint8_t tries;        /* trials begun for this image; of a challenger, crashes */
     uint16_t committed;   /* sectors of the download that are in flash, without a gap */
     uint32_t size_bytes;  /* of the download */
     uint32_t image_bytes; /* installed, by the manifest; 0: not known */
@@ -101,7 +103,12 @@ typedef struct {
     uint8_t next_manifest[32];
     uint8_t next_image[32];
     uint32_t next_bytes;
-    uint32_t token; /* of a firmware's trial that no want asked for (generation 0) */
+    uint32_t token;  /* of a firmware's trial that no want asked for (generation 0) */
+    bool shadow;     /* what is under way, or runs in SHADOW, is a challenger */
+    bool has_shadow; /* one is wanted once firmware and model are as wanted */
+    uint8_t shadow_manifest[32];
+    uint8_t shadow_image[32];
+    uint32_t shadow_bytes;
     bool has_not_before, has_deadline, has_min_battery_pct;
     uint64_t not_before;
     uint64_t deadline;
@@ -122,6 +129,9 @@ typedef enum {
     TF_UPDATE_RUN = 5,
     /* Reset, once what was published is out. Nothing else is worth doing. */
     TF_UPDATE_RESET = 6,
+    /* Run the model in `slot` beside the active one, its golden vectors first, then answer tf_update_trial();
+     * once more whenever it must not go on. NO_SLOT: run it no longer. */
+    TF_UPDATE_SHADOW = 7,
 } tf_update_action_kind_t;
 
 typedef struct {
@@ -129,9 +139,9 @@ typedef struct {
     uint8_t manifest[16]; /* SUBSCRIBE, UNSUBSCRIBE: the blob's name */
     uint16_t group;
     tf_status_t status; /* STATUS */
-    uint8_t slot;       /* TRIAL, RUN */
+    uint8_t slot;       /* TRIAL, RUN, SHADOW */
     bool firmware;      /* TRIAL */
-    tf_image_t image;   /* TRIAL, RUN: verified, payload mapped in flash */
+    tf_image_t image;   /* TRIAL, RUN, SHADOW: verified, payload mapped in flash */
     tf_trial_t trial;   /* TRIAL: 0 inferences when the want asks for none */
 } tf_update_action_t;
 
@@ -188,7 +198,8 @@ typedef struct {
     uint64_t due_ms;      /* time-out, end of a pause, next try or end of a trial; NEVER: none */
     uint32_t status_seq;
     const char *detail; /* why, for the next status */
-    bool run_due, trial_due, reset_due;
+    bool run_due, trial_due, reset_due, shadow_due;
+    bool shadow_runs;  /* a challenger, as far as the node was told */
     bool runs;         /* the active slot holds a model that this firmware runs */
     tf_image_t active; /* that model, verified at start or confirmed since */
     tf_image_t candidate;
@@ -215,7 +226,7 @@ void tf_update_want(tf_update_t *update, const tf_want_t *want, const tf_update_
 void tf_update_chunk(tf_update_t *update, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t length,
                      const tf_update_now_t *now);
 void tf_update_link(tf_update_t *update, bool up, const tf_update_now_t *now);
-/* Answer to TRIAL: TF_RESULT_SUCCESS or why not. `detail` is a literal or NULL. */
+/* Answer to TRIAL or SHADOW: TF_RESULT_SUCCESS or why not. `detail` is a literal or NULL. */
 void tf_update_trial(tf_update_t *update, tf_result_t result, const char *detail, const tf_update_now_t *now);
 /* Call when uptime_ms reaches tf_update_due(), and when battery or clock changed. Earlier does no harm. */
 void tf_update_tick(tf_update_t *update, const tf_update_now_t *now);

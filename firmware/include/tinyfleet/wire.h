@@ -71,6 +71,10 @@ typedef struct {
     uint8_t decodes; /* bit n: Encoding n; 0: only RAW, and nothing is said */
     uint32_t staging_bytes;
     bool captures; /* acts on want's capture and event rule */
+    bool has_shadow;
+    tf_image_info_t shadow;
+    bool has_shadow_bytes; /* runs challengers */
+    uint32_t shadow_bytes;
     bool has_sleep;
     tf_sleep_t sleep;
 } tf_birth_t;
@@ -107,6 +111,25 @@ typedef struct {
 } tf_status_t;
 
 typedef struct {
+    uint8_t active;
+    uint8_t challenger;
+    uint32_t windows;
+} tf_class_pair_t;
+
+/* windows = agreements + all of pairs + rest */
+typedef struct {
+    uint8_t model[32];
+    uint32_t run;
+    uint32_t windows;
+    uint32_t agreements;
+    uint32_t skipped;
+    uint32_t missed;
+    uint32_t pair_count;
+    tf_class_pair_t pairs[TF_COMPARISON_PAIRS_MAX];
+    uint32_t rest;
+} tf_comparison_t;
+
+typedef struct {
     uint32_t boot;
     uint32_t epoch;
     uint32_t seq;
@@ -134,6 +157,7 @@ typedef struct {
     uint32_t paused;
     uint32_t captured;
     uint32_t skipped;
+    const tf_comparison_t *shadow; /* optional */
 } tf_tele_t;
 
 typedef struct {
@@ -262,6 +286,8 @@ typedef struct {
     tf_capture_t capture;
     bool has_event_rule;
     tf_event_rule_t event_rule;
+    bool has_shadow;
+    tf_wanted_t shadow;
     bool has_sleep;
     tf_sleep_t sleep;
 } tf_want_t;

@@ -68,6 +68,8 @@ enum {
     TF_BIRTH_EMULATED = 20,
     TF_BIRTH_DECODES = 21, /* optional */
     TF_BIRTH_STAGING_BYTES = 22, /* optional */
+    TF_BIRTH_SHADOW = 23, /* optional */
+    TF_BIRTH_SHADOW_BYTES = 24, /* optional */
     TF_BIRTH_SLEEP = 25, /* optional */
     TF_BIRTH_CAPTURES = 29, /* optional */
 };
@@ -98,6 +100,7 @@ enum {
     TF_WANT_TRIAL = 6, /* optional */
     TF_WANT_PERIOD_S = 7, /* optional */
     TF_WANT_CAPTURE = 8, /* optional */
+    TF_WANT_SHADOW = 9, /* optional */
     TF_WANT_SLEEP = 11, /* optional */
     TF_WANT_EVENT_RULE = 13, /* optional */
 };
@@ -141,6 +144,7 @@ enum {
     TF_TELE_PAUSED = 17, /* optional */
     TF_TELE_CAPTURED = 18, /* optional */
     TF_TELE_SKIPPED = 19, /* optional */
+    TF_TELE_SHADOW = 22, /* optional */
 };
 #define TF_TELE_MODEL_MIN 32u
 #define TF_TELE_MODEL_MAX 32u
@@ -414,6 +418,30 @@ enum {
 };
 #define TF_TRANSFER_REQUIRED 0x1fu
 
+/* class_pair (SPEC section 3) */
+enum {
+    TF_CLASS_PAIR_ACTIVE = 0,
+    TF_CLASS_PAIR_CHALLENGER = 1,
+    TF_CLASS_PAIR_WINDOWS = 2,
+};
+#define TF_CLASS_PAIR_REQUIRED 0x7u
+
+/* comparison (SPEC section 3) */
+enum {
+    TF_COMPARISON_MODEL = 0,
+    TF_COMPARISON_RUN = 1,
+    TF_COMPARISON_WINDOWS = 2,
+    TF_COMPARISON_AGREEMENTS = 3,
+    TF_COMPARISON_SKIPPED = 4,
+    TF_COMPARISON_MISSED = 5,
+    TF_COMPARISON_PAIRS = 6,
+    TF_COMPARISON_REST = 7,
+};
+#define TF_COMPARISON_MODEL_MIN 32u
+#define TF_COMPARISON_MODEL_MAX 32u
+#define TF_COMPARISON_PAIRS_MAX 16u
+#define TF_COMPARISON_REQUIRED 0xffu
+
 /* board (SPEC section 3) */
 enum {
     TF_BOARD_NAME = 0,
@@ -487,6 +515,7 @@ typedef enum {
     TF_UPDATE_STATE_CONFIRMED = 8,
     TF_UPDATE_STATE_REVERTED = 9,
     TF_UPDATE_STATE_FAILED = 10,
+    TF_UPDATE_STATE_SHADOW = 11,
 } tf_update_state_t;
 
 /* ConnState */

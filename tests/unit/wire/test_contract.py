@@ -20,7 +20,12 @@ WIRE = Path(generate.__file__).resolve().parent
 SPEC = (WIRE / "SPEC.md").read_text(encoding="utf-8")
 ALL = (*MESSAGES, *STRUCTS)
 # SPEC calls the inner maps by shorter names.
-NAMES_IN_SPEC = {"image_info": "image", "slot_info": "slot", "bench_run": "bench run"}
+NAMES_IN_SPEC = {
+    "image_info": "image",
+    "slot_info": "slot",
+    "bench_run": "bench run",
+    "class_pair": "class pair",
+}
 
 
 def test_generated_files_are_up_to_date() -> None:
