@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,13 @@ from tests.posix_node import BINARY, ROOT, PosixNode
 from tests.servers import LOOPBACK, Mosquitto
 
 from tinyfleet.fleet.core.flash import blank
-from tinyfleet.wire.enums import ArtifactKind, CoreVariant, Result, Timing, UpdateState
+from tinyfleet.wire.enums import ArtifactKind, ConnState, CoreVariant, Result, Timing, UpdateState
 from tinyfleet.wire.limits import GROUP_BYTES
 from tinyfleet.wire.memory_map import POSIX
-from tinyfleet.wire.messages import Birth, Conn, Event, Status, Tele, Want
+from tinyfleet.wire.messages import Birth, Conn, Event, Sleep, Status, Tele, Want
 
 AS_PROCESS = Board(POSIX, ROOT / "build/firmware/posix")
+KILLS = 20
 pytestmark = [pytest.mark.broker, pytest.mark.parametrize("board", [AS_PROCESS], indirect=True)]
 
 
@@ -93,6 +96,31 @@ def test_a_kill_in_midst_of_an_update_loses_no_sector(
     assert node.read("model_a", len(first.image)) == first.image
 
 
+def test_kills_at_random_moments_end_in_the_wanted_model(
+    node: Node, manager: Manager, workshop: Workshop, first: Release
+) -> None:
+    """Twenty in a row while models are rolled out; each start runs one of the two, the last is confirmed."""
+    chance = random.Random(20)  # noqa: S311 - to be repeated, not to be secret
+    confirm(manager, first, 1)
+    new = large(workshop)
+    for each in (first, new):
+        manager.blob(each.blob)
+    generation = 1
+    for kill in range(KILLS):
+        if manager.heard(Birth)[-1].state >= UpdateState.CONFIRMED:
+            generation += 1
+            manager.want((new if generation % 2 == 0 else first).want(generation))
+        time.sleep(chance.uniform(0, 0.25))  # the moment of the kill is what is tried, nothing is waited for
+        node.emulator.kill()
+        manager.forget()
+        node.start()
+        birth = manager.wait(Birth, lambda b, n=kill + 2: b.boot == n)
+        assert birth.model is not None and birth.model.image in (first.digest, new.digest)
+    manager.wait(Birth, lambda b: b.generation == generation and b.state is UpdateState.CONFIRMED)
+    wanted = new if generation % 2 == 0 else first
+    goes_on_with(manager, wanted)
+
+
 def test_a_firmware_is_refused(node: Node, manager: Manager, first: Release) -> None:
     manager.blob(first.blob)
     wanted = first.blob.wanted(image=first.digest, version="9.0.0")
@@ -108,6 +136,15 @@ def test_the_broker_goes_and_comes(node: Node, manager: Manager, broker: Mosquit
     broker.start()
     manager.wait_until_connected()
     assert manager.wait(Conn).conn > 1
+
+
+def test_it_sleeps_between_two_connections(bare_node: Node, manager: Manager) -> None:
+    """Its network is the system's: only the connection ends, inference goes on."""
+    bare_node.provision(sleep=Sleep(wake_s=1))
+    bare_node.start()
+    manager.wait(Conn, lambda c: c.conn == 2 and c.state is ConnState.ASLEEP)
+    said = [(c.conn, c.state) for c in manager.heard(Conn) if c.conn <= 2]
+    assert said == [(n, state) for n in (1, 2) for state in (ConnState.ONLINE, ConnState.ASLEEP)]
 
 
 def test_two_processes_do_not_share_a_flash(node: Node) -> None:
