@@ -32,6 +32,7 @@ GLUE = {
     "net/lwip_link.c": ("lwip/",),
     "net/lwip_network.c": ("lwip/", "netif/"),
     "net/lwip_udp.c": ("lwip/",),
+    "net/lwip_query.c": ("lwip/",),
 }
 C_LIBRARY = {
     "assert",

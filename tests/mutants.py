@@ -18,8 +18,11 @@ BEARSSL = ROOT / "build" / "deps" / "bearssl" / "inc"
 LIBRARY = ROOT / "build" / "firmware" / "host" / "libbearssl.a"
 FLAGS = ("-O1", "-g", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ROOMS = ("boot", "ota", "wire", "include", "tests")
-RIG = ("flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
-TESTS = ("test_boot", "test_firmware_update", "test_shadow", "test_shadow_cut", "test_firmware_cut")
+RIG = ("config_world.c", "flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
+TESTS = (
+    *("test_boot", "test_firmware_update", "test_shadow", "test_shadow_cut", "test_firmware_cut"),
+    *("test_config", "test_config_cut"),
+)
 TIMEOUT_S = 180
 
 
@@ -217,6 +220,60 @@ MUTANTS = (
         "the result of the last run's vectors stands",
         "ota/engine.c",
         "            record->result = TF_RESULT_INITIAL; /* its golden vectors have not passed since */\n",
+        "",
+    ),
+    Mutant(
+        "a change is written over the configuration in use",
+        "ota/config_store.c",
+        "    uint32_t offset = layout->region_offset[free_region(store)];\n",
+        "    uint32_t offset = layout->region_offset[store->record.active];\n",
+    ),
+    Mutant(
+        "a configuration is kept before the broker was reached",
+        "ota/config_table.c",
+        "[CONFIG_BEGIN] = GO(TRIAL, TRY)",
+        "[CONFIG_BEGIN] = GO(SETTLED, KEEP)",
+    ),
+    Mutant(
+        "attempts with a configuration are not counted",
+        "ota/config_store.c",
+        "    after.tries++;\n",
+        "",
+    ),
+    Mutant(
+        "an attempt that cannot be counted is made",
+        "ota/config_store.c",
+        "return store->record.tries < TF_CONFIG_TRIES && write_record(store, &after);",
+        "return store->record.tries < TF_CONFIG_TRIES && (write_record(store, &after) || true);",
+    ),
+    Mutant(
+        "a staged configuration is replaced without a record",
+        "ota/config_table.c",
+        "[CONFIG_OFFER] = GO(SETTLED, WRITE),\n            [CONFIG_WRITTEN] = IGNORE(STAGED)",
+        "[CONFIG_OFFER] = DO(SETTLED, WRITE),\n            [CONFIG_WRITTEN] = IGNORE(STAGED)",
+    ),
+    Mutant(
+        "a refused configuration is tried again",
+        "ota/config_store.c",
+        "    if (store->record.refused != 0 && !is_after(sequence, store->record.refused)) return false;\n",
+        "",
+    ),
+    Mutant(
+        "what was written is not read back",
+        "ota/config_store.c",
+        "    return whole && read_region(store, free_region(store), &after) ?",
+        "    return whole || true ?",
+    ),
+    Mutant(
+        "the key of the configuration before is lost",
+        "ota/config_store.c",
+        "    if (change->server.text != NULL)",
+        "    after->tls.key = after->tls.ca_name;\n    if (change->server.text != NULL)",
+    ),
+    Mutant(
+        "a lost configuration is not replaced by the other",
+        "ota/config_store.c",
+        "    if (!active) fact.event = CONFIG_LOST;\n",
         "",
     ),
 )

@@ -17,6 +17,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     enums.ConnState,
     enums.PowerSource,
     enums.Timing,
+    enums.ClockSource,
     enums.CoreVariant,
     enums.ArtifactKind,
     enums.EventKind,

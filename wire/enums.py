@@ -43,6 +43,14 @@ class Timing(IntEnum):
     INSTRUCTIONS = 1
 
 
+class ClockSource(IntEnum):
+    """Where a node has the time of day from."""
+
+    NONE = 0
+    SNTP = 1
+    MANAGER = 2
+
+
 class CoreVariant(IntEnum):
     PORTABLE = 0
     DSP = 1

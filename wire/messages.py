@@ -13,6 +13,7 @@ from typing import Annotated
 from tinyfleet.wire.enums import (
     ArtifactKind,
     BoardState,
+    ClockSource,
     ConnState,
     CoreVariant,
     Encoding,
@@ -40,7 +41,11 @@ from tinyfleet.wire.limits import (
 )
 from tinyfleet.wire.table import I64, U8, U16, U32, U64, Digest, Key, Pattern, Range, Size, message
 
-_IPV4 = r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}"
+IPV4_PATTERN = r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}"
+SNTP_PATTERN = (
+    IPV4_PATTERN
+    + r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+)
 
 
 @message("image_info", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -78,6 +83,26 @@ class Sleep:
     awake_ms: Annotated[U32 | None, Key(2)] = None
 
 
+@message("config_report", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigReport:
+    """Which configuration a node uses, and the last one that it did not keep, with the reason."""
+
+    sequence: Annotated[U32, Key(0)]
+    refused: Annotated[U32 | None, Key(1)] = None
+    result: Annotated[Result | None, Key(2)] = None
+    detail: Annotated[str | None, Size(0, 96), Key(3)] = None
+
+
+@message("clock_report", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReport:
+    """What a node knows of the time of day; `unix_s` is absent while that is nothing."""
+
+    source: Annotated[ClockSource, Key(0)]
+    unix_s: Annotated[U64 | None, Key(1)] = None
+
+
 @message("birth", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
@@ -109,6 +134,8 @@ class Birth:
     shadow: Annotated[ImageInfo | None, Key(23)] = None
     shadow_bytes: Annotated[U32 | None, Key(24)] = None
     sleep: Annotated[Sleep | None, Key(25)] = None
+    config: Annotated[ConfigReport | None, Key(27)] = None
+    clock: Annotated[ClockReport | None, Key(28)] = None
     captures: Annotated[bool | None, Key(29)] = None
 
 
@@ -170,6 +197,32 @@ class EventRule:
     hold_off_s: Annotated[U32, Key(4)]
 
 
+@message("tls_change", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsChange:
+    """What changes of `tls` in a configuration, under its keys. A private key never travels: no 4."""
+
+    server: Annotated[str | None, Size(1, 64), Key(0)] = None
+    ca_name: Annotated[bytes | None, Size(2, 128), Key(1)] = None
+    ca_key: Annotated[bytes | None, Size(65, 65), Key(2)] = None
+    certificate: Annotated[bytes | None, Size(1, 1024), Key(3)] = None
+    day: Annotated[U32 | None, Key(5)] = None
+
+
+@message("config_change", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange:
+    """A configuration as what differs from the one in use. What is absent stays as it is."""
+
+    sequence: Annotated[U32, Key(0)]
+    host: Annotated[str | None, Size(7, 64), Pattern(IPV4_PATTERN), Key(1)] = None
+    port: Annotated[U16 | None, Key(2)] = None
+    keepalive_s: Annotated[U16 | None, Key(3)] = None
+    period_s: Annotated[U32 | None, Key(4)] = None
+    tls: Annotated[TlsChange | None, Key(5)] = None
+    sntp: Annotated[str | None, Size(7, 64), Pattern(SNTP_PATTERN), Key(6)] = None
+
+
 @message("want", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
@@ -185,6 +238,7 @@ class Want:
     period_s: Annotated[U32 | None, Key(7)] = None
     capture: Annotated[Capture | None, Key(8)] = None
     shadow: Annotated[WantedArtifact | None, Key(9)] = None
+    config: Annotated[ConfigChange | None, Key(10)] = None
     sleep: Annotated[Sleep | None, Key(11)] = None
     event_rule: Annotated[EventRule | None, Key(13)] = None
 
@@ -361,11 +415,12 @@ class NodeTls:
 class NodeConfig:
     """Who a node is and which broker it speaks to. `seed` feeds the node's random numbers.
 
-    Password and seed are hidden in repr() and to_json(): a configuration may end up in a log.
+    Password and seed are hidden in repr() and to_json(): a configuration may end up in a log. `sequence`
+    numbers what a `want` changed since provisioning (absent: 0); `sntp` is asked for the time.
     """
 
     device: Annotated[str, Size(1, DEVICE_ID_MAX), Pattern(DEVICE_ID_PATTERN), Key(0)]
-    host: Annotated[str, Size(7, 64), Pattern(_IPV4), Key(1)]
+    host: Annotated[str, Size(7, 64), Pattern(IPV4_PATTERN), Key(1)]
     port: Annotated[U16, Key(2)]
     user: Annotated[str, Size(0, 48), Key(3)]
     password: Annotated[bytes, Size(0, 64), Key(4)] = field(repr=False)
@@ -375,6 +430,8 @@ class NodeConfig:
     period_s: Annotated[U32, Key(8)]
     window_ms: Annotated[U32 | None, Key(9)] = None
     tls: Annotated[NodeTls | None, Key(10)] = None
+    sntp: Annotated[str | None, Size(7, 64), Pattern(SNTP_PATTERN), Key(11)] = None
+    sequence: Annotated[U32 | None, Key(12)] = None
     sleep: Annotated[Sleep | None, Key(13)] = None
     smp: Annotated[SmpDoor | None, Key(14)] = None
 
@@ -510,4 +567,5 @@ STRUCTS: tuple[type, ...] = (
     *(ImageInfo, SlotInfo, Sleep, WantedArtifact, Trial, Capture, EventRule, Transfer),
     *(ClassPair, Comparison),
     *(Board, BenchRun, NodeTls),
+    *(ConfigReport, ClockReport, ConfigChange, TlsChange),
 )

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #define DAYS_TO_1970 719528u /* BearSSL counts from the year 0 */
-#define RECORD_BYTES 1024u   /* of plain text that we send */
+#define DAY_S 86400u
+#define RECORD_BYTES 1024u /* of plain text that we send */
 #define RECORD_EXTRA_BYTES 32u
 #define RECORDS_QUEUED 4u /* so many fit what the transport below keeps free in pbufs */
 
@@ -113,9 +114,16 @@ static void set_up(tf_tls_link_t *link) {
                                 &br_ec_p256_m31, &br_ecdsa_i31_sign_asn1);
 }
 
+static void set_time(tf_tls_link_t *link) {
+    bool known = link->unix_s / DAY_S >= link->day;
+    uint32_t day = known ? (uint32_t)(link->unix_s / DAY_S) : link->day;
+    br_x509_minimal_set_time(&link->x509, day + DAYS_TO_1970, known ? (uint32_t)(link->unix_s % DAY_S) : 0);
+}
+
 static void opened(void *context, uint32_t now_ms) {
     tf_tls_link_t *link = context;
     uint8_t seed[32];
+    set_time(link);
     link->alive = true;
     link->open = false;
     br_ssl_engine_set_buffers_bidi(engine(link), link->in, sizeof link->in, link->out, sizeof link->out);
@@ -195,7 +203,7 @@ void tf_tls_init(tf_tls_link_t *link, tf_mqtt_t *client, const tf_mqtt_transport
     br_x509_minimal_init(&link->x509, &br_sha256_vtable, &link->authority, 1);
     br_x509_minimal_set_hash(&link->x509, br_sha256_ID, &br_sha256_vtable);
     br_x509_minimal_set_ecdsa(&link->x509, &br_ec_p256_m31, &br_ecdsa_i31_vrfy_asn1);
-    br_x509_minimal_set_time(&link->x509, config->day + DAYS_TO_1970, 0);
+    link->day = config->day;
     br_ssl_engine_set_x509(engine(link), &link->x509.vtable);
 }
 

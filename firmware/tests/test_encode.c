@@ -47,6 +47,7 @@ ENCODER(tele)
 ENCODER(event)
 ENCODER(hello)
 ENCODER(sample)
+ENCODER(config)
 
 static void births(void) {
     static const uint8_t ops[] = {0xfe, 0x03};
@@ -102,6 +103,17 @@ static void births(void) {
     memcpy(birth.shadow.image, challenger, sizeof challenger);
     birth.shadow_bytes = 65536;
     expect("birth_shadow", encode_birth, &birth);
+    birth.state = TF_UPDATE_STATE_CONFIRMED;
+    birth.has_shadow = birth.has_shadow_bytes = false;
+    birth.has_config = true;
+    birth.config = (tf_config_report_t){.sequence = 5,
+                                        .has_refused = true,
+                                        .refused = 6,
+                                        .result = TF_RESULT_CONNECTION_LOST,
+                                        .detail = tf_text("no answer in time")};
+    birth.has_clock = true;
+    birth.clock = (tf_clock_report_t){TF_CLOCK_SOURCE_SNTP, true, 1790000000};
+    expect("birth_config", encode_birth, &birth);
     tf_birth_t bare = {
         .boot = UINT32_MAX,
         .device_type = tf_text(""),
@@ -293,6 +305,24 @@ static void hellos(void) {
     expect("hello_windowed", encode_hello, &hello);
 }
 
+/* A node writes what it has read, but for what was changed. */
+static void configs(void) {
+    static const char *const names[] = {"config", "config_tls", "config_changed", "config_sleep",
+                                        "config_smp"};
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[1200];
+        uint8_t vector[TF_MESSAGE_MAX_BYTES];
+        snprintf(path, sizeof path, "%s/accept/%s.bin", folder, names[i]);
+        FILE *file = fopen(path, "rb");
+        CHECK(file != NULL);
+        uint32_t size = (uint32_t)fread(vector, 1, sizeof vector, file);
+        fclose(file);
+        tf_config_t config;
+        CHECK_EQUAL(tf_decode_config(vector, size, &config), TF_WIRE_OK);
+        expect(names[i], encode_config, &config);
+    }
+}
+
 static void out_of_bounds_is_never_sent(void) {
     uint8_t out[TF_MESSAGE_MAX_BYTES];
     char long_text[TF_EVENT_TEXT_MAX + 1];
@@ -329,6 +359,7 @@ int main(int count, char **arguments) {
     RUN(events);
     RUN(hellos);
     RUN(samples);
+    RUN(configs);
     RUN(out_of_bounds_is_never_sent);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Down messages and the maps of records: SPEC sections 3 and 8. */
-#include "tinyfleet/wire.h"
+#include "config.h"
 
 static tf_wire_status_t decode(const uint8_t *data, uint32_t length, uint32_t max, uint32_t required,
                                tf_read_field_t field, void *out) {
@@ -111,25 +111,6 @@ static bool event_rule_field(tf_reader_t *reader, uint64_t key, void *out) {
     }
 }
 
-static bool sleep_field(tf_reader_t *reader, uint64_t key, void *out) {
-    tf_sleep_t *sleep = out;
-    switch (key) {
-        case TF_SLEEP_WAKE_S:
-            sleep->wake_s = (uint32_t)tf_read_uint(reader, UINT32_MAX);
-            return true;
-        case TF_SLEEP_BUDGET_BYTES:
-            sleep->has_budget_bytes = true;
-            sleep->budget_bytes = (uint32_t)tf_read_uint(reader, UINT32_MAX);
-            return true;
-        case TF_SLEEP_AWAKE_MS:
-            sleep->has_awake_ms = true;
-            sleep->awake_ms = (uint32_t)tf_read_uint(reader, UINT32_MAX);
-            return true;
-        default:
-            return false;
-    }
-}
-
 static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
     tf_want_t *want = out;
     switch (key) {
@@ -164,6 +145,10 @@ static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
             want->has_period_s = true;
             want->period_s = (uint32_t)tf_read_uint(reader, UINT32_MAX);
             return true;
+        case TF_WANT_CONFIG:
+            want->has_config = true;
+            wire_read_config_change(reader, &want->config);
+            return true;
         case TF_WANT_CAPTURE:
             want->has_capture = true;
             tf_read_map(reader, TF_CAPTURE_REQUIRED, capture_field, &want->capture);
@@ -174,7 +159,7 @@ static bool want_field(tf_reader_t *reader, uint64_t key, void *out) {
             return true;
         case TF_WANT_SLEEP:
             want->has_sleep = true;
-            tf_read_map(reader, TF_SLEEP_REQUIRED, sleep_field, &want->sleep);
+            wire_read_sleep(reader, &want->sleep);
             return true;
         case TF_WANT_SHADOW:
             want->has_shadow = true;
@@ -235,118 +220,6 @@ tf_wire_status_t tf_decode_trust(const uint8_t *data, uint32_t length, tf_trust_
     /* Half a record trusts nobody. */
     if (status != TF_WIRE_OK) trust->key_count = 0;
     return status;
-}
-
-/* Dotted decimal, four parts of 0..255; "01" passes as in wire/messages.py, "001" does not. */
-static bool parse_ipv4(tf_text_t dotted, uint8_t host[4]) {
-    uint32_t part = 0, digits = 0, value = 0;
-    for (uint32_t i = 0; i <= dotted.length; i++) {
-        char c = i < dotted.length ? dotted.text[i] : '.';
-        if (c == '.') {
-            if (digits == 0 || value > UINT8_MAX || part > 3) return false;
-            host[part++] = (uint8_t)value;
-            digits = value = 0;
-        } else {
-            if (c < '0' || c > '9' || digits == 3 || (digits == 2 && value < 10)) return false;
-            value = value * 10u + (uint32_t)(c - '0');
-            digits++;
-        }
-    }
-    return part == 4;
-}
-
-static bool is_device_id(tf_text_t value) {
-    for (uint32_t i = 0; i < value.length; i++) {
-        char c = value.text[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                    c == '-';
-        if (!good) return false;
-    }
-    return value.length > 0;
-}
-
-static bool tls_field(tf_reader_t *reader, uint64_t key, void *out) {
-    tf_tls_t *tls = out;
-    switch (key) {
-        case TF_TLS_SERVER:
-            tls->server = tf_read_text(reader, TF_TLS_SERVER_MIN, TF_TLS_SERVER_MAX);
-            return true;
-        case TF_TLS_CA_NAME:
-            tls->ca_name = tf_read_bytes(reader, TF_TLS_CA_NAME_MIN, TF_TLS_CA_NAME_MAX);
-            return true;
-        case TF_TLS_CA_KEY:
-            tls->ca_key = tf_read_bytes(reader, TF_TLS_CA_KEY_MIN, TF_TLS_CA_KEY_MAX);
-            return true;
-        case TF_TLS_CERTIFICATE:
-            tls->certificate = tf_read_bytes(reader, TF_TLS_CERTIFICATE_MIN, TF_TLS_CERTIFICATE_MAX);
-            return true;
-        case TF_TLS_KEY:
-            tls->key = tf_read_bytes(reader, TF_TLS_KEY_MIN, TF_TLS_KEY_MAX);
-            return true;
-        case TF_TLS_DAY:
-            tls->day = (uint32_t)tf_read_uint(reader, UINT32_MAX);
-            return true;
-        default:
-            return false;
-    }
-}
-
-static bool config_field(tf_reader_t *reader, uint64_t key, void *out) {
-    tf_config_t *config = out;
-    tf_text_t host;
-    switch (key) {
-        case TF_CONFIG_DEVICE:
-            config->device = tf_read_text(reader, TF_CONFIG_DEVICE_MIN, TF_CONFIG_DEVICE_MAX);
-            if (!is_device_id(config->device)) tf_reader_fail(reader, TF_WIRE_RANGE);
-            return true;
-        case TF_CONFIG_HOST:
-            host = tf_read_text(reader, TF_CONFIG_HOST_MIN, TF_CONFIG_HOST_MAX);
-            if (!parse_ipv4(host, config->host)) tf_reader_fail(reader, TF_WIRE_RANGE);
-            return true;
-        case TF_CONFIG_PORT:
-            config->port = (uint16_t)tf_read_uint(reader, UINT16_MAX);
-            return true;
-        case TF_CONFIG_USER:
-            config->user = tf_read_text(reader, 0, TF_CONFIG_USER_MAX);
-            return true;
-        case TF_CONFIG_PASSWORD:
-            config->password = tf_read_bytes(reader, 0, TF_CONFIG_PASSWORD_MAX);
-            return true;
-        case TF_CONFIG_PREFIX:
-            config->prefix = tf_read_text(reader, TF_CONFIG_PREFIX_MIN, TF_CONFIG_PREFIX_MAX);
-            return true;
-        case TF_CONFIG_KEEPALIVE_S:
-            config->keepalive_s = (uint16_t)tf_read_uint(reader, UINT16_MAX);
-            return true;
-        case TF_CONFIG_SEED:
-            tf_read_digest(reader, config->seed);
-            return true;
-        case TF_CONFIG_PERIOD_S:
-            config->period_s = (uint32_t)tf_read_uint(reader, UINT32_MAX);
-            return true;
-        case TF_CONFIG_WINDOW_MS:
-            config->has_window_ms = true;
-            config->window_ms = (uint32_t)tf_read_uint(reader, UINT32_MAX);
-            return true;
-        case TF_CONFIG_TLS:
-            config->has_tls = true;
-            tf_read_map(reader, TF_TLS_REQUIRED, tls_field, &config->tls);
-            return true;
-        case TF_CONFIG_SLEEP:
-            config->has_sleep = true;
-            tf_read_map(reader, TF_SLEEP_REQUIRED, sleep_field, &config->sleep);
-            return true;
-        case TF_CONFIG_SMP:
-            config->smp = (tf_smp_door_t)tf_read_uint(reader, TF_SMP_DOOR_FULL);
-            return true;
-        default:
-            return false;
-    }
-}
-
-tf_wire_status_t tf_decode_config(const uint8_t *data, uint32_t length, tf_config_t *config) {
-    *config = (tf_config_t){0};
-    return decode(data, length, TF_MESSAGE_MAX_BYTES, TF_CONFIG_REQUIRED, config_field, config);
 }
 
 static bool replay_field(tf_reader_t *reader, uint64_t key, void *out) {

@@ -1,53 +1,13 @@
 /* Up messages: the table of SPEC section 3, keys ascending. A value out of bounds makes the whole message
  * void, so that nothing leaves a node that a strict reader would refuse. */
-#include "tinyfleet/wire.h"
-
-#include <stddef.h>
-
-#include "utf8.h"
-
-static void put_uint(tf_writer_t *writer, uint32_t key, uint64_t value) {
-    tf_write_uint(writer, key);
-    tf_write_uint(writer, value);
-}
-
-static void put_int(tf_writer_t *writer, uint32_t key, int64_t value) {
-    tf_write_uint(writer, key);
-    tf_write_int(writer, value);
-}
-
-static void put_bool(tf_writer_t *writer, uint32_t key, bool value) {
-    tf_write_uint(writer, key);
-    tf_write_bool(writer, value);
-}
-
-static void put_digest(tf_writer_t *writer, uint32_t key, const uint8_t digest[32]) {
-    tf_write_uint(writer, key);
-    tf_write_bytes(writer, digest, TF_DIGEST_BYTES);
-}
-
-static void put_text(tf_writer_t *writer, uint32_t key, tf_text_t value, uint32_t max) {
-    bool good =
-        value.text != NULL && value.length <= max && tf_utf8_valid((const uint8_t *)value.text, value.length);
-    if (!good) writer->overflow = true;
-    tf_write_uint(writer, key);
-    if (good) tf_write_text(writer, value.text, value.length);
-}
+#include "config.h"
+#include "put.h"
 
 static void put_counts(tf_writer_t *writer, uint32_t key, const uint32_t *counts, uint32_t count) {
     tf_write_uint(writer, key);
     tf_write_array(writer, count);
     for (uint32_t i = 0; i < count; i++) tf_write_uint(writer, counts[i]);
 }
-
-/* Pairs of a map: those always there and one for each optional value present. */
-static uint32_t pairs(uint32_t required, const bool *optional, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) required += optional[i] ? 1u : 0u;
-    return required;
-}
-
-#define PAIRS(required, ...) \
-    pairs((required), (const bool[]){__VA_ARGS__}, sizeof((const bool[]){__VA_ARGS__}) / sizeof(bool))
 
 static void put_image(tf_writer_t *writer, const tf_image_info_t *info) {
     tf_write_map(writer, PAIRS(2, info->has_image, info->name.text != NULL, info->has_slot));
@@ -75,11 +35,21 @@ static void put_transfer(tf_writer_t *writer, const tf_transfer_t *transfer) {
     put_uint(writer, TF_TRANSFER_IP_TX_BYTES, transfer->ip_tx_bytes);
 }
 
-static void put_sleep(tf_writer_t *writer, const tf_sleep_t *sleep) {
-    tf_write_map(writer, PAIRS(1, sleep->has_budget_bytes, sleep->has_awake_ms));
-    put_uint(writer, TF_SLEEP_WAKE_S, sleep->wake_s);
-    if (sleep->has_budget_bytes) put_uint(writer, TF_SLEEP_BUDGET_BYTES, sleep->budget_bytes);
-    if (sleep->has_awake_ms) put_uint(writer, TF_SLEEP_AWAKE_MS, sleep->awake_ms);
+static void put_config_report(tf_writer_t *writer, const tf_config_report_t *report) {
+    bool has_detail = report->detail.text != NULL;
+    tf_write_map(writer, PAIRS(1, report->has_refused, report->has_refused, has_detail));
+    put_uint(writer, TF_CONFIG_REPORT_SEQUENCE, report->sequence);
+    if (report->has_refused) {
+        put_uint(writer, TF_CONFIG_REPORT_REFUSED, report->refused);
+        put_uint(writer, TF_CONFIG_REPORT_RESULT, report->result);
+    }
+    if (has_detail) put_text(writer, TF_CONFIG_REPORT_DETAIL, report->detail, TF_CONFIG_REPORT_DETAIL_MAX);
+}
+
+static void put_clock_report(tf_writer_t *writer, const tf_clock_report_t *clock) {
+    tf_write_map(writer, PAIRS(1, clock->has_unix_s));
+    put_uint(writer, TF_CLOCK_REPORT_SOURCE, clock->source);
+    if (clock->has_unix_s) put_uint(writer, TF_CLOCK_REPORT_UNIX_S, clock->unix_s);
 }
 
 uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacity) {
@@ -87,8 +57,9 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     const bool decodes = birth->decodes != 0;
-    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->has_shadow,
-                                birth->has_shadow_bytes, birth->has_sleep, birth->captures));
+    tf_write_map(&writer,
+                 PAIRS(20, birth->has_model, decodes, decodes, birth->has_shadow, birth->has_shadow_bytes,
+                       birth->has_sleep, birth->has_config, birth->has_clock, birth->captures));
     put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
     put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
     put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
@@ -128,7 +99,15 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     if (birth->has_shadow_bytes) put_uint(&writer, TF_BIRTH_SHADOW_BYTES, birth->shadow_bytes);
     if (birth->has_sleep) {
         tf_write_uint(&writer, TF_BIRTH_SLEEP);
-        put_sleep(&writer, &birth->sleep);
+        wire_put_sleep(&writer, &birth->sleep);
+    }
+    if (birth->has_config) {
+        tf_write_uint(&writer, TF_BIRTH_CONFIG);
+        put_config_report(&writer, &birth->config);
+    }
+    if (birth->has_clock) {
+        tf_write_uint(&writer, TF_BIRTH_CLOCK);
+        put_clock_report(&writer, &birth->clock);
     }
     if (birth->captures) put_bool(&writer, TF_BIRTH_CAPTURES, true);
     return tf_writer_end(&writer);

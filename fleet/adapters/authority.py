@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tinyfleet.fleet.adapters.signer import ensure_key
 from tinyfleet.fleet.core.errors import Unavailable
-from tinyfleet.wire.messages import NodeTls
+from tinyfleet.wire.messages import NodeTls, TlsChange
 
 SERVER: Final = "broker.tinyfleet"
 """The name nodes look for; a dot cannot stand in a device id, so no device's certificate bears it."""
@@ -80,8 +80,22 @@ class Authority:
             ca_key=_point(self._own_key().public_key()),
             certificate=certificate.public_bytes(serialization.Encoding.DER),
             key=key.private_numbers().private_value.to_bytes(32, "big"),
-            day=(FIRST_DAY - datetime.date(1970, 1, 1)).days + 1,
+            day=_days(FIRST_DAY) + 1,
         )
+
+    def renewed(
+        self, name: str, credential: int, rotation: int, today: datetime.date, days: int | None = None
+    ) -> TlsChange:
+        """Another certificate for the key that the device has, good from today for `days`, or to the end.
+
+        The same every time. Raises Unavailable when the authority's key cannot be read.
+        """
+        key = self._derived(f"device/{credential}/{name}")
+        last = LAST_DAY if days is None else min(LAST_DAY, today + datetime.timedelta(days=days))
+        certificate = self._issue(
+            name, key, ExtendedKeyUsageOID.CLIENT_AUTH, rotation=rotation, first=today, last=last
+        )
+        return TlsChange(certificate=certificate.public_bytes(serialization.Encoding.DER), day=_days(today))
 
     def _own_key(self) -> ec.EllipticCurvePrivateKey:
         with self._lock:
@@ -101,7 +115,7 @@ class Authority:
         return _common_name(f"tinyfleet {mark}")
 
     def _certificate(self) -> x509.Certificate:
-        builder = self._builder(self._name(), self._own_key(), "authority")
+        builder = self._builder(self._name(), self._own_key(), "authority", FIRST_DAY, LAST_DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return builder.sign(self._own_key(), hashes.SHA256(), ecdsa_deterministic=True)
 
@@ -111,24 +125,35 @@ class Authority:
         key: ec.EllipticCurvePrivateKey,
         usage: x509.ObjectIdentifier,
         *more: x509.ExtensionType,
+        rotation: int = 0,
+        first: datetime.date = FIRST_DAY,
+        last: datetime.date = LAST_DAY,
     ) -> x509.Certificate:
-        builder = self._builder(_common_name(name), key, f"{name}/{_point(key.public_key()).hex()}")
+        serial = _serial_of(name, key, rotation)
+        builder = self._builder(_common_name(name), key, serial, first, last)
         for extension in (x509.ExtendedKeyUsage([usage]), *more):
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._own_key(), hashes.SHA256(), ecdsa_deterministic=True)
 
+    def _number(self, serial: str) -> int:
+        return int.from_bytes(self._derive(f"serial/{serial}")[:_SERIAL_BYTES], "big") | 1
+
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, serial: str
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        serial: str,
+        first: datetime.date,
+        last: datetime.date,
     ) -> x509.CertificateBuilder:
-        number = int.from_bytes(self._derive(f"serial/{serial}")[:_SERIAL_BYTES], "big") | 1
         return (
             x509.CertificateBuilder()
             .issuer_name(self._name())
             .subject_name(subject)
             .public_key(key.public_key())
-            .serial_number(number)
-            .not_valid_before(_midnight(FIRST_DAY))
-            .not_valid_after(_midnight(LAST_DAY))
+            .serial_number(self._number(serial))
+            .not_valid_before(_midnight(first))
+            .not_valid_after(_midnight(last))
         )
 
     def _derived(self, purpose: str) -> ec.EllipticCurvePrivateKey:
@@ -138,6 +163,16 @@ class Authority:
 
     def _derive(self, purpose: str) -> bytes:
         return hmac.digest(self._secret, f"tinyfleet/tls/{purpose}".encode(), "sha256")
+
+
+def _serial_of(name: str, key: ec.EllipticCurvePrivateKey, rotation: int) -> str:
+    """Of one certificate: no two of an authority bear the same number (RFC 5280, 4.1.2.2)."""
+    base = f"{name}/{_point(key.public_key()).hex()}"
+    return base if rotation == 0 else f"{base}/{rotation}"
+
+
+def _days(day: datetime.date) -> int:
+    return (day - datetime.date(1970, 1, 1)).days
 
 
 def _common_name(text: str) -> x509.Name:

@@ -14,6 +14,7 @@ from tinyfleet.wire.table import shape_of
 from tinyfleet.wire.vectors.message_vectors import (
     BIRTH,
     CAPTURE,
+    CHANGE,
     CONFIG,
     CONFIG_TLS,
     FEED,
@@ -130,6 +131,18 @@ def _not_the_message() -> Iterator[Made]:
     yield make("sample_no_part", SAMPLE, "OutOfBounds", "part 1 of 0", k3=0)
     yield make("sample_no_data", SAMPLE, "OutOfBounds", "", k15=b"")
     yield make("sample_long_data", SAMPLE, "OutOfBounds", "3073 bytes", k15=bytes(3073))
+    new = Want(generation=42, config=CHANGE)
+    change = cbor2.loads(encode(new))[10]
+    yield make("want_config_array", new, "WrongType", "", k10=[])
+    no_sequence = {k: v for k, v in change.items() if k != 0}
+    yield make("want_config_sequence", new, "MissingKey", "", k10=no_sequence)
+    yield make("want_config_host", new, "OutOfBounds", "a name", k10=change | {1: "broker.local"})
+    yield make("want_config_port", new, "OutOfBounds", "", k10=change | {2: 65_536})
+    yield make("want_config_sntp", new, "OutOfBounds", "256 in an address", k10=change | {6: "10.0.2.256"})
+    certificate = change | {5: {3: bytes(1025)}}
+    yield make("want_config_certificate", new, "OutOfBounds", "1025 bytes", k10=certificate)
+    yield make("want_config_ca_key", new, "OutOfBounds", "64 bytes", k10=change | {5: {2: bytes(64)}})
+    yield make("want_config_ca_name", new, "OutOfBounds", "1 byte", k10=change | {5: {1: b"x"}})
     yield make("manifest_no_sectors", manifest, "MissingKey", "", k4=None)
     yield make("manifest_encoding", manifest, "BlobError", "a delta without a base", k1=2)
     yield make("manifest_encoding_3", manifest, "OutOfBounds", "no encoding", k1=3)
@@ -161,11 +174,18 @@ def _not_the_message() -> Iterator[Made]:
     yield make("config_tls_certificate", CONFIG_TLS, "OutOfBounds", "1025 bytes", k10=tls | {3: bytes(1025)})
     yield make("config_tls_key", CONFIG_TLS, "OutOfBounds", "33 bytes", k10=tls | {4: bytes(33)})
     yield make("config_tls_server", CONFIG_TLS, "OutOfBounds", "", k10=tls | {0: ""})
+    yield make("config_sntp", CONFIG, "OutOfBounds", "no name service on a node", k11="time.local")
+    yield make("config_sntp_port", CONFIG, "OutOfBounds", "65536", k11="10.0.2.2:65536")
+    yield make("config_sntp_zeros", CONFIG, "OutOfBounds", "one spelling", k11="10.0.2.2:0123")
+    yield make("config_sntp_colon", CONFIG, "OutOfBounds", "no port", k11="10.0.2.2:")
+    yield make("config_sequence", CONFIG, "OutOfBounds", "2^32", k12=2**32)
     yield make("replay_samples", REPLAY, "OutOfBounds", "", k3=65_536)
     yield make("conn_state", Conn(boot=1, conn=1, state=ConnState.ONLINE), "OutOfBounds", "state 4", k2=4)
     yield make("birth_device_type", BIRTH, "OutOfBounds", "33 bytes", k5="d" * 33)
     yield make("birth_result", BIRTH, "OutOfBounds", "result 10", k4=10)
     yield make("birth_slots", BIRTH, "OutOfBounds", "five slots", k9=[{0: 1, 1: 0, 2: 0}] * 5)
+    yield make("birth_clock", BIRTH, "OutOfBounds", "source 3", k28={0: 3})
+    yield make("birth_config", BIRTH, "MissingKey", "", k27={})
     yield make("birth_emulated", BIRTH, "WrongType", "1 is no boolean", k20=1)
     yield make("status_detail", STATUS, "OutOfBounds", "97 bytes", k7="d" * 97)
     yield make("tele_latency", TELE, "OutOfBounds", "14 buckets", k7=[0] * 14)

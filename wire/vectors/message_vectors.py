@@ -13,6 +13,7 @@ from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import (
     ArtifactKind,
     BoardState,
+    ClockSource,
     ConnState,
     CoreVariant,
     Encoding,
@@ -30,7 +31,10 @@ from tinyfleet.wire.messages import (
     Board,
     Capture,
     ClassPair,
+    ClockReport,
     Comparison,
+    ConfigChange,
+    ConfigReport,
     Conn,
     Event,
     EventRule,
@@ -48,6 +52,7 @@ from tinyfleet.wire.messages import (
     SlotInfo,
     Status,
     Tele,
+    TlsChange,
     Transfer,
     Trial,
     Trust,
@@ -124,6 +129,11 @@ BIRTH_BARE = Birth(
     core=CoreVariant.MVE,
     uptime_ms=0,
     emulated=False,
+)
+BIRTH_CONFIG = replace(
+    BIRTH,
+    config=ConfigReport(sequence=5, refused=6, result=Result.CONNECTION_LOST, detail="no answer in time"),
+    clock=ClockReport(source=ClockSource.SNTP, unix_s=1_790_000_000),
 )
 STATUS = Status(
     boot=3,
@@ -234,6 +244,22 @@ CONFIG_TLS = replace(
 )
 FEED = Feed(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=128, channels=3)
 CONFIG_SMP = replace(CONFIG, smp=SmpDoor.READ)
+CONFIG_CHANGED = replace(CONFIG_TLS, sntp="192.168.100.255:12300", sequence=6)
+CHANGE = ConfigChange(
+    sequence=6,
+    host="10.0.2.2",
+    port=8884,
+    keepalive_s=60,
+    period_s=30,
+    tls=TlsChange(
+        server="broker.tinyfleet",
+        ca_name=bytes.fromhex("300d310b300906035504030c026362"),
+        ca_key=b"\x04" + pattern(64)[::-1],
+        certificate=pattern(500),
+        day=20_400,
+    ),
+    sntp="10.0.2.3",
+)
 REPLAY = Replay(sensor="accelerometer", unit="mg", rate_mhz=25_000, samples=4, channels=3, windows=2)
 HELLO = Hello(
     app="bench",
@@ -306,6 +332,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
         ),
         "a challenger runs beside the model",
     ),
+    ("birth_config", BIRTH_CONFIG, "one that refused a configuration and knows the time"),
     ("conn_online", Conn(boot=3, conn=2, state=ConnState.ONLINE), ""),
     ("conn_asleep", Conn(boot=3, conn=2, state=ConnState.ASLEEP, next_wake_s=3600), ""),
     ("conn_lost", Conn(boot=3, conn=2, state=ConnState.LOST), "as the will"),
@@ -339,6 +366,12 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
         "any class; the longest rule",
     ),
     ("want_shadow", Want(generation=44, model=WANTED, shadow=WANTED), "a model and a challenger"),
+    ("want_config", Want(generation=44, config=CHANGE), "everything that a configuration may change"),
+    (
+        "want_certificate",
+        Want(generation=0, config=ConfigChange(sequence=7, tls=TlsChange(certificate=pattern(400)))),
+        "a certificate alone, to a node that never had a want",
+    ),
     ("status", STATUS, "with transfer figures"),
     (
         "status_refused",
@@ -383,6 +416,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("config_tls", CONFIG_TLS, "for a broker that asks for a certificate"),
     ("config_sleep", replace(CONFIG, sleep=Sleep(wake_s=600, awake_ms=15_000)), "a node that sleeps"),
     ("config_smp", CONFIG_SMP, "SMP over UDP may be looked at"),
+    ("config_changed", CONFIG_CHANGED, "after a want changed it"),
     ("replay", REPLAY, ""),
     ("hello", HELLO, "a board with a model"),
     ("hello_windowed", HELLO_WINDOWED, "that takes several requests at once, with a golden set"),

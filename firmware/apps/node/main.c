@@ -4,12 +4,14 @@
 #include "entropy.h"
 #include "feed.h"
 #include "node.h"
+#include "secure.h"
 
 #define DEFAULT_PERIOD_S 60u
 
 static node_t node;
 
 static void on_link(void *context, bool up) {
+    rotation_link(context, up);
     updates_link(context, up);
     live_link(context, up);
     if (up) tf_console("mqtt: connected, subscribed");
@@ -45,7 +47,7 @@ static void start(const tf_node_port_t *port) {
     node.has_crash = port->take_crash(&node.crash);
     if (node.has_crash) tf_console("last run ended by %.11s", node.crash.cause);
     updates_meet_bootloader(&node);
-    if (!settings_read(&node.settings, port->flash())) rest(port, "not provisioned");
+    if (!settings_read(&node.settings, &node.rotation.store, port->flash())) rest(port, "not provisioned");
     node.period_s = node.settings.config.period_s;
     if (node.period_s == 0) node.period_s = DEFAULT_PERIOD_S;
     sampler_init(&node.sampler, feed_source(&node.settings, port), port->now_us, port->energy_uj);
@@ -69,6 +71,8 @@ static void start(const tf_node_port_t *port) {
     const char *why = tf_link_start(&node.session.link, port, node.settings.device);
     if (why != NULL) rest(port, why);
     smp_start(&node);
+    rotation_start(&node);
+    clock_server(&node.clock, &node.settings.config);
 }
 
 static uint32_t least(uint32_t left, uint32_t right) {
@@ -79,7 +83,10 @@ static uint32_t least(uint32_t left, uint32_t right) {
 static uint32_t poll_network(void) {
     if (!radio_on(&node)) return UINT32_MAX;
     bool has_address = tf_link_poll(&node.session.link);
-    return session_poll(&node.session, has_address, now_ms());
+    clock_poll(&node.clock, has_address, node_uptime_ms(&node));
+    secure_time(clock_unix_s(&node.clock, node_uptime_ms(&node)));
+    uint32_t wait_ms = session_poll(&node.session, has_address, now_ms());
+    return least(wait_ms, clock_wait_ms(&node.clock, has_address, node_uptime_ms(&node)));
 }
 
 void tf_node_run(void) {
@@ -88,6 +95,7 @@ void tf_node_run(void) {
     start(port);
     for (;;) {
         port->watchdog_feed();
+        rotation_poll(&node);
         uint32_t wait_ms = poll_network();
         sampler_outcome_t outcome = sampler_poll(&node.sampler);
         if (outcome.has_verdict) {
@@ -106,6 +114,7 @@ void tf_node_run(void) {
         wait_ms = least(wait_ms, sampler_wait_ms(&node.sampler));
         wait_ms = least(wait_ms, shadow_wait_ms(&node.shadow));
         wait_ms = least(wait_ms, report_wait_ms(&node));
+        wait_ms = least(wait_ms, rotation_wait_ms(&node));
         tf_link_idle(&node.session.link, wait_ms);
     }
 }

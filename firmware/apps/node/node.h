@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "sampler.h"
 #include "session.h"
 #include "settings.h"
@@ -21,6 +22,7 @@ typedef struct {
     uint8_t state;
     uint8_t result;
     uint8_t active;
+    uint8_t clock; /* its source */
     uint8_t image[32];
 } birth_key_t;
 
@@ -38,9 +40,19 @@ typedef struct {
     tf_transfer_t total;
 } transfer_t;
 
+/* A configuration on trial. */
+typedef struct {
+    tf_config_store_t store;
+    bool switched;     /* another configuration is in use than the session knows */
+    uint32_t failures; /* of the session, already counted as attempts */
+    uint64_t late_ms;  /* when the trial has taken too long */
+} rotation_t;
+
 typedef struct {
     const tf_node_port_t *port;
     settings_t settings;
+    rotation_t rotation;
+    node_clock_t clock;
     session_t session;
     sampler_t sampler;
     shadow_t shadow;
@@ -126,5 +138,14 @@ uint32_t radio_wait_ms(const node_t *node);
 void smp_start(node_t *node);
 /* Takes at most one packet off the console. */
 void smp_poll(node_t *node);
+
+/* rotation.c: another configuration, staged by a want, kept when the broker was reached with it. */
+void rotation_start(node_t *node);
+void rotation_want(node_t *node, const tf_config_change_t *change);
+void rotation_link(node_t *node, bool up);
+void rotation_poll(node_t *node);
+bool rotation_is_settled(const node_t *node);
+uint32_t rotation_wait_ms(const node_t *node);
+tf_config_report_t rotation_report(const node_t *node);
 
 #endif

@@ -131,6 +131,10 @@ static bool publish_birth(node_t *node) {
         .captures = true,
         .has_sleep = node->sleeper.policy.wake_s > 0,
         .sleep = node->sleeper.policy,
+        .has_config = true,
+        .config = rotation_report(node),
+        .has_clock = true,
+        .clock = clock_report(&node->clock, node_uptime_ms(node)),
     };
     char firmware_version[TF_IMAGE_VERSION_MAX], shadow_version[TF_IMAGE_VERSION_MAX];
     add_model(node, &birth, version);
@@ -182,6 +186,15 @@ static bool publish_ended(node_t *node) {
     return report_event(node, &event);
 }
 
+/* One for all the times since the last connection, so that a broker that is none floods nobody. */
+static bool publish_refusal(node_t *node) {
+    char text[TF_EVENT_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "tls: %s, %lu times", node->session.refusal,
+                   (unsigned long)node->session.refusals);
+    tf_event_t event = {.kind = TF_EVENT_KIND_LOG, .text = tf_text(text)};
+    return report_event(node, &event);
+}
+
 void report_last_tele(node_t *node) {
     if (node->sampler.running && node->sampler.telemetry.inferences > 0) (void)publish_tele(node);
 }
@@ -206,6 +219,7 @@ static birth_key_t birth_key(const node_t *node) {
     key.state = record->state;
     key.result = record->result;
     key.active = record->active;
+    key.clock = (uint8_t)node->clock.source;
     const tf_image_t *active = tf_update_active(&node->update);
     if (active != NULL) memcpy(key.image, active->image, sizeof key.image);
     return key;
@@ -226,6 +240,7 @@ void report_poll(node_t *node) {
     }
     if (node->has_crash && publish_crash(node)) node->has_crash = false;
     if (node->ended_due && publish_ended(node)) node->ended_due = false;
+    if (node->session.refusals > 0 && publish_refusal(node)) node->session.refusals = 0;
     uint64_t now_ms = node_uptime_ms(node);
     if (node->sampler.running && now_ms >= node->tele_due_ms && publish_tele(node)) {
         node->tele_due_ms = now_ms + (uint64_t)node->period_s * 1000;

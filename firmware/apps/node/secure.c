@@ -9,6 +9,7 @@
 /* One connection a node; 13 KB that a build without TLS does not have. */
 static tf_tls_link_t tls;
 static uint64_t began_us;
+static const char *refusal;
 
 static void random_bytes(void *context, uint8_t out[32]) {
     (void)context;
@@ -42,6 +43,17 @@ static const char *why(int error) {
 static void on_failed(void *context, int error) {
     (void)context;
     tf_console("tls: %s (%d)", why(error), error);
+    if (error != BR_ERR_OK) refusal = why(error);
+}
+
+const char *secure_refusal(void) {
+    const char *last = refusal;
+    refusal = NULL;
+    return last;
+}
+
+void secure_time(uint64_t unix_s) {
+    tls.unix_s = unix_s;
 }
 
 bool secure_transport(const tf_tls_t *config, tf_link_t *link, tf_mqtt_t *client,

@@ -11,6 +11,7 @@
 #define NETWORK_POLL_MS 100u
 #define ANSWER_TIMEOUT_MS 10000u
 #define RECEIVE_MAXIMUM 32u
+#define MQTT_WITH_WILL 4u          /* DISCONNECT's reason (MQTT 5.0, 3.14.2.1) */
 #define PACKET_OVERHEAD_BYTES 256u /* header, topic and properties beside a message of ours */
 
 static const char *end_text(tf_mqtt_end_t why) {
@@ -59,6 +60,12 @@ static void on_closed(void *context, tf_mqtt_end_t why, uint8_t reason) {
     session_t *session = context;
     /* One that did not last is no success: a broker that takes us on only to drop us gets no storm. */
     if (session->up && session->link.now_ms() - session->up_ms >= RETRY_MOST_MS) session->failures = 0;
+    session->trouble = end_text(why);
+    const char *refusal = secure_refusal();
+    if (refusal != NULL) {
+        session->trouble = session->refusal = refusal;
+        session->refusals++;
+    }
     if (!session->closes) {
         uint32_t pause = pause_ms(session);
         session->retry_ms = session->link.now_ms() + pause;
@@ -126,12 +133,8 @@ static void on_ack(void *context, tf_mqtt_request_t type, uint16_t id, const uin
     session->events.on_link(session->events.context, true);
 }
 
-session_problem_t session_init(session_t *session, const settings_t *settings, uint32_t boot,
-                               const session_events_t *events, uint32_t (*now_ms)(void)) {
-    memset(session, 0, sizeof *session);
-    session->settings = settings;
-    session->events = *events;
-    session->boot = boot;
+static session_problem_t set_up(session_t *session, uint32_t (*now_ms)(void)) {
+    const settings_t *settings = session->settings;
     tf_mqtt_transport_t transport = tf_link_transport(&session->link, &session->client, now_ms);
     if (settings->config.has_tls &&
         !secure_transport(&settings->config.tls, &session->link, &session->client, &transport)) {
@@ -144,6 +147,28 @@ session_problem_t session_init(session_t *session, const settings_t *settings, u
         tf_topic_device(session->want_topic, TF_TOPIC_MAX, config->prefix, config->device, "want") > 0 &&
         tf_topic_device(session->conn_topic, TF_TOPIC_MAX, config->prefix, config->device, "conn") > 0;
     return fits ? SESSION_OK : SESSION_TOPIC;
+}
+
+session_problem_t session_init(session_t *session, const settings_t *settings, uint32_t boot,
+                               const session_events_t *events, uint32_t (*now_ms)(void)) {
+    memset(session, 0, sizeof *session);
+    session->settings = settings;
+    session->events = *events;
+    session->boot = boot;
+    return set_up(session, now_ms);
+}
+
+session_problem_t session_renew(session_t *session) {
+    /* With the will: until the next connection, here or elsewhere, the node is away. */
+    if (session->client.state != TF_MQTT_IDLE) tf_mqtt_close(&session->client, MQTT_WITH_WILL);
+    const tf_mqtt_counters_t counters = session->client.counters;
+    const tf_node_port_t *port = session->link.port;
+    session_problem_t problem = set_up(session, session->link.now_ms);
+    session->client.counters = counters;
+    session->link.port = port;
+    session->failures = 0;
+    session->retry_ms = session->link.now_ms();
+    return problem;
 }
 
 static void connect(session_t *session, uint32_t now_ms) {

@@ -31,8 +31,11 @@ typedef struct {
     tf_link_t link;
     uint32_t boot;
     uint32_t conn;
-    uint32_t failures; /* connections in a row that did not last */
-    uint32_t retry_ms; /* the next attempt, when idle */
+    uint32_t failures;   /* connections in a row that did not last */
+    uint32_t retry_ms;   /* the next attempt, when idle */
+    const char *trouble; /* why the last connection ended */
+    uint32_t refusals;   /* how often TLS was the reason since it was last told of (report.c) */
+    const char *refusal; /* the last time's reason */
     bool up;
     uint32_t up_ms;   /* since when */
     bool heard_want;  /* since then */
@@ -52,6 +55,10 @@ typedef struct {
 
 session_problem_t session_init(session_t *session, const settings_t *settings, uint32_t boot,
                                const session_events_t *events, uint32_t (*now_ms)(void));
+
+/* The settings are others now: ends the connection, if there is one, and begins anew with them. Not to be
+ * called from an event. */
+session_problem_t session_renew(session_t *session);
 
 /* Connects when it is time (`network`: there is an address), keeps alive, times out. Milliseconds until it
  * must be called again. */

@@ -24,18 +24,34 @@ static bool copy_text(char *to, uint32_t capacity, tf_text_t text) {
     return true;
 }
 
-static bool read_config(settings_t *settings, const tf_flash_t *flash) {
-    static const uint32_t places[] = {LAYOUT_CONFIG_A, LAYOUT_CONFIG_B};
-    for (uint32_t i = 0; i < 2; i++) {
-        const uint8_t *area = flash->map(flash->context, places[i], LAYOUT_CONFIG_BYTES);
-        tf_wire_status_t status = tf_record_config(area, LAYOUT_CONFIG_BYTES, &settings->config);
-        if (status == TF_WIRE_OK) return true;
-        tf_console("config record at 0x%06lx: %s", (unsigned long)places[i], why(status));
-    }
-    return false;
+bool settings_take_up(settings_t *settings, const tf_config_store_t *store, const tf_flash_t *flash) {
+    tf_config_t *config = &settings->config;
+    const uint8_t *area = flash->map(flash->context, tf_config_in_use(store), LAYOUT_CONFIG_BYTES);
+    if (tf_record_config(area, LAYOUT_CONFIG_BYTES, config) != TF_WIRE_OK) return false;
+    (void)snprintf(settings->host, sizeof settings->host, "%u.%u.%u.%u", config->host[0], config->host[1],
+                   config->host[2], config->host[3]);
+    return copy_text(settings->device, sizeof settings->device, config->device) &&
+           copy_text(settings->user, sizeof settings->user, config->user);
 }
 
-bool settings_read(settings_t *settings, const tf_flash_t *flash) {
+static bool read_config(settings_t *settings, tf_config_store_t *store, const tf_flash_t *flash) {
+    static tf_config_layout_t layout = {.region_offset = {LAYOUT_CONFIG_A, LAYOUT_CONFIG_B},
+                                        .region_bytes = LAYOUT_CONFIG_BYTES,
+                                        .state_offset = {LAYOUT_CONFIG_STATE_A, LAYOUT_CONFIG_STATE_B}};
+    layout.flash = flash;
+    bool any = tf_config_open(store, &layout);
+    /* Region B holds nothing until the first change: worth a line only where there is no other. */
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t place = layout.region_offset[i];
+        const uint8_t *area = flash->map(flash->context, place, LAYOUT_CONFIG_BYTES);
+        tf_wire_status_t status = tf_record_config(area, LAYOUT_CONFIG_BYTES, &settings->config);
+        if (status == TF_WIRE_OK || (any && i > 0)) continue;
+        tf_console("config record at 0x%06lx: %s", (unsigned long)place, why(status));
+    }
+    return any;
+}
+
+bool settings_read(settings_t *settings, tf_config_store_t *store, const tf_flash_t *flash) {
     memset(settings, 0, sizeof *settings);
     const uint8_t *area = flash->map(flash->context, LAYOUT_TRUST, LAYOUT_TRUST_BYTES);
     tf_wire_status_t status = tf_record_trust(area, LAYOUT_TRUST_BYTES, &settings->trust);
@@ -43,15 +59,11 @@ bool settings_read(settings_t *settings, const tf_flash_t *flash) {
         tf_console("trust record at 0x%06lx: %s", (unsigned long)LAYOUT_TRUST, why(status));
         return false;
     }
-    if (!read_config(settings, flash)) return false;
-    const tf_config_t *config = &settings->config;
-    if (!copy_text(settings->device, sizeof settings->device, config->device) ||
-        !copy_text(settings->user, sizeof settings->user, config->user)) {
+    if (!read_config(settings, store, flash)) return false;
+    if (!settings_take_up(settings, store, flash)) {
         tf_console("config record: device or user is too long");
         return false;
     }
-    (void)snprintf(settings->host, sizeof settings->host, "%u.%u.%u.%u", config->host[0], config->host[1],
-                   config->host[2], config->host[3]);
     area = flash->map(flash->context, LAYOUT_REPLAY, LAYOUT_REPLAY_BYTES);
     status = tf_record_replay(area, LAYOUT_REPLAY_BYTES, &settings->replay);
     settings->has_replay = status == TF_WIRE_OK && settings->replay.windows > 0;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tinyfleet/config_store.h"
 #include "tinyfleet/flash.h"
 #include "tinyfleet/wire.h"
 
@@ -25,7 +26,10 @@ typedef struct {
 } settings_t;
 
 /* False when the node cannot work: no trust or no configuration. Says on the console what is missing and why.
- */
-bool settings_read(settings_t *settings, const tf_flash_t *flash);
+ * `store` knows from then on which configuration is in use. */
+bool settings_read(settings_t *settings, tf_config_store_t *store, const tf_flash_t *flash);
+
+/* Takes up the configuration in use. False: device or user is too long. */
+bool settings_take_up(settings_t *settings, const tf_config_store_t *store, const tf_flash_t *flash);
 
 #endif

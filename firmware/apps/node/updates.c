@@ -11,8 +11,11 @@
 #define ACTIONS_A_POLL 32u /* a bound, not a need: the engine asks for a few at a time */
 
 static tf_update_now_t now(const node_t *node) {
-    /* No clock and no battery on this board: conditions on them hold nothing back (SPEC section 3). */
+    /* No battery on this board, and perhaps no clock: conditions on them hold nothing back (SPEC section 3).
+     */
     tf_update_now_t at = {.uptime_ms = node_uptime_ms(node)};
+    at.unix_s = clock_unix_s(&node->clock, at.uptime_ms);
+    at.has_unix_s = at.unix_s != 0;
     radio_budget(node, &at);
     return at;
 }
@@ -299,6 +302,7 @@ void updates_want(node_t *node, const uint8_t *data, uint32_t size) {
         tf_console("want: refused (%d), %lu bytes", status, (unsigned long)size);
         return;
     }
+    if (want.has_config) rotation_want(node, &want.config);
     bool newer = tf_update_is_newer(&node->update, want.generation);
     if (!newer && want.generation != tf_update_record(&node->update)->generation) return;
     if (want.has_period_s && want.period_s > 0 && want.period_s != node->period_s) {

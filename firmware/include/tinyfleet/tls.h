@@ -31,7 +31,11 @@ typedef struct {
     tf_mqtt_t *client;
     tf_mqtt_transport_t below;
     tf_tls_events_t events;
+    /* The time of day, 0: not known. Validity is checked against it, but never against a time before the
+     * configuration's day: nobody sends a node back to when a stolen certificate was good. */
+    uint64_t unix_s;
     /* Private from here. */
+    uint32_t day;
     bool alive; /* the transport below is open and the engine runs */
     bool open;  /* the handshake is done */
     char server[TF_TLS_SERVER_MAX + 1];

@@ -45,6 +45,20 @@ typedef struct {
 } tf_slot_info_t;
 
 typedef struct {
+    uint32_t sequence;
+    bool has_refused; /* with result; detail stays optional */
+    uint32_t refused;
+    tf_result_t result;
+    tf_text_t detail; /* optional */
+} tf_config_report_t;
+
+typedef struct {
+    tf_clock_source_t source;
+    bool has_unix_s;
+    uint64_t unix_s;
+} tf_clock_report_t;
+
+typedef struct {
     uint32_t boot;
     uint32_t seq;
     uint32_t generation;
@@ -77,6 +91,10 @@ typedef struct {
     uint32_t shadow_bytes;
     bool has_sleep;
     tf_sleep_t sleep;
+    bool has_config;
+    tf_config_report_t config;
+    bool has_clock;
+    tf_clock_report_t clock;
 } tf_birth_t;
 
 typedef struct {
@@ -266,6 +284,34 @@ typedef struct {
     uint32_t hold_off_s;
 } tf_event_rule_t;
 
+/* An address, and a port where it is not the usual one (0). */
+typedef struct {
+    uint8_t host[4];
+    uint16_t port;
+} tf_server_t;
+
+/* What a want changes of the configuration; what it does not name stays. */
+typedef struct {
+    uint32_t sequence;
+    bool has_host;
+    uint8_t host[4];
+    bool has_port;
+    uint16_t port;
+    bool has_keepalive_s;
+    uint16_t keepalive_s;
+    bool has_period_s;
+    uint32_t period_s;
+    bool has_tls;
+    tf_text_t server;       /* this and the following: optional */
+    tf_bytes_t ca_name;     /* DER */
+    tf_bytes_t ca_key;      /* P-256 point, 65 bytes */
+    tf_bytes_t certificate; /* DER, for the key that the node has */
+    bool has_day;
+    uint32_t day;
+    bool has_sntp;
+    tf_server_t sntp;
+} tf_config_change_t;
+
 typedef struct {
     uint32_t generation;
     bool has_firmware;
@@ -290,6 +336,8 @@ typedef struct {
     tf_wanted_t shadow;
     bool has_sleep;
     tf_sleep_t sleep;
+    bool has_config;
+    tf_config_change_t config; /* its texts and bytes point into the message */
 } tf_want_t;
 
 typedef struct {
@@ -341,6 +389,9 @@ typedef struct {
     bool has_sleep;
     tf_sleep_t sleep;
     tf_smp_door_t smp; /* over UDP */
+    bool has_sntp;
+    tf_server_t sntp;
+    uint32_t sequence; /* 0: as provisioned */
 } tf_config_t;
 
 typedef struct {
@@ -379,6 +430,8 @@ tf_wire_status_t tf_decode_trust(const uint8_t *data, uint32_t length, tf_trust_
 tf_wire_status_t tf_decode_config(const uint8_t *data, uint32_t length, tf_config_t *config);
 tf_wire_status_t tf_decode_replay(const uint8_t *data, uint32_t length, tf_replay_t *replay);
 tf_wire_status_t tf_decode_feed(const uint8_t *data, uint32_t length, tf_feed_t *feed);
+/* The configuration's map, for a node that writes a changed one. */
+uint32_t tf_encode_config(const tf_config_t *config, uint8_t *out, uint32_t capacity);
 
 /* ---- topics (SPEC section 2); all answer the length without the NUL, 0 when it does not fit ---- */
 

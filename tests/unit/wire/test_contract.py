@@ -101,7 +101,7 @@ def test_spec_and_memory_map_agree() -> None:
     regions = {region.offset for region in MPS2_AN386.regions}
     # The second half of "2 x" rows follows the first.
     assert starts <= regions
-    seconds = ("state_b", "boot_b", "config_b")
+    seconds = ("state_b", "boot_b", "config_state_b", "config_b")
     assert regions - starts == {MPS2_AN386[name].offset for name in seconds}
     assert MPS2_AN500.regions == MPS2_AN386.regions
     for board in (MPS2_AN386, MPS2_AN500):
