@@ -55,6 +55,10 @@ class Settings(BaseModel):
     )
     series_max: int = Field(20_000, ge=100, description="cap on the series of /metrics")
     quarantine_rows: int = Field(1000, ge=1, description="unreadable messages kept for a look")
+    samples_budget_bytes: int = Field(
+        256 * 1024 * 1024, ge=4096, description="captured windows kept; the oldest go first"
+    )
+    samples_keep_days: float = Field(30.0, gt=0, description="how long captured windows are kept")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
 
 

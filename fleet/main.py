@@ -48,9 +48,11 @@ from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.broker_cache import BrokerCache
 from tinyfleet.fleet.services.contents import ModelFacts
 from tinyfleet.fleet.services.ingest import Ingest
+from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
+from tinyfleet.fleet.services.samples import SampleBounds, Samples
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.errors import WireError
@@ -60,6 +62,7 @@ from tinyfleet.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
+DAY_S: Final = 86_400.0
 QUARANTINE_SHOWN: Final = 100
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -161,7 +164,10 @@ def build(settings: Settings, state: State) -> Manager:
         functools.partial(offer_of, blobs),
         publisher.wake,
     )
-    ingest = Ingest(store, time.time, rollouts, topics, settings.series_max)
+    bounds = SampleBounds(
+        budget_bytes=settings.samples_budget_bytes, keep_s=settings.samples_keep_days * DAY_S
+    )
+    ingest = Ingest(store, time.time, rollouts, topics, settings.series_max, bounds)
     reader = Reader(
         port=settings.admin_port,
         user=READER,
@@ -178,6 +184,7 @@ def build(settings: Settings, state: State) -> Manager:
         ingest.counts,
         lambda: {"reader": reader.connected, "publisher": publisher.connected},
         lambda: reader.broker_dropped,
+        settings.samples_budget_bytes,
     )
 
     def health() -> Health:
@@ -209,6 +216,8 @@ def build(settings: Settings, state: State) -> Manager:
         ),
         releases=Releases(store, time.time, blobs, signer, verify_ecdsa, read_model),
         rollouts=rollouts,
+        live=Live(store, publisher.wake),
+        samples=Samples(store, time.time, bounds),
         benches=Benches(
             store,
             time.time,

@@ -18,14 +18,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tinyfleet import __version__
-from tinyfleet.fleet.api import agents, devices, releases, rollouts
+from tinyfleet.fleet.api import agents, devices, releases, rollouts, samples
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.api.common import BodyBound
 from tinyfleet.fleet.core.errors import BadInput, Conflict, FleetError, NotFound, Refused, Unavailable
 from tinyfleet.fleet.services.benches import Benches
+from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.fleet.services.rollouts import Rollouts
+from tinyfleet.fleet.services.samples import Samples
 
 STATUS: Final[dict[type[FleetError], int]] = {
     NotFound: 404,
@@ -44,6 +46,8 @@ class Services:
     releases: Releases
     rollouts: Rollouts
     benches: Benches
+    live: Live
+    samples: Samples
     connection: Connection
     health: Callable[[], out.Health]
     metrics: Callable[[], bytes]
@@ -67,7 +71,7 @@ def build(services: Services, token: str, hosts: Iterable[str] | None = None) ->
             )
 
     guard = [Depends(authorised)]
-    for noun in (devices, agents, releases, rollouts):
+    for noun in (devices, agents, releases, rollouts, samples):
         app.include_router(noun.reading, prefix="/api/v1")
         app.include_router(noun.changing, prefix="/api/v1", dependencies=guard)
     app.include_router(_own_routes(services))

@@ -84,6 +84,23 @@ def _sleep(order: out.SleepIn) -> Sleep:
     return Sleep(wake_s=order.wake_s, budget_bytes=order.budget_bytes, awake_ms=order.awake_ms)
 
 
+@changing.put("/{name}/capture")
+def capture(name: str, order: out.CaptureIn, services: Any = ServicesOf) -> out.LiveOut:
+    """Asks the device for raw windows."""
+    given = order.model_dump()
+    return show.live(services.live.capture(name, **given))
+
+
+@changing.delete("/{name}/capture")
+def capture_off(name: str, services: Any = ServicesOf) -> out.LiveOut:
+    return show.live(services.live.capture_off(name))
+
+
+@changing.put("/{name}/event-rule")
+def event_rule(name: str, order: out.EventRuleIn, services: Any = ServicesOf) -> out.LiveOut:
+    return show.live(services.live.event_rule(name, **order.model_dump()))
+
+
 @changing.delete("/{name}", status_code=204)
 def remove(name: str, services: Any = ServicesOf) -> None:
     services.registry.remove(name)

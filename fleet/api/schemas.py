@@ -62,6 +62,7 @@ class DeviceDetailOut(Closed):
     device: DeviceOut
     birth: dict[str, Any] | None
     tele: dict[str, Any] | None
+    live: LiveOut
     transitions: list[dict[str, Any]]
     events: list[dict[str, Any]]
 
@@ -96,6 +97,57 @@ class ProvisionOut(Closed):
     trust: str
     config: str
     firmware: str | None = Field(description="signed image for the first slot")
+
+
+class CaptureIn(Closed):
+    classes: list[str] = Field([], max_length=16, description="labels or numbers; none: any class")
+    margin_below: float | None = Field(None, gt=0, le=1, description="top score less the second; none: any")
+    per_day: int = Field(ge=1, le=100_000, description="windows at most in 24 hours")
+    day_bytes: int = Field(ge=1, le=1 << 31, description="bytes of them at most")
+
+
+class EventRuleIn(Closed):
+    classes: list[str] = Field([], max_length=16, description="labels or numbers; none: any class")
+    min_score: float = Field(0.0, ge=0, le=1)
+    windows: int = Field(1, ge=1, le=32)
+    hits: int = Field(1, ge=1, le=32, description="of so many of the last `windows`")
+    hold_off_s: int = Field(10, ge=0, le=86_400, description="seconds between two events")
+
+
+class LiveOut(Closed):
+    """What a device was told to do with its windows; None: nothing."""
+
+    device: str
+    generation: int
+    capture: dict[str, Any] | None
+    event_rule: dict[str, Any] | None
+
+
+class SampleOut(Closed):
+    id: int
+    device: str
+    at_s: float = Field(description="when its last part came")
+    uptime_ms: int
+    boot: int
+    seq: int
+    model: str = Field(description="image digest")
+    model_name: str | None
+    model_version: str | None
+    labels: list[str]
+    class_number: int
+    label: str | None
+    scores: list[float] = Field(description="of each class, 0..1")
+    margin: float | None
+    sensor: str
+    unit: str
+    rate_hz: float
+    samples: int
+    channels: int
+    window: str | None = Field(None, description="base64 of i16 little-endian [samples][channels]")
+
+
+class RemovedOut(Closed):
+    removed: int
 
 
 class AgentIn(Closed):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.core.deployment import Deployment
+from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.liveness import next_wake_at_s
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
+from tinyfleet.fleet.services.samples import SampleView
 from tinyfleet.wire.codec import to_json
 
 
@@ -58,8 +61,44 @@ def device_detail(value: DeviceDetail) -> out.DeviceDetailOut:
         device=device(value.view),
         birth=None if birth is None else to_json(birth),
         tele=value.tele,
+        live=live(value.view.device),
         transitions=value.transitions,
         events=value.events,
+    )
+
+
+def live(value: Device) -> out.LiveOut:
+    return out.LiveOut(
+        device=value.id,
+        generation=value.generation,
+        capture=None if value.capture is None else to_json(value.capture),
+        event_rule=None if value.event_rule is None else to_json(value.event_rule),
+    )
+
+
+def sample(view: SampleView, *, with_window: bool) -> out.SampleOut:
+    window, labels = view.stored.window, view.labels
+    return out.SampleOut(
+        id=view.stored.id,
+        device=window.device,
+        at_s=window.at_s,
+        uptime_ms=window.uptime_ms,
+        boot=window.boot,
+        seq=window.seq,
+        model=window.model.hex(),
+        model_name=view.model,
+        model_version=view.version,
+        labels=list(labels),
+        class_number=window.class_,
+        label=labels[window.class_] if window.class_ < len(labels) else None,
+        scores=[score / 256 for score in window.scores],
+        margin=None if window.margin is None else window.margin / 256,
+        sensor=window.sensor,
+        unit=window.unit,
+        rate_hz=window.rate_mhz / 1000,
+        samples=window.samples,
+        channels=window.channels,
+        window=base64.b64encode(window.data).decode("ascii") if with_window else None,
     )
 
 

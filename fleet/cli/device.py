@@ -13,12 +13,14 @@ from tinyfleet.fleet.cli.common import (
     ago,
     ahead,
     client,
+    fail,
     json_option,
     one_line_errors,
     show_json,
     show_table,
     state_option,
 )
+from tinyfleet.fleet.cli.device_live import capture, event_rule
 from tinyfleet.fleet.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
 
 @click.group()
 def device() -> None:
-    """Provision, show and remove devices."""
+    """Provision, set, show and remove devices."""
 
 
 def _next_wake(device: DeviceOut) -> str | None:
@@ -118,6 +120,11 @@ def _sleep_in(wake_s: int | None, wake_bytes: int | None, awake_s: float | None)
     help="JSON with sensor, unit and rate_mhz of the windows in an .npz.",
 )
 @click.option("--tls", is_flag=True, help="Reach the broker by TLS, with a certificate of its own.")
+@click.option(
+    "--feed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with sensor, unit, rate_mhz, samples, channels of what the sample line brings.",
+)
 @sleep_options
 @click.option(
     "--smp",
@@ -137,6 +144,7 @@ def provision(
     window_ms: int | None,
     replay: Path | None,
     replay_card: Path | None,
+    feed: Path | None,
     tls: bool,
     wake_s: int | None,
     wake_bytes: int | None,
@@ -151,11 +159,14 @@ def provision(
     fleet's key is refused.
     """
     from tinyfleet.fleet.api.schemas import ProvisionIn
-    from tinyfleet.fleet.cli.flash_file import FlashFile, replay_region
+    from tinyfleet.fleet.cli.flash_file import FlashFile, feed_region, replay_region
     from tinyfleet.fleet.core import flash as flashes
 
     memory = flashes.map_of(device_type)
+    if replay is not None and feed is not None:
+        fail("--replay and --feed exclude each other: a node has one source of windows")
     region = None if replay is None else replay_region(replay, replay_card)
+    region = region if feed is None else feed_region(feed)
     with client(state) as fleet, FlashFile(flash, memory) as content:
         order = ProvisionIn(
             id=name,
@@ -227,3 +238,7 @@ def remove(name: str, state: Path) -> None:
     with client(state) as fleet:
         fleet.remove_device(name)
     click.echo(f"{name} is removed")
+
+
+device.add_command(capture)
+device.add_command(event_rule)

@@ -10,8 +10,10 @@ from typing import IO, Self
 
 from tinyfleet.fleet.core import flash as flashes
 from tinyfleet.fleet.core.errors import BadInput, Conflict
+from tinyfleet.wire.limits import LINE_WINDOW_VALUES_MAX
 from tinyfleet.wire.memory_map import MemoryMap
-from tinyfleet.wire.records import build_replay, read_replay
+from tinyfleet.wire.messages import Feed
+from tinyfleet.wire.records import build_replay, encode_record, read_replay
 
 
 class FlashFile:
@@ -58,6 +60,29 @@ class FlashFile:
             self._file.flush()
             os.fsync(self._file.fileno())
         self.data = bytes(content)
+
+
+def feed_region(card: Path) -> bytes:
+    """The region that says what comes over the sample line. Raises BadInput, MessageError."""
+    try:
+        about = json.loads(card.read_text())
+        feed = Feed(
+            sensor=str(about["sensor"]),
+            unit=str(about["unit"]),
+            rate_mhz=int(about["rate_mhz"]),
+            samples=int(about["samples"]),
+            channels=int(about["channels"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{card}: expected JSON with sensor, unit, rate_mhz, samples and channels, got {error!r}"
+        ) from error
+    if not 0 < feed.samples * feed.channels <= LINE_WINDOW_VALUES_MAX:
+        raise BadInput(
+            f"{card}: expected 1 to {LINE_WINDOW_VALUES_MAX} values a window, "
+            f"got {feed.samples} x {feed.channels}"
+        )
+    return encode_record(feed)
 
 
 def replay_region(path: Path, card: Path | None) -> bytes:

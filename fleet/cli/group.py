@@ -15,11 +15,12 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "serve": ("up", "serve", "Run the manager alone, beside a broker that runs already."),
     "health": ("health", "health", "Ask the running manager how it is."),
     "devices": ("device", "devices", "List the devices."),
-    "device": ("device", "device", "Provision, show and remove devices."),
+    "device": ("device", "device", "Provision, set, show and remove devices."),
     "agent": ("agent", "agent", "Register agents (bench hosts) and list their boards."),
     "model": ("model", "model", "Compile, inspect, check, profile and compare models."),
     "release": ("release", "release", "Create, import and list releases."),
     "rollout": ("rollout", "rollout", "Start, watch, list and cancel rollouts."),
+    "samples": ("samples", "samples", "List, export and remove captured windows."),
     "mqtt": ("mqtt", "mqtt", "Look at what crosses the broker."),
 }
 """Command: module, attribute, and one line of help (so that a list needs no import)."""

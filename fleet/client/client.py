@@ -7,7 +7,7 @@ with FleetClient.of_state(Path("./.state")) as fleet:
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -76,6 +76,48 @@ class FleetClient:
 
     def remove_device(self, name: str) -> None:
         self._send("DELETE", f"/devices/{_part(name)}")
+
+    def capture(self, name: str, order: schemas.CaptureIn) -> schemas.LiveOut:
+        return self._one(
+            schemas.LiveOut,
+            "PUT",
+            f"/devices/{_part(name)}/capture",
+            json=order.model_dump(exclude_none=True),
+        )
+
+    def capture_off(self, name: str) -> schemas.LiveOut:
+        return self._one(schemas.LiveOut, "DELETE", f"/devices/{_part(name)}/capture")
+
+    def event_rule(self, name: str, order: schemas.EventRuleIn) -> schemas.LiveOut:
+        return self._one(
+            schemas.LiveOut, "PUT", f"/devices/{_part(name)}/event-rule", json=order.model_dump()
+        )
+
+    def samples(
+        self, device: str | None = None, model: str | None = None, limit: int = 50
+    ) -> list[schemas.SampleOut]:
+        """Newest first, without their windows."""
+        return self._many(schemas.SampleOut, "/samples", device=device, model=model, limit=str(limit))
+
+    def sample_windows(
+        self, device: str | None = None, model: str | None = None, limit: int | None = None
+    ) -> Iterator[schemas.SampleOut]:
+        """Oldest first, with their windows, asked for page by page."""
+        after = 0
+        while limit is None or limit > 0:
+            page = self._many(
+                schemas.SampleOut, "/samples/windows", device=device, model=model, after=str(after)
+            )
+            page = page if limit is None else page[:limit]
+            if not page:
+                return
+            yield from page
+            after = page[-1].id
+            limit = None if limit is None else limit - len(page)
+
+    def remove_samples(self, device: str | None = None) -> int:
+        answer = self._send("DELETE", "/samples", params=_query(device=device))
+        return schemas.RemovedOut.model_validate_json(answer.content).removed
 
     def agents(self) -> list[schemas.BoardsOut]:
         return self._many(schemas.BoardsOut, "/agents")

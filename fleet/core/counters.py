@@ -11,11 +11,13 @@ from enum import Enum
 from typing import Final
 
 from tinyfleet.fleet.core.order import U32, newer_number
-from tinyfleet.wire.limits import LATENCY_BUCKETS
+from tinyfleet.wire.limits import CONFIDENCE_BUCKETS, LATENCY_BUCKETS, MARGIN_BUCKETS
 from tinyfleet.wire.messages import Tele
 
 _HALF: Final = 1 << 31
 U64: Final = 1 << 64
+_SINGLE: Final = CONFIDENCE_BUCKETS + MARGIN_BUCKETS
+LIVE_COUNTERS: Final = _SINGLE + 4
 
 
 class Verdict(Enum):
@@ -39,6 +41,8 @@ class Snapshot:
     latency: tuple[int, ...]
     latency_sum_us: int
     dropped: int
+    live: tuple[int, ...] | None = None
+    """As `live_of` has them; None: kept by an earlier version, which did not look at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,38 @@ class Delta:
     latency: tuple[int, ...]
     latency_sum_us: int
     dropped: int
+    live: tuple[int, ...] = (0,) * LIVE_COUNTERS
+
+    @property
+    def confidence(self) -> tuple[int, ...]:
+        return self.live[:CONFIDENCE_BUCKETS]
+
+    @property
+    def margin(self) -> tuple[int, ...]:
+        return self.live[CONFIDENCE_BUCKETS:_SINGLE]
+
+    @property
+    def switches(self) -> int:
+        return self.live[_SINGLE]
+
+    @property
+    def paused(self) -> int:
+        return self.live[_SINGLE + 1]
+
+    @property
+    def captured(self) -> int:
+        return self.live[_SINGLE + 2]
+
+    @property
+    def skipped(self) -> int:
+        return self.live[_SINGLE + 3]
+
+
+def live_of(tele: Tele) -> tuple[int, ...]:
+    """Confidence, margin, switches, paused, captured, skipped: what a node does not tell counts 0."""
+    single = (tele.switches, tele.paused, tele.captured, tele.skipped)
+    margin = tele.margin or (0,) * MARGIN_BUCKETS
+    return (*tele.confidence, *margin, *(count or 0 for count in single))
 
 
 def snapshot_of(tele: Tele) -> Snapshot:
@@ -61,6 +97,7 @@ def snapshot_of(tele: Tele) -> Snapshot:
         latency=tele.latency,
         latency_sum_us=tele.latency_sum_us,
         dropped=tele.dropped,
+        live=live_of(tele),
     )
 
 
@@ -77,7 +114,8 @@ def advance(last: Snapshot | None, tele: Tele) -> tuple[Verdict, Delta | None]:
     Raises CounterError when the counters cannot come from one epoch of one model.
     """
     if last is None:
-        last = Snapshot(0, tele.model, 0, (0,) * len(tele.classes), (0,) * LATENCY_BUCKETS, 0, 0)
+        nothing = (0,) * LIVE_COUNTERS
+        last = Snapshot(0, tele.model, 0, (0,) * len(tele.classes), (0,) * LATENCY_BUCKETS, 0, 0, nothing)
     elif tele.seq == last.seq:
         return Verdict.DUPLICATE, None
     elif not newer_number(tele.seq, last.seq):
@@ -107,4 +145,12 @@ def advance(last: Snapshot | None, tele: Tele) -> tuple[Verdict, Delta | None]:
         ),
         latency_sum_us=sum_us,
         dropped=_since("dropped", tele.dropped, last.dropped),
+        live=_live_since(live_of(tele), last.live),
     )
+
+
+def _live_since(new: tuple[int, ...], old: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Without what came before, nothing can be told of what is new: it counts from here on."""
+    if old is None:
+        return (0,) * LIVE_COUNTERS
+    return tuple(_since(f"window counter {i}", a, b) for i, (a, b) in enumerate(zip(new, old, strict=True)))

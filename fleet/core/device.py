@@ -10,7 +10,7 @@ from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.fleet.core.liveness import Evidence
 from tinyfleet.fleet.core.order import Order, newer, newer_number
 from tinyfleet.wire.limits import DEVICE_ID_PATTERN, RESERVED_IDS
-from tinyfleet.wire.messages import Birth
+from tinyfleet.wire.messages import Birth, Capture, EventRule
 
 LABEL_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
 """Sites, device types and release names: short, and safe as a metric label, file name and URL part."""
@@ -21,7 +21,8 @@ class Device:
     """`generation` is the highest one given to, or acted on by, this device; `credential` numbers its
     password.
 
-    `device_type` is the registered one until a birth says otherwise.
+    `device_type` is the registered one until a birth says otherwise. `capture` and `event_rule` are what it
+    was told to do with its windows, None: nothing.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Device:
     birth: Birth | None = None
     born_s: float | None = None
     registered_s: float = 0.0
+    capture: Capture | None = None
+    event_rule: EventRule | None = None
 
     @property
     def birth_order(self) -> Order | None:

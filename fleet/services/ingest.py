@@ -16,12 +16,14 @@ from tinyfleet.fleet.core.device import Device, fold_birth
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.core.liveness import fold_conn, fold_heard
 from tinyfleet.fleet.core.release import Artifact
+from tinyfleet.fleet.core.samples import SampleError
 from tinyfleet.fleet.services.benches import take_bench
 from tinyfleet.fleet.services.ports import Clock, ModelKey, Store, Stored, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
+from tinyfleet.fleet.services.samples import SampleBounds, is_wanted, take_sample
 from tinyfleet.wire.codec import decode
 from tinyfleet.wire.errors import WireError
-from tinyfleet.wire.messages import Bench, Birth, Conn, Event, Status, Tele
+from tinyfleet.wire.messages import Bench, Birth, Conn, Event, Sample, Status, Tele
 from tinyfleet.wire.topics import TopicKind, Topics
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class IngestCounts:
     clock_skew: int = 0
     duplicate: int = 0
     series_dropped: int = 0
+    samples: int = 0
+    """Parts of captured windows."""
 
     def add(self, other: IngestCounts) -> None:
         for field in fields(self):
@@ -60,13 +64,20 @@ class Rejected(Exception):
 
 class Ingest:
     def __init__(
-        self, store: Store, clock: Clock, rollouts: Rollouts, topics: Topics, series_max: int
+        self,
+        store: Store,
+        clock: Clock,
+        rollouts: Rollouts,
+        topics: Topics,
+        series_max: int,
+        samples: SampleBounds,
     ) -> None:
         self._store = store
         self._clock = clock
         self._rollouts = rollouts
         self._topics = topics
         self._series_max = series_max
+        self._samples = samples
         self._restarted_s: float | None = None
         self.counts = IngestCounts()
 
@@ -100,9 +111,9 @@ class Ingest:
                 counts.messages += 1
                 try:
                     self._one(tx, incoming, now_s, counts)
-                except (WireError, CounterError, Rejected) as error:
+                except (WireError, CounterError, SampleError, Rejected) as error:
                     counts.rejected += 1
-                    tx.quarantine.add(incoming.topic, incoming.payload, str(error), now_s)
+                    self._quarantine(tx, incoming, str(error), now_s)
             publish = tx.identity.seq() != before
         self.counts.add(counts)
         if publish:
@@ -111,8 +122,14 @@ class Ingest:
     def _set_aside(self, incoming: Incoming) -> None:
         with self._store.write() as tx:
             reason = "the manager failed on it; its log says how"
-            tx.quarantine.add(incoming.topic, incoming.payload, reason, self._clock())
+            self._quarantine(tx, incoming, reason, self._clock())
         self.counts.add(IngestCounts(messages=1, rejected=1))
+
+    @staticmethod
+    def _quarantine(tx: Tx, incoming: Incoming, reason: str, now_s: float) -> None:
+        """For a look. But raw windows are kept where their bounds hold, or nowhere."""
+        raw = incoming.topic.endswith(f"/{TopicKind.SAMPLE}")
+        tx.quarantine.add(incoming.topic, b"" if raw else incoming.payload, reason, now_s)
 
     def _one(self, tx: Tx, incoming: Incoming, now_s: float, counts: IngestCounts) -> None:
         topic = self._topics.parse(incoming.topic)
@@ -147,6 +164,13 @@ class Ingest:
             case TopicKind.EVENT:
                 event = decode(Event, incoming.payload)
                 counts.duplicate += not tx.telemetry.add_event(device.id, event, now_s)
+                self._heard(tx, device, now_s)
+            case TopicKind.SAMPLE:
+                if not is_wanted(device):
+                    raise Rejected(f"device {device.id} was not asked for windows; nothing is kept")
+                sample = decode(Sample, incoming.payload)
+                counts.samples += 1
+                counts.duplicate += not take_sample(tx, device, sample, self._samples, now_s)
                 self._heard(tx, device, now_s)
             case _:
                 raise Rejected(f"{topic.kind} is reserved")

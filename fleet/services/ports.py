@@ -17,8 +17,9 @@ from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
+from tinyfleet.fleet.core.samples import Window
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
-from tinyfleet.wire.messages import Bench, Event, NodeTls, Tele
+from tinyfleet.wire.messages import Bench, Event, NodeTls, Sample, Tele
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -109,6 +110,22 @@ class ClassTotal:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class LiveTotal:
+    """What nodes kept of their windows. `margin` and `confidence` have one count a tenth; `missed` are all
+    windows that no inference saw, `paused` those of them that a trial cost.
+    """
+
+    key: ModelKey
+    missed: int
+    paused: int
+    switches: int
+    captured: int
+    skipped: int
+    margin: tuple[int, ...]
+    confidence: tuple[int, ...]
+
+
 class TelemetryRows(Protocol):
     def stored(self, device: str, boot: int, epoch: int) -> Stored | None: ...
     def put(self, device: str, tele: Tele, stored: Stored, now_s: float) -> None: ...
@@ -116,8 +133,35 @@ class TelemetryRows(Protocol):
     def add(self, key: ModelKey, labels: Sequence[str], delta: Delta, room: int) -> int: ...
     def forget(self, device: str) -> None: ...
     def totals(self) -> tuple[list[ClassTotal], list[LatencyTotal]]: ...
+    def live_totals(self) -> list[LiveTotal]: ...
     def add_event(self, device: str, event: Event, now_s: float) -> bool: ...
     def events(self, device: str, limit: int) -> list[dict[str, object]]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleFilter:
+    """`after` is the id of a stored window; None: any."""
+
+    device: str | None = None
+    model: bytes | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWindow:
+    id: int
+    window: Window
+
+
+class SampleRows(Protocol):
+    def known(self, device: str, sample: Sample) -> bool: ...
+    def add_part(self, device: str, sample: Sample, now_s: float) -> Window | None: ...
+    def add(self, window: Window) -> None: ...
+    def keep(self, budget_bytes: int, since_s: float) -> int: ...
+    def totals(self) -> tuple[int, int]: ...
+    def find(self, wanted: SampleFilter, limit: int) -> list[StoredWindow]: ...
+    def newest(self, wanted: SampleFilter, limit: int) -> list[StoredWindow]: ...
+    def remove(self, device: str | None) -> int: ...
 
 
 class QuarantineRows(Protocol):
@@ -192,6 +236,8 @@ class Tx(Protocol):
     def deployments(self) -> DeploymentRows: ...
     @property
     def telemetry(self) -> TelemetryRows: ...
+    @property
+    def samples(self) -> SampleRows: ...
     @property
     def quarantine(self) -> QuarantineRows: ...
     @property

@@ -130,6 +130,7 @@ class Registry:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
             self._rollouts.device_gone(tx, name, self._clock())
             tx.devices.remove(name)
+            tx.samples.remove(name)
             self._forget(tx, name)
         try:
             self._access.apply()

@@ -20,6 +20,7 @@ from tinyfleet.fleet.core.liveness import missed_all_at_s
 from tinyfleet.fleet.core.release import Artifact, Release, wanted
 from tinyfleet.fleet.core.rollout import RolloutState, Summary
 from tinyfleet.fleet.services.choice import Choice, choose, misfits
+from tinyfleet.fleet.services.live import has_settings, with_settings
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import ArtifactKind
@@ -139,7 +140,7 @@ class Rollouts:
                 want = replace(decode(Want, held.payload), sleep=sleep)
             else:
                 # The generation that the device may have acted on already: then it changes nothing else.
-                want = Want(generation=found.generation or 1, sleep=sleep)
+                want = with_settings(Want(generation=found.generation or 1, sleep=sleep), found)
                 tx.devices.put(replace(found, generation=want.generation))
             tx.retained.put(
                 RetainedKind.WANT,
@@ -179,7 +180,7 @@ class Rollouts:
         current = tx.deployments.current(device)
         if current is not None:
             self._apply(tx, current, deployments.DeviceGone(), now_s)
-        self._withdraw(tx, device)
+        self._withdraw(tx, device, gone=True)
         self._collect(tx)
 
     def tick(self) -> None:
@@ -258,7 +259,7 @@ class Rollouts:
             RetainedKind.WANT,
             device.id,
             live=True,
-            payload=encode(want),
+            payload=encode(with_settings(want, device)),
             names=names[0],
             also=names[1] if len(names) > 1 else "",
         )
@@ -278,17 +279,18 @@ class Rollouts:
         started_s = deployment.changed_s if summary is None else summary.started_s
         return max(deployment.deadline_s or 0.0, started_s + self._options.timeout_s)
 
-    def _withdraw(self, tx: Tx, device: str) -> None:
+    def _withdraw(self, tx: Tx, device: str, *, gone: bool = False) -> None:
         held = tx.retained.get(RetainedKind.WANT, device)
         if held is None or not held.live:
             return
-        sleep, known = self._sleep_of(tx, device), tx.devices.get(device)
-        if sleep is None or known is None:
+        known, sleep = tx.devices.get(device), self._sleep_of(tx, device)
+        if known is None or gone or (sleep is None and not has_settings(known)):
             tx.retained.put(RetainedKind.WANT, device, live=False)
             return
         # A newer want that names nothing takes back what the older one asked for, and keeps the rest.
         want = Want(generation=self._next_generation(tx, known), sleep=sleep)
-        tx.retained.put(RetainedKind.WANT, device, live=True, payload=encode(want))
+        payload = encode(with_settings(want, known))
+        tx.retained.put(RetainedKind.WANT, device, live=True, payload=payload)
 
     @staticmethod
     def _next_generation(tx: Tx, device: Device) -> int:

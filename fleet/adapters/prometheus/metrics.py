@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from tinyfleet.fleet.adapters.prometheus.live import live_families
 from tinyfleet.fleet.core.deployment import DeploymentState
 from tinyfleet.fleet.core.liveness import DeviceState, state_of
 from tinyfleet.fleet.services.ingest import IngestCounts
@@ -34,16 +35,19 @@ class FleetCollector(Collector):
         counts: IngestCounts,
         links: Callable[[], dict[str, bool]],
         dropped: Callable[[], int | None],
+        samples_budget_bytes: int,
     ) -> None:
         """`links` says which of our own connections to the broker stand.
 
-        `dropped` is how many messages the broker threw away, None while it has not told.
+        `dropped` is how many messages the broker threw away, None while it has not told;
+        `samples_budget_bytes` what captured windows may take.
         """
         self._store = store
         self._clock = clock
         self._counts = counts
         self._links = links
         self._dropped = dropped
+        self._samples_budget_bytes = samples_budget_bytes
 
     def describe(self) -> Iterable[Family]:
         """Nothing: registering must not read the database."""
@@ -52,6 +56,7 @@ class FleetCollector(Collector):
     def collect(self) -> Iterator[Family]:
         with self._store.read() as tx:
             yield from _inferences(tx)
+            yield from live_families(tx, self._samples_budget_bytes)
             yield _devices(tx, self._clock())
             yield _rollouts(tx)
         yield from self._ingest()
@@ -75,6 +80,7 @@ class FleetCollector(Collector):
             ("ingest_rejected", counts.rejected, "Messages put into quarantine."),
             ("ingest_late", counts.late, "Snapshots older than the one stored."),
             ("ingest_clock_skew", counts.clock_skew, "Snapshots of a device whose clock runs ahead."),
+            ("ingest_sample_parts", counts.samples, "Parts of captured windows taken in."),
             ("ingest_duplicate", counts.duplicate, "Messages that came again."),
             ("series_dropped", counts.series_dropped, "Updates without a series: there are too many."),
         ):

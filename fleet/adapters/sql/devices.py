@@ -12,7 +12,7 @@ from tinyfleet.fleet.core.device import Device, wake_s_of
 from tinyfleet.fleet.core.liveness import Evidence
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import ConnState
-from tinyfleet.wire.messages import Birth
+from tinyfleet.wire.messages import Birth, Want
 
 # Built once: every message of a device asks for its row.
 _BY_ID = select(devices).where(devices.c.id == bindparam("device"))
@@ -67,11 +67,20 @@ def _values(device: Device) -> dict[str, Any]:
         "heard_s": evidence.heard_s,
         "held_until_s": evidence.held_until_s,
         "outlived": evidence.outlived,
+        "settings": _packed(device),
     }
+
+
+def _packed(device: Device) -> bytes | None:
+    """The settings as a want holds them."""
+    if device.capture is None and device.event_rule is None:
+        return None
+    return encode(Want(generation=0, capture=device.capture, event_rule=device.event_rule))
 
 
 def _device(row: Row[Any]) -> Device:
     birth = None if row.birth is None else decode(Birth, row.birth)
+    settings = Want(generation=0) if row.settings is None else decode(Want, row.settings)
     return Device(
         id=row.id,
         site=row.site,
@@ -81,6 +90,8 @@ def _device(row: Row[Any]) -> Device:
         registered_s=row.registered_s,
         birth=birth,
         born_s=row.born_s,
+        capture=settings.capture,
+        event_rule=settings.event_rule,
         evidence=Evidence(
             period_s=row.period_s,
             keepalive_s=row.keepalive_s,

@@ -1,6 +1,7 @@
 """Tables. Enum *names* are stored, digests as bytes, arrays as JSON text, times in seconds since the epoch.
 
-`SCHEMA_VERSION` stands in `meta`. A database of another version is refused, never guessed at.
+`SCHEMA_VERSION` stands in `meta`. A database of an earlier version is migrated (`migrations`), one of another
+is refused, never guessed at.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -49,6 +50,7 @@ devices = Table(
     Column("heard_s", Float),
     Column("held_until_s", Float),
     Column("outlived", Boolean, nullable=False),
+    Column("settings", LargeBinary),  # a want that holds nothing else
 )
 
 agents = Table(
@@ -177,6 +179,7 @@ snapshots = Table(
     Column("first_uptime_ms", Text, nullable=False),
     Column("first_s", Float, nullable=False),
     Column("at_s", Float, nullable=False),
+    Column("live", Text),  # confidence, margin, switches, paused, captured, skipped
 )
 
 class_totals = Table(
@@ -198,6 +201,60 @@ latency_totals = Table(
     Column("timing", String, primary_key=True),
     Column("buckets", Text, nullable=False),
     Column("sum_us", Text, nullable=False),
+)
+
+live_totals = Table(
+    "live_totals",
+    metadata,
+    Column("site", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("missed", Integer, nullable=False),
+    Column("paused", Integer, nullable=False),
+    Column("switches", Integer, nullable=False),
+    Column("captured", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("margin", Text, nullable=False),
+    Column("confidence", Text, nullable=False),
+)
+
+# The parts of the one window that a device is sending.
+sample_parts = Table(
+    "sample_parts",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("boot", Integer, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("offset", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", String, nullable=False),
+    Column("boot", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("uptime_ms", Integer, nullable=False),
+    Column("model", LargeBinary, nullable=False),
+    Column("class", Integer, nullable=False),
+    Column("scores", LargeBinary, nullable=False),
+    Column("margin", Integer),
+    Column("sensor", String, nullable=False),
+    Column("unit", String, nullable=False),
+    Column("rate_mhz", Integer, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("channels", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("at_s", Float, nullable=False),
+    Index("samples_device", "device", "boot", "seq"),
+    Index("samples_at", "at_s"),
+    Index("samples_size", "size_bytes"),
+    # Ids are never given again: whoever exports page by page asks for those behind the last one.
+    sqlite_autoincrement=True,
 )
 
 events = Table(

@@ -18,13 +18,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
-from tinyfleet.fleet.adapters.sql import schema
+from tinyfleet.fleet.adapters.sql import migrations, schema
 from tinyfleet.fleet.adapters.sql.agents import AgentTable
 from tinyfleet.fleet.adapters.sql.deployments import DeploymentTable
 from tinyfleet.fleet.adapters.sql.devices import DeviceTable
 from tinyfleet.fleet.adapters.sql.releases import ReleaseTable
 from tinyfleet.fleet.adapters.sql.retained import IdentityTable, RetainedTable
 from tinyfleet.fleet.adapters.sql.rollouts import RolloutTable
+from tinyfleet.fleet.adapters.sql.samples import SampleTable
 from tinyfleet.fleet.adapters.sql.telemetry import QuarantineTable, TelemetryTable
 from tinyfleet.fleet.core.errors import Unavailable
 
@@ -42,6 +43,7 @@ class SqlTx:
         self.rollouts = RolloutTable(connection)
         self.deployments = DeploymentTable(connection)
         self.telemetry = TelemetryTable(connection)
+        self.samples = SampleTable(connection)
         self.quarantine = QuarantineTable(connection, quarantine_rows)
         self.retained = RetainedTable(connection)
         self.identity = IdentityTable(connection)
@@ -86,6 +88,8 @@ class SqlStore:
                         {"key": "seq", "value": "0"},
                     ],
                 )
+            elif row.isdecimal() and migrations.OLDEST <= int(row) < schema.SCHEMA_VERSION:
+                migrations.migrate(connection, int(row))
             elif row != str(schema.SCHEMA_VERSION):
                 raise Unavailable(
                     f"database {self.path} has schema {row}, this tinyfleet needs {schema.SCHEMA_VERSION}: "

@@ -23,17 +23,21 @@ from tinyfleet.fleet.adapters.sql.schema import (
     class_totals,
     events,
     latency_totals,
+    live_totals,
     quarantine,
     snapshots,
 )
 from tinyfleet.fleet.core.counters import Delta, Snapshot
-from tinyfleet.fleet.services.ports import ClassTotal, LatencyTotal, ModelKey, Stored
+from tinyfleet.fleet.services.ports import ClassTotal, LatencyTotal, LiveTotal, ModelKey, Stored
 from tinyfleet.wire.codec import decode, encode, to_json
+from tinyfleet.wire.limits import CONFIDENCE_BUCKETS, MARGIN_BUCKETS
 from tinyfleet.wire.messages import Event, Tele
 
 EPOCHS_KEPT: Final = 4
 EVENTS_KEPT: Final = 1000
 HISTOGRAM_SERIES: Final = 17
+LIVE_SERIES: Final = 26
+"""Two histograms of 10 buckets with their counts, and what is counted beside them."""
 PAYLOAD_KEPT_BYTES: Final = 4096
 
 
@@ -46,6 +50,7 @@ def _by_key(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 # Built once: every snapshot runs these.
 _SNAPSHOT = _by_key(snapshots)
 _LATENCY = _by_key(latency_totals, latency_totals.c.buckets, latency_totals.c.sum_us)
+_LIVE = _by_key(live_totals)
 _CLASS = _by_key(class_totals, class_totals.c.inferences)
 
 
@@ -66,6 +71,7 @@ class TelemetryTable:
             latency=unpack(row.latency),
             latency_sum_us=int(row.latency_sum_us),
             dropped=row.dropped,
+            live=None if row.live is None else unpack(row.live),
         )
         return Stored(snapshot, int(row.first_uptime_ms), row.first_s)
 
@@ -86,6 +92,7 @@ class TelemetryTable:
                 "latency": pack(snapshot.latency),
                 "latency_sum_us": str(snapshot.latency_sum_us),
                 "dropped": snapshot.dropped,
+                "live": None if snapshot.live is None else pack(snapshot.live),
                 "tele": encode(tele),
                 "first_uptime_ms": str(stored.first_uptime_ms),
                 "first_s": stored.first_s,
@@ -128,6 +135,8 @@ class TelemetryTable:
         dropped = 0
         if (any(delta.latency) or delta.latency_sum_us) and not self._add_latency(key, delta, room):
             dropped += HISTOGRAM_SERIES
+        if (any(delta.live) or delta.dropped) and not self._add_live(key, delta, room):
+            dropped += LIVE_SERIES
         for label, count in zip(labels, delta.classes, strict=True):
             if count and not self._add_class(key, label, count, room):
                 dropped += 1
@@ -136,7 +145,8 @@ class TelemetryTable:
     def _series(self) -> int:
         classes = self._connection.execute(select(func.count()).select_from(class_totals)).scalar_one()
         models = self._connection.execute(select(func.count()).select_from(latency_totals)).scalar_one()
-        return int(classes) + HISTOGRAM_SERIES * int(models)
+        live = self._connection.execute(select(func.count()).select_from(live_totals)).scalar_one()
+        return int(classes) + HISTOGRAM_SERIES * int(models) + LIVE_SERIES * int(live)
 
     def _add_latency(self, key: ModelKey, delta: Delta, room: int) -> bool:
         row = self._connection.execute(_LATENCY, _values(latency_totals, key)).one_or_none()
@@ -155,6 +165,31 @@ class TelemetryTable:
             },
         )
         return True
+
+    def _add_live(self, key: ModelKey, delta: Delta, room: int) -> bool:
+        row = self._connection.execute(_LIVE, _values(live_totals, key)).one_or_none()
+        if row is None and self._series() + LIVE_SERIES > room:
+            return False
+        before = _live_total(key, row)
+        upsert(
+            self._connection,
+            live_totals,
+            {
+                **_values(live_totals, key),
+                "missed": before.missed + delta.dropped,
+                "paused": before.paused + delta.paused,
+                "switches": before.switches + delta.switches,
+                "captured": before.captured + delta.captured,
+                "skipped": before.skipped + delta.skipped,
+                "margin": pack([a + b for a, b in zip(before.margin, delta.margin, strict=True)]),
+                "confidence": pack([a + b for a, b in zip(before.confidence, delta.confidence, strict=True)]),
+            },
+        )
+        return True
+
+    def live_totals(self) -> list[LiveTotal]:
+        rows = self._connection.execute(select(live_totals).order_by(*live_totals.primary_key))
+        return [_live_total(_key(row), row) for row in rows]
 
     def _add_class(self, key: ModelKey, label: str, count: int, room: int) -> bool:
         values = {**_values(class_totals, key), "label": label}
@@ -235,6 +270,21 @@ class QuarantineTable:
         """Newest first."""
         rows = self._connection.execute(select(quarantine).order_by(quarantine.c.id.desc()).limit(limit))
         return [_plain(row) for row in rows.mappings()]
+
+
+def _live_total(key: ModelKey, row: Any) -> LiveTotal:
+    if row is None:
+        return LiveTotal(key, 0, 0, 0, 0, 0, (0,) * MARGIN_BUCKETS, (0,) * CONFIDENCE_BUCKETS)
+    return LiveTotal(
+        key,
+        missed=row.missed,
+        paused=row.paused,
+        switches=row.switches,
+        captured=row.captured,
+        skipped=row.skipped,
+        margin=unpack(row.margin),
+        confidence=unpack(row.confidence),
+    )
 
 
 def _plain(row: Any) -> dict[str, object]:

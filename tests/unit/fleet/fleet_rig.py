@@ -16,8 +16,10 @@ from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.broker_cache import BrokerCache
 from tinyfleet.fleet.services.ingest import Incoming, Ingest
+from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.ports import RetainedKind
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
+from tinyfleet.fleet.services.samples import SampleBounds, Samples
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import (
@@ -56,9 +58,11 @@ class Rig:
         blob_budget_bytes: int = 1 << 20,
         series_max: int = 20_000,
         quarantine_rows: int = 1000,
+        samples_budget_bytes: int = 4096,
     ) -> None:
         self.now_s = 1_000_000.0
         self.woken = 0
+        self.seen_when_woken = 0
         self.topics = Topics()
         self.store = SqlStore(folder / "fleet.db", quarantine_rows)
         self.blobs = BlobFolder(folder / "blobs")
@@ -71,14 +75,20 @@ class Rig:
         self.rollouts = Rollouts(
             self.store, self.clock, options, lambda _: self.needs, lambda _: self.offer, self._wake
         )
-        self.ingest = Ingest(self.store, self.clock, self.rollouts, self.topics, series_max)
+        self.bounds = SampleBounds(budget_bytes=samples_budget_bytes, keep_s=86_400)
+        self.ingest = Ingest(self.store, self.clock, self.rollouts, self.topics, series_max, self.bounds)
+        self.live = Live(self.store, self._wake)
+        self.samples = Samples(self.store, self.clock, self.bounds)
         self.broker: dict[str, bytes] = {}
 
     def clock(self) -> float:
         return self.now_s
 
     def _wake(self) -> None:
+        """As the publisher does: it looks at once, at what is stored."""
         self.woken += 1
+        with self.store.read() as tx:
+            self.seen_when_woken = tx.identity.seq()
 
     # --- what is there --------------------------------------------------------------------------------------
 

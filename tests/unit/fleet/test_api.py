@@ -48,6 +48,8 @@ def door(rig: Rig) -> Door:
         releases=absent,  # type: ignore[arg-type]
         rollouts=rig.rollouts,
         benches=absent,  # type: ignore[arg-type]
+        live=rig.live,
+        samples=rig.samples,
         connection=Connection(host="10.0.2.2", port=1, prefix="tf/1", keepalive_s=15, period_s=1),
         health=lambda: 1 // 0,  # type: ignore[arg-type, return-value]
         metrics=lambda: b"",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,6 +41,57 @@ def test_snapshots_become_totals_by_site_model_and_class(rig: Rig) -> None:
         ("south", "1"): 4,
     }, "a class without a label goes by its number"
     assert {(c.key.timing, sum(c.buckets), c.sum_us) for c in latencies} == {("instructions", 9, 9 * 13_400)}
+
+
+def test_what_a_node_keeps_of_its_windows_becomes_totals(rig: Rig) -> None:
+    rig.device("d1")
+    image = rig.release().image
+    margin = (3, 0, 0, 0, 0, 0, 0, 0, 0, 5)
+    first = tele(image, 5, 3, margin=margin, switches=2, paused=1, captured=1, skipped=0, dropped=4)
+    rig.say("d1", TopicKind.TELE, first)
+    rig.say("d1", TopicKind.TELE, first)
+    grown = tuple(count + 1 for count in margin)
+    second = tele(
+        *(image, 9, 9),
+        seq=2,
+        margin=grown,
+        switches=6,
+        paused=1,
+        captured=1,
+        skipped=7,
+        dropped=4,
+        confidence=(0,) * 9 + (18,),
+    )
+    rig.say("d1", TopicKind.TELE, second)
+    # One of an older firmware tells none of it.
+    rig.device("d2")
+    rig.say("d2", TopicKind.TELE, tele(image, 1, 0, dropped=2))
+    with rig.store.read() as tx:
+        (total,) = tx.telemetry.live_totals()
+    assert total.margin == grown and total.confidence == (0,) * 9 + (18,)
+    assert (total.switches, total.captured, total.skipped) == (6, 1, 7)
+    assert (total.missed, total.paused) == (6, 1)
+    # Counters that go back are no counters.
+    rig.say("d1", TopicKind.TELE, replace(second, seq=3, switches=5))
+    assert rig.ingest.counts.rejected == 1
+
+
+def test_counters_kept_by_an_earlier_version_begin_where_they_are(rig: Rig) -> None:
+    """Its row says nothing of windows: what came before must not be counted as new."""
+    rig.device("d1")
+    image = rig.release().image
+    rig.say("d1", TopicKind.TELE, tele(image, 5, 0, switches=100))
+    with rig.store.write() as tx:
+        stored = tx.telemetry.stored("d1", 1, 1)
+        assert stored is not None
+        before = replace(stored, snapshot=replace(stored.snapshot, live=None))
+        tx.telemetry.put("d1", tele(image, 5, 0, switches=100), before, rig.now_s)
+        tx.telemetry.stored("d1", 1, 1)
+    rig.say("d1", TopicKind.TELE, tele(image, 6, 0, seq=2, switches=103))
+    rig.say("d1", TopicKind.TELE, tele(image, 7, 0, seq=3, switches=104))
+    with rig.store.read() as tx:
+        (total,) = tx.telemetry.live_totals()
+    assert total.switches == 101
 
 
 def test_a_model_nobody_released_is_unknown(rig: Rig) -> None:

@@ -19,6 +19,7 @@ from tinyfleet.fleet.core.release import Release
 from tinyfleet.fleet.core.rollout import RolloutState, Summary, Wave
 from tinyfleet.fleet.services.ports import RetainedKind
 from tinyfleet.wire.enums import ConnState, Result, UpdateState
+from tinyfleet.wire.messages import Capture, EventRule
 
 
 def test_values_come_back_as_they_were(rig: Rig) -> None:
@@ -31,6 +32,8 @@ def test_values_come_back_as_they_were(rig: Rig) -> None:
         birth=birth(image=b"\x09" * 32),
         born_s=1.5,
         registered_s=0.5,
+        capture=Capture(classes=(1, 2), margin_below=9, per_day=1, day_bytes=2),
+        event_rule=EventRule(min_score=1, windows=3, hits=2, hold_off_s=4),
         evidence=Evidence(
             period_s=1,
             keepalive_s=2,
@@ -111,13 +114,57 @@ def test_the_store_outlives_its_process(tmp_path: Path) -> None:
     assert (tmp_path / "f.db").stat().st_mode & 0o077 == 0
 
 
+def test_a_database_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    """Schema 2 as it was written: tables and rows stay, what is new is there."""
+    path = tmp_path / "f.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((Path(__file__).parent / "schema_2.sql").read_text())
+    connection.close()
+    store = SqlStore(path)
+    with store.read() as tx:
+        device = tx.devices.get("node-1")
+        assert device is not None and device.evidence.heard_s == 1700000009.0
+        assert device.capture is None and device.event_rule is None
+        stored = tx.telemetry.stored("node-1", 3, 1)
+        assert stored is not None and stored.snapshot.inferences == 7 and stored.snapshot.live is None
+        assert [total.count for total in tx.telemetry.totals()[0]] == [7]
+        assert tx.telemetry.live_totals() == [] and tx.samples.totals() == (0, 0)
+        manager = tx.identity.manager()
+    with store.write() as tx:
+        capture = Capture(classes=(1,), per_day=1, day_bytes=2)
+        tx.devices.put(replace(device, capture=capture))
+    store.close()
+    again = SqlStore(path)  # of this version now
+    with again.read() as tx:
+        kept = tx.devices.get("node-1")
+        assert kept is not None and kept.capture == capture and tx.identity.manager() == manager
+    again.close()
+    fresh = tmp_path / "fresh.db"
+    SqlStore(fresh).close()
+    assert _columns(path) == _columns(fresh)
+
+
+def _columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Name, type and whether it may be empty of each column of each table, and each index."""
+    with sqlite3.connect(path) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        found = {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for (name,) in tables}
+    connection.close()
+    return {
+        name: sorted((column[1], column[2], column[3]) for column in columns)
+        for name, columns in found.items()
+    }
+
+
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.db"
     SqlStore(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 2"):
+    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 3"):
         SqlStore(path)
 
 
