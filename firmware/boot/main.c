@@ -46,8 +46,11 @@ static void start(const tf_boot_port_t *port, const tf_boot_choice_t *choice, tf
         at += layout->slot_offset[choice->slot];
     }
     /* Whoever says nothing before the next start has hung. */
-    *port->handoff = (tf_handoff_t){
-        .reset = reset, .slot = choice->slot, .trial = choice->trial, .ending = TF_RESET_WATCHDOG};
+    *port->handoff = (tf_handoff_t){.reset = reset,
+                                    .slot = choice->slot,
+                                    .trial = choice->trial,
+                                    .ending = TF_RESET_WATCHDOG,
+                                    .services = port->services};
     tf_handoff_seal(port->handoff);
     port->watchdog_start();
     port->start(at + image->header_bytes);

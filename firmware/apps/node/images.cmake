@@ -1,6 +1,6 @@
 # The networked node behind the bootloader: node.bin is what is signed and installed. It is linked once for the
 # execution area, and for each slot, for boards that run firmware where it stands.
-add_library(node_image OBJECT start.c facts.c)
+add_library(node_image OBJECT start.c facts.c ../../boot/lent.c)
 # Bits of CoreVariant: every build runs portable plans.
 set(cores_of_portable 1)
 set(cores_of_dsp 3)
@@ -13,7 +13,7 @@ target_compile_definitions(
           TINYFLEET_VERSION_MINOR=${PROJECT_VERSION_MINOR}
           TINYFLEET_VERSION_PATCH=${PROJECT_VERSION_PATCH})
 target_include_directories(node_image PRIVATE ../../runtime) # facts.c tells which kernels there are
-target_link_libraries(node_image PUBLIC node_parts PRIVATE tf_runtime tf_strict)
+target_link_libraries(node_image PUBLIC node_parts PRIVATE tf_runtime bearssl tf_strict)
 
 function(add_node name layout origin what)
   add_executable(${name} ${TINYFLEET_CORTEX_M}/${layout}.c)

@@ -79,8 +79,20 @@ typedef struct {
 void tf_boot_choose(tf_boot_t *boot, const tf_image_policy_t *base, tf_reset_t reset,
                     tf_boot_choice_t *choice);
 
+/* What the bootloader lends to the firmware that it starts: P-256 is 9 KB of code that is in flash already,
+ * and keeps no variables. */
+#define TF_BOOT_SERVICES 1u
+
+typedef struct {
+    uint32_t version;
+    const void *p256; /* br_ec_impl of BearSSL */
+    bool (*ecdsa_verify)(const uint8_t point[65], tf_bytes_t signature, const uint8_t digest[32]);
+} tf_boot_services_t;
+
+const tf_boot_services_t *tf_boot_services(void);
+
 /* Bootloader to firmware, in memory that no start clears. */
-#define TF_HANDOFF_MAGIC 0x54464231u
+#define TF_HANDOFF_MAGIC 0x54464232u
 
 typedef struct {
     uint32_t magic;
@@ -88,7 +100,8 @@ typedef struct {
     uint32_t slot;
     uint32_t trial;
     uint32_t ending; /* tf_reset_t; the firmware's, before it resets */
-    uint32_t check;  /* of all before it */
+    const tf_boot_services_t *services;
+    uint32_t check; /* of all before it */
 } tf_handoff_t;
 
 void tf_handoff_seal(tf_handoff_t *handoff);

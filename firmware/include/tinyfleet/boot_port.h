@@ -11,6 +11,7 @@ typedef struct {
     const tf_boot_layout_t *layout;
     uint32_t trust_offset, trust_bytes;
     tf_handoff_t *handoff;
+    const tf_boot_services_t *services;
     /* One line of the console; a newline is added. */
     void (*say)(const char *line);
     /* The firmware has this long to take the watchdog over. */

@@ -38,6 +38,7 @@ const tf_boot_port_t *tf_boot_port(void) {
         .trust_offset = MAP(TRUST_OFFSET),
         .trust_bytes = MAP(TRUST_BYTES),
         .handoff = handoff(),
+        .services = tf_boot_services(),
         .say = say,
         .watchdog_start = start_watchdog,
         .rest = rest,

@@ -35,8 +35,9 @@ endfunction()
 
 # A bootloader for `kind` (ram or xip) of start at `origin`. The linker says when it does not fit.
 function(tf_add_bootloader name kind origin bytes)
+  set(boot ${TINYFLEET_ROOT}/firmware/boot)
   add_executable(
-    ${name} ${TINYFLEET_ROOT}/firmware/boot/main.c ${TINYFLEET_CORTEX_M}/boot_vectors.c
+    ${name} ${boot}/main.c ${boot}/services.c ${TINYFLEET_CORTEX_M}/boot_vectors.c
             ${TINYFLEET_CORTEX_M}/boot_port.c ${TINYFLEET_CORTEX_M}/layout_${kind}.c)
   target_link_libraries(${name} PRIVATE tf_board tf_boot tf_wire bearssl tf_strict)
   tf_link_at(${name} ${origin} ${bytes} 8K "The bootloader: where the core starts.")
