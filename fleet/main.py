@@ -24,6 +24,7 @@ import uvicorn
 from tinyfleet import __version__
 from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.adapters.blobs import BlobFolder
+from tinyfleet.fleet.adapters.encodings import Encodings
 from tinyfleet.fleet.adapters.mqtt.mosquitto import (
     PUBLISHER,
     READER,
@@ -53,6 +54,7 @@ from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, Samples
+from tinyfleet.fleet.services.transfers import Transfers
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
 from tinyfleet.wire.errors import WireError
@@ -162,6 +164,7 @@ def build(settings: Settings, state: State) -> Manager:
         ),
         functools.partial(needs_of, blobs),
         functools.partial(offer_of, blobs),
+        Transfers(blobs, Encodings()),
         publisher.wake,
     )
     bounds = SampleBounds(

@@ -26,13 +26,16 @@ def rollout(number: Number, services: Any = ServicesOf) -> out.RolloutDetailOut:
     summary, release, deployments = services.rollouts.get(number)
     return out.RolloutDetailOut(
         rollout=show.rollout(summary, release),
+        transfers=[show.transfer(each) for each in services.rollouts.carried(number)],
         deployments=[show.deployment(each) for each in deployments],
     )
 
 
 @changing.post("")
 def start(order: out.RolloutIn, services: Any = ServicesOf) -> out.RolloutOut:
-    summary = services.rollouts.start(order.release, order.version, devices=order.devices, site=order.site)
+    summary = services.rollouts.start(
+        order.release, order.version, devices=order.devices, site=order.site, full=order.full
+    )
     return show.rollout(*services.rollouts.get(summary.id)[:2])
 
 

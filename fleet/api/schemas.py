@@ -211,6 +211,7 @@ class RolloutIn(Closed):
     version: str | None = None
     devices: list[str] | None = Field(None, min_length=1)
     site: str | None = None
+    full: bool = Field(False, description="send images as they are, neither compressed nor as deltas")
 
 
 class RolloutOut(Closed):
@@ -225,8 +226,21 @@ class RolloutOut(Closed):
     ended_s: float | None
 
 
+class TransferOut(Closed):
+    """One way in which an artifact of a rollout travels."""
+
+    kind: str
+    version: str
+    encoding: str
+    base: str | None = Field(description="image that a delta starts from")
+    size_bytes: int = Field(description="transported")
+    image_bytes: int
+    devices: int
+
+
 class RolloutDetailOut(Closed):
     rollout: RolloutOut
+    transfers: list[TransferOut]
     deployments: list[DeploymentOut]
 
 

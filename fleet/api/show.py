@@ -12,6 +12,7 @@ from tinyfleet.fleet.core.liveness import next_wake_at_s
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
+from tinyfleet.fleet.services.rollouts import Carried
 from tinyfleet.fleet.services.samples import SampleView
 from tinyfleet.wire.codec import to_json
 
@@ -116,6 +117,19 @@ def artifact(value: Artifact) -> out.ArtifactOut:
         foreign=value.foreign,
         labels=list(value.labels),
         slot=value.slot,
+    )
+
+
+def transfer(value: Carried) -> out.TransferOut:
+    way = value.transport
+    return out.TransferOut(
+        kind=way.artifact.kind.name,
+        version=way.artifact.version,
+        encoding=way.encoding.name,
+        base=None if way.base is None else way.base.hex(),
+        size_bytes=way.size_bytes,
+        image_bytes=way.artifact.size_bytes,
+        devices=value.devices,
     )
 
 

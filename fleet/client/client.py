@@ -189,8 +189,10 @@ class FleetClient:
         *,
         devices: list[str] | None = None,
         site: str | None = None,
+        full: bool = False,
     ) -> schemas.RolloutOut:
-        order = schemas.RolloutIn(release=release, version=version, devices=devices, site=site)
+        """`full`: images as they are, neither compressed nor as deltas."""
+        order = schemas.RolloutIn(release=release, version=version, devices=devices, site=site, full=full)
         return self._one(schemas.RolloutOut, "POST", "/rollouts", json=order.model_dump(exclude_none=True))
 
     def cancel_rollout(self, number: int) -> schemas.RolloutOut:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tinyfleet.fleet.core.errors import BadInput
-from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.enums import ArtifactKind, Encoding
 from tinyfleet.wire.messages import ImageInfo, WantedArtifact
 
 VERSION_PATTERN: Final = r"[0-9]{1,3}(\.[0-9]{1,3}(\.[0-9]{1,5}(\+[0-9]{1,10})?)?)?"
@@ -72,14 +72,41 @@ class Release:
         return next((a for a in found if a.slot is None or a.slot == free), None)
 
 
-def wanted(artifact: Artifact) -> WantedArtifact:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """One way in which an artifact travels: as it is, compressed, or as a delta from the image `base`.
+
+    `manifest` addresses its chunks, `blob` its file, `size_bytes` is what goes on air.
+    """
+
+    artifact: Artifact
+    manifest: bytes
+    blob: bytes
+    size_bytes: int
+    groups: int
+    encoding: Encoding = Encoding.RAW
+    base: bytes | None = None
+
+
+def raw(artifact: Artifact) -> Transport:
+    """The artifact as it is."""
+    return Transport(
+        artifact=artifact,
+        manifest=artifact.manifest,
+        blob=artifact.blob,
+        size_bytes=artifact.size_bytes,
+        groups=artifact.groups,
+    )
+
+
+def wanted(transport: Transport) -> WantedArtifact:
     """The artifact as `want` names it."""
     return WantedArtifact(
-        image=artifact.image,
-        manifest=artifact.manifest,
-        version=artifact.version,
-        groups=artifact.groups,
-        size_bytes=artifact.size_bytes,
+        image=transport.artifact.image,
+        manifest=transport.manifest,
+        version=transport.artifact.version,
+        groups=transport.groups,
+        size_bytes=transport.size_bytes,
     )
 
 

@@ -11,8 +11,10 @@ import logging
 from dataclasses import dataclass
 
 from tinyfleet.fleet.core.errors import FleetError
+from tinyfleet.fleet.core.release import Transport
 from tinyfleet.fleet.services.ports import Blobs, Retained, RetainedKind, Store, Tx
-from tinyfleet.wire.blobs import chunk_topics, cut
+from tinyfleet.fleet.services.transfers import cut_transport
+from tinyfleet.wire.blobs import chunk_topics
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import Journal
@@ -26,6 +28,7 @@ class Work:
     """One row to publish, all its messages retained. `messages` are cut when they are asked for."""
 
     row: Retained
+    transport: Transport | None = None
     blob: bytes = b""
 
 
@@ -84,7 +87,9 @@ class BrokerCache:
             return [(self._topics.device(row.key, TopicKind.WANT), row.payload)]
         if row.kind is RetainedKind.PAST:
             return [(self._topics.device(row.key, kind), b"") for kind in (TopicKind.BIRTH, TopicKind.CONN)]
-        chunks = chunk_topics(cut(work.blob), self._topics)
+        if work.transport is None:
+            raise RuntimeError(f"blob {row.key} has no transport")
+        chunks = chunk_topics(cut_transport(work.transport, work.blob), self._topics)
         return [(topic, data if row.live else b"") for topic, data in chunks]
 
     def done(self, work: Work) -> None:
@@ -94,10 +99,10 @@ class BrokerCache:
     def _prepare(self, tx: Tx, row: Retained) -> Work:
         if row.kind is not RetainedKind.BLOB:
             return Work(row)
-        artifact = tx.releases.artifact(bytes.fromhex(row.key))
-        if artifact is None:
+        transport = tx.releases.transport(bytes.fromhex(row.key))
+        if transport is None:
             raise FleetError("no artifact has this manifest; the database was changed by hand")
-        return Work(row, self._blobs.get(artifact.blob))
+        return Work(row, transport, self._blobs.get(transport.blob))
 
 
 def _read(journal: bytes | None) -> Journal | None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from tinyfleet.fleet.core.counters import Delta, Snapshot
 from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device
-from tinyfleet.fleet.core.release import Artifact, Release
+from tinyfleet.fleet.core.release import Artifact, Release, Transport
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.core.samples import Window
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
@@ -61,6 +61,9 @@ class ReleaseRows(Protocol):
     def artifact(self, manifest: bytes) -> Artifact | None: ...
     def model_of(self, image: bytes) -> tuple[str, Artifact] | None: ...
     def artifacts(self, kind: ArtifactKind, device_type: str) -> list[Artifact]: ...
+    def transport(self, manifest: bytes) -> Transport | None: ...
+    def transports(self, artifact: Artifact) -> list[Transport]: ...
+    def add_transport(self, transport: Transport) -> None: ...
 
 
 class RolloutRows(Protocol):
@@ -263,6 +266,16 @@ class Blobs(Protocol):
 
     def get(self, digest: bytes) -> bytes:
         """Raises NotFound; raises BadInput when the file is not what its name says."""
+        ...
+
+
+class Encoder(Protocol):
+    """Encodings of SPEC section 5. What is made may be larger than what it was made of."""
+
+    def compress(self, image: bytes) -> bytes: ...
+
+    def delta(self, image: bytes, base: bytes) -> bytes:
+        """A patch that makes `image` of `base`."""
         ...
 
 

@@ -6,6 +6,7 @@ hold), which the publisher carries out afterwards. A crash in between repeats it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,13 +18,14 @@ from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
 from tinyfleet.fleet.core.fit import ReadNeeds, ReadOffer
 from tinyfleet.fleet.core.liveness import missed_all_at_s
-from tinyfleet.fleet.core.release import Artifact, Release, wanted
+from tinyfleet.fleet.core.release import Release, Transport, wanted
 from tinyfleet.fleet.core.rollout import RolloutState, Summary
 from tinyfleet.fleet.services.choice import Choice, choose, misfits
 from tinyfleet.fleet.services.live import has_settings, with_settings
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
+from tinyfleet.fleet.services.transfers import Transfers, pick
 from tinyfleet.wire.codec import decode, encode
-from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.enums import ArtifactKind, Encoding
 from tinyfleet.wire.messages import Birth, Sleep, Status, Trial, Want
 
 RESEND_PAUSE_S: Final = 2.0
@@ -42,6 +44,12 @@ class RolloutOptions:
     blob_budget_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    transport: Transport
+    devices: int
+
+
 class Rollouts:
     def __init__(
         self,
@@ -50,16 +58,18 @@ class Rollouts:
         options: RolloutOptions,
         needs: ReadNeeds,
         offers: ReadOffer,
+        transfers: Transfers,
         wake: Callable[[], None],
     ) -> None:
-        """`needs` reads what a model asks of a node, `offers` what a firmware brings; `wake` tells the
-        publisher that there is something to publish.
+        """`needs` reads what a model asks of a node, `offers` what a firmware brings, `transfers` makes
+        encodings; `wake` tells the publisher that there is something to publish.
         """
         self._store = store
         self._clock = clock
         self._options = options
         self._needs = needs
         self._offers = offers
+        self._transfers = transfers
         self._wake = wake
         self._resent_s: dict[bytes, float] = {}
 
@@ -70,29 +80,40 @@ class Rollouts:
         *,
         devices: Sequence[str] | None = None,
         site: str | None = None,
+        full: bool = False,
     ) -> Summary:
         """Rolls a release out to the named devices, or to all it is for (of a site): one wave, all at once.
 
-        A device whose birth says that the model cannot run there is REJECTED, and nothing is sent for it.
+        Each gets the encoding with the fewest bytes that it can decode (`full`: the images as they are). A
+        device whose birth says that the model cannot run there is REJECTED, and nothing is sent for it.
         Raises NotFound, Conflict (a device is still in another rollout), Refused (nothing fits, over budget).
         """
         now_s = self._clock()
+        made: list[Transport] = []
+        if not full:
+            with self._store.read() as tx:
+                jobs = self._transfers.jobs(tx, choose(tx, _named(tx, release, version), devices, site))
+            made = self._transfers.make(jobs)
         with self._store.write() as tx:
-            found = tx.releases.named(release, version)
-            if found is None:
-                named = release if version is None else f"{release} {version}"
-                raise NotFound(f"no release {named}; see `tinyfleet release list`")
+            found = _named(tx, release, version)
             chosen = choose(tx, found, devices, site)
+            for transport in made:
+                tx.releases.add_transport(transport)
             unfit = misfits(tx, chosen, self._needs, self._offers)
-            fit = [choice for choice in chosen if choice.device.id not in unfit]
-            sent = {artifact.manifest: artifact for choice in fit for artifact in choice.artifacts}
+            ways = {
+                choice.device.id: _ways(tx, choice, full=full or choice.device.id in unfit)
+                for choice in chosen
+            }
+            sent = {
+                way.manifest: way for name, both in ways.items() if name not in unfit for way in both.values()
+            }
             self._check_budget(tx, found, list(sent.values()))
             summary = tx.rollouts.add(Summary(id=0, release=found.id, started_s=now_s))
-            for artifact in sent.values():
-                self._publish_blob(tx, artifact)
+            for way in sent.values():
+                self._publish_blob(tx, way)
             queued = []
             for choice in chosen:
-                deployment = _deployment(summary.id, choice, now_s)
+                deployment = _deployment(summary.id, choice, ways[choice.device.id], now_s)
                 if choice.device.id not in unfit:
                     deployment = self._offer(tx, deployment, now_s)
                 tx.deployments.put(deployment)
@@ -165,6 +186,14 @@ class Rollouts:
                 raise NotFound(f"no rollout {rollout}; see `tinyfleet rollout list`")
             return summary, _release_of(tx, summary), tx.deployments.of(rollout)
 
+    def carried(self, rollout: int) -> list[Carried]:
+        """What travels in a rollout, and to how many devices; what most get first. Raises NotFound."""
+        deployments = self.get(rollout)[2]
+        counts = Counter(manifest for each in deployments for manifest in each.manifests)
+        with self._store.read() as tx:
+            found = [(tx.releases.transport(manifest), count) for manifest, count in counts.most_common()]
+        return [Carried(transport, count) for transport, count in found if transport is not None]
+
     def take_status(self, tx: Tx, device: Device, status: Status, now_s: float) -> None:
         current = tx.deployments.current(device.id)
         if current is not None:
@@ -200,9 +229,9 @@ class Rollouts:
     def wake(self) -> None:
         self._wake()
 
-    def _check_budget(self, tx: Tx, release: Release, artifacts: list[Artifact]) -> None:
+    def _check_budget(self, tx: Tx, release: Release, ways: list[Transport]) -> None:
         live = {row.key: row.size_bytes for row in tx.retained.live_blobs()}
-        new = {a.manifest.hex(): a.size_bytes for a in artifacts if a.manifest.hex() not in live}
+        new = {way.manifest.hex(): way.size_bytes for way in ways if way.manifest.hex() not in live}
         used, needed, budget = sum(live.values()), sum(new.values()), self._options.blob_budget_bytes
         if used + needed > budget:
             raise Refused(
@@ -219,6 +248,7 @@ class Rollouts:
         for effect in done.effects:
             match effect:
                 case Effect.OFFER:
+                    after = _picked_again(tx, after)
                     self._publish_blob_of(tx, after)
                     after = self._offer(tx, after, now_s)
                 case Effect.WITHDRAW:
@@ -241,10 +271,10 @@ class Rollouts:
     def _offer(self, tx: Tx, deployment: Deployment, now_s: float) -> Deployment:
         """Publishes a `want` of a generation above every one before."""
         device = tx.devices.get(deployment.device)
-        found = {manifest: tx.releases.artifact(manifest) for manifest in deployment.manifests}
+        found = {manifest: tx.releases.transport(manifest) for manifest in deployment.manifests}
         if device is None or None in found.values():
             raise RuntimeError(f"deployment of {deployment.device}: its device or artifact is not there")
-        named = {artifact.kind: wanted(artifact) for artifact in found.values() if artifact is not None}
+        named = {way.artifact.kind: wanted(way) for way in found.values() if way is not None}
         names = [manifest.hex() for manifest in found]
         generation = self._next_generation(tx, device)
         want = Want(
@@ -306,32 +336,31 @@ class Rollouts:
 
     def _publish_blob_of(self, tx: Tx, deployment: Deployment) -> None:
         for manifest in deployment.manifests:
-            artifact = tx.releases.artifact(manifest)
-            if artifact is not None:
-                self._publish_blob(tx, artifact)
+            transport = tx.releases.transport(manifest)
+            if transport is not None:
+                self._publish_blob(tx, transport)
 
-    def _publish_blob(self, tx: Tx, artifact: Artifact) -> None:
-        key = artifact.manifest.hex()
-        held = tx.retained.get(RetainedKind.BLOB, key)
+    def _publish_blob(self, tx: Tx, transport: Transport) -> None:
+        held = tx.retained.get(RetainedKind.BLOB, transport.manifest.hex())
         if held is None or not held.live:
-            self._put_blob(tx, artifact)
+            self._put_blob(tx, transport)
 
     def _resend(self, tx: Tx, deployment: Deployment, now_s: float) -> None:
         """The chunks at the broker are not what they should be. At most one republish in a while."""
         for manifest in deployment.manifests:
             last_s = self._resent_s.get(manifest)
-            artifact = tx.releases.artifact(manifest)
-            if artifact is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
+            transport = tx.releases.transport(manifest)
+            if transport is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
                 continue
             self._resent_s[manifest] = now_s
-            self._put_blob(tx, artifact)
+            self._put_blob(tx, transport)
 
-    def _put_blob(self, tx: Tx, artifact: Artifact) -> None:
+    def _put_blob(self, tx: Tx, transport: Transport) -> None:
         tx.retained.put(
             RetainedKind.BLOB,
-            artifact.manifest.hex(),
+            transport.manifest.hex(),
             live=True,
-            size_bytes=artifact.size_bytes,
+            size_bytes=transport.size_bytes,
         )
 
     def _collect(self, tx: Tx) -> None:
@@ -341,16 +370,50 @@ class Rollouts:
             self._resent_s.pop(bytes.fromhex(row.key), None)
 
 
-def _deployment(rollout: int, choice: Choice, now_s: float) -> Deployment:
+def _named(tx: Tx, release: str, version: str | None) -> Release:
+    found = tx.releases.named(release, version)
+    if found is None:
+        named = release if version is None else f"{release} {version}"
+        raise NotFound(f"no release {named}; see `tinyfleet release list`")
+    return found
+
+
+def _ways(tx: Tx, choice: Choice, *, full: bool) -> dict[ArtifactKind, Transport]:
+    birth = choice.device.birth
+    return {artifact.kind: pick(tx, artifact, birth, full=full) for artifact in choice.artifacts}
+
+
+def _picked_again(tx: Tx, deployment: Deployment) -> Deployment:
+    """The ways for what the device says of itself now: a delta's base may be gone. Raw stays raw: it may have
+    been asked for.
+    """
+    device = tx.devices.get(deployment.device)
+
+    def again(manifest: bytes | None) -> bytes | None:
+        way = None if manifest is None else tx.releases.transport(manifest)
+        if way is None or way.encoding is Encoding.RAW or device is None:
+            return manifest
+        return pick(tx, way.artifact, device.birth, full=False).manifest
+
+    return replace(
+        deployment,
+        manifest=again(deployment.manifest),
+        firmware_manifest=again(deployment.firmware_manifest),
+    )
+
+
+def _deployment(
+    rollout: int, choice: Choice, ways: dict[ArtifactKind, Transport], now_s: float
+) -> Deployment:
     model, firmware = choice.model, choice.firmware
     return Deployment(
         rollout=rollout,
         device=choice.device.id,
         wave=0,
         image=None if model is None else model.image,
-        manifest=None if model is None else model.manifest,
+        manifest=None if model is None else ways[model.kind].manifest,
         firmware=None if firmware is None else firmware.image,
-        firmware_manifest=None if firmware is None else firmware.manifest,
+        firmware_manifest=None if firmware is None else ways[firmware.kind].manifest,
         generation=0,
         changed_s=now_s,
     )

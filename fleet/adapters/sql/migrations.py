@@ -17,6 +17,7 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
         "ALTER TABLE devices ADD COLUMN settings BLOB",
         "ALTER TABLE snapshots ADD COLUMN live TEXT",
     ),
+    3: (),  # transports
 }
 """From this version to the next."""
 

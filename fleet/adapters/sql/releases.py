@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
-from tinyfleet.fleet.adapters.sql.codecs import inserted_id, pack, unpack
-from tinyfleet.fleet.adapters.sql.schema import artifacts, releases
-from tinyfleet.fleet.core.release import Artifact, Release
-from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.fleet.adapters.sql.codecs import inserted_id, pack, unpack, upsert
+from tinyfleet.fleet.adapters.sql.schema import artifacts, releases, transports
+from tinyfleet.fleet.core.release import Artifact, Release, Transport, raw
+from tinyfleet.wire.enums import ArtifactKind, Encoding
 
 # A primary key holds no NULL.
 NO_SLOT = -1
@@ -71,6 +71,37 @@ class ReleaseTable:
         )
         return [_artifact(row) for row in rows]
 
+    def transport(self, manifest: bytes) -> Transport | None:
+        """The way whose chunks that manifest addresses."""
+        if (artifact := self.artifact(manifest)) is not None:
+            return raw(artifact)
+        row = self._connection.execute(
+            select(transports).where(transports.c.manifest == manifest)
+        ).one_or_none()
+        if row is None or (artifact := self.artifact(row.artifact)) is None:
+            return None
+        return _transport(artifact, row)
+
+    def transports(self, artifact: Artifact) -> list[Transport]:
+        """All ways of an artifact, the raw one first."""
+        rows = self._connection.execute(
+            select(transports).where(transports.c.artifact == artifact.manifest)
+        ).all()
+        return [raw(artifact), *(_transport(artifact, row) for row in rows)]
+
+    def add_transport(self, transport: Transport) -> None:
+        """Keeps it; the same one twice is one."""
+        values = {
+            "manifest": transport.manifest,
+            "artifact": transport.artifact.manifest,
+            "encoding": transport.encoding.name,
+            "base": transport.base,
+            "blob": transport.blob,
+            "size_bytes": transport.size_bytes,
+            "groups": transport.groups,
+        }
+        upsert(self._connection, transports, values)
+
     def _release(self, row: Row[Any]) -> Release:
         rows = self._connection.execute(
             select(artifacts)
@@ -120,4 +151,16 @@ def _artifact(row: Row[Any]) -> Artifact:
         foreign=row.foreign,
         labels=unpack(row.labels),
         slot=None if row.slot == NO_SLOT else row.slot,
+    )
+
+
+def _transport(artifact: Artifact, row: Row[Any]) -> Transport:
+    return Transport(
+        artifact=artifact,
+        manifest=row.manifest,
+        blob=row.blob,
+        size_bytes=row.size_bytes,
+        groups=row.groups,
+        encoding=Encoding[row.encoding],
+        base=row.base,
     )

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -91,6 +91,18 @@ artifacts = Table(
     Column("key_hash", LargeBinary, nullable=False),
     Column("foreign", Boolean, nullable=False),
     Column("labels", Text, nullable=False),
+)
+
+transports = Table(
+    "transports",
+    metadata,
+    Column("manifest", LargeBinary, primary_key=True),
+    Column("artifact", LargeBinary, nullable=False, index=True),  # manifest of the raw one
+    Column("encoding", String, nullable=False),
+    Column("base", LargeBinary),
+    Column("blob", LargeBinary, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("groups", Integer, nullable=False),
 )
 
 rollouts = Table(

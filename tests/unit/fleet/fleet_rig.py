@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyfleet.fleet.adapters.blobs import BlobFolder
+from tinyfleet.fleet.adapters.encodings import Encodings
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.fit import FirmwareOffer, ModelNeeds
@@ -20,6 +21,7 @@ from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.ports import RetainedKind
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, Samples
+from tinyfleet.fleet.services.transfers import Transfers
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import (
@@ -71,9 +73,16 @@ class Rig:
             timeout_s=600, missed_wakes=5, trial_inferences=3, blob_budget_bytes=blob_budget_bytes
         )
         self.needs = EASY
+        self.encoder = Encodings()
         self.offer = OFFER
         self.rollouts = Rollouts(
-            self.store, self.clock, options, lambda _: self.needs, lambda _: self.offer, self._wake
+            self.store,
+            self.clock,
+            options,
+            lambda _: self.needs,
+            lambda _: self.offer,
+            Transfers(self.blobs, self.encoder),
+            self._wake,
         )
         self.bounds = SampleBounds(budget_bytes=samples_budget_bytes, keep_s=86_400)
         self.ingest = Ingest(self.store, self.clock, self.rollouts, self.topics, series_max, self.bounds)

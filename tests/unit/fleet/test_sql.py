@@ -15,10 +15,10 @@ from tinyfleet.fleet.core.deployment import Deployment, DeploymentState
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.core.liveness import Evidence
-from tinyfleet.fleet.core.release import Release
+from tinyfleet.fleet.core.release import Release, Transport, raw
 from tinyfleet.fleet.core.rollout import RolloutState, Summary, Wave
 from tinyfleet.fleet.services.ports import RetainedKind
-from tinyfleet.wire.enums import ConnState, Result, UpdateState
+from tinyfleet.wire.enums import ConnState, Encoding, Result, UpdateState
 from tinyfleet.wire.messages import Capture, EventRule
 
 
@@ -47,7 +47,18 @@ def test_values_come_back_as_they_were(rig: Rig) -> None:
         ),
     )
     artifact = rig.release()
+    delta = Transport(
+        artifact=artifact,
+        manifest=b"\x05" * 32,
+        blob=b"\x06" * 32,
+        size_bytes=100,
+        groups=1,
+        encoding=Encoding.DELTA,
+        base=b"\x07" * 32,
+    )
     with rig.store.write() as tx:
+        tx.releases.add_transport(delta)
+        tx.releases.add_transport(delta)
         tx.devices.put(device)
         release = tx.releases.add(Release(id=0, name="other", version="1", artifacts=(artifact,)))
         summary = tx.rollouts.add(
@@ -92,6 +103,10 @@ def test_values_come_back_as_they_were(rig: Rig) -> None:
         assert tx.devices.get("d") == device
         assert tx.releases.get(release.id) == release
         assert tx.releases.artifact(artifact.manifest) == artifact
+        assert tx.releases.transports(artifact) == [raw(artifact), delta]
+        assert tx.releases.transport(delta.manifest) == delta
+        assert tx.releases.transport(artifact.manifest) == raw(artifact)
+        assert tx.releases.transport(bytes(32)) is None
         assert tx.rollouts.get(summary.id) == summary
         assert tx.deployments.current("d") == deployment
         assert tx.deployments.due(10.0) == [deployment]
@@ -164,8 +179,26 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 3"):
+    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 4"):
         SqlStore(path)
+
+
+def test_a_database_of_schema_3_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "f.db"
+    first = Rig(tmp_path)
+    artifact = first.release()
+    first.store.close()
+    (tmp_path / "fleet.db").rename(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE transports")
+        connection.execute("UPDATE meta SET value = '3' WHERE key = 'schema'")
+    connection.close()
+    store = SqlStore(path)
+    with store.read() as tx:
+        assert tx.releases.artifact(artifact.manifest) == artifact
+        assert tx.releases.transports(artifact) == [raw(artifact)]
+    store.close()
+    SqlStore(path).close()  # once is enough
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
