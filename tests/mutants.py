@@ -21,7 +21,7 @@ ROOMS = ("boot", "ota", "wire", "include", "tests")
 RIG = ("config_world.c", "flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
 TESTS = (
     *("test_boot", "test_firmware_update", "test_shadow", "test_shadow_cut", "test_firmware_cut"),
-    *("test_config", "test_config_cut"),
+    *("test_config", "test_config_cut", "test_transfer"),
 )
 TIMEOUT_S = 180
 
@@ -275,6 +275,42 @@ MUTANTS = (
         "ota/config_store.c",
         "    if (!active) fact.event = CONFIG_LOST;\n",
         "",
+    ),
+    Mutant(
+        "a delta is taken whatever it starts from",
+        "ota/transfer.c",
+        "manifest->encoding == TF_ENCODING_DELTA && !take_base(",
+        "manifest->encoding == TF_ENCODING_DELTA && take_base(update, manifest->base) && !take_base(",
+    ),
+    Mutant(
+        "a base is known by what its slot says",
+        "ota/transfer.c",
+        "    return tf_equal(actual, digest, sizeof actual);\n}\n\nfact_t tf_transfer_accept",
+        "    return true;\n}\n\nfact_t tf_transfer_accept",
+    ),
+    Mutant(
+        "encoded sectors go to the slot",
+        "ota/transfer.c",
+        "return is_encoded(update) ? update->config.layout.staging_offset : tf_engine_free_offset(update);",
+        "return tf_engine_free_offset(update);",
+    ),
+    Mutant(
+        "an encoded image is not checked",
+        "ota/transfer.c",
+        "    fetch->unpacking = false;\n    return tf_install_check(update);",
+        "    fetch->unpacking = false;\n    return fact(EVENT_VERIFIED, TF_RESULT_INITIAL, NULL);",
+    ),
+    Mutant(
+        "a chunk disturbs the unpacking",
+        "ota/fetch.c",
+        "fetch->group != TF_UPDATE_NO_GROUP && topic->group == fetch->group",
+        "topic->group == fetch->group",
+    ),
+    Mutant(
+        "the room for an image is not looked at",
+        "ota/transfer.c",
+        "if (manifest->image_bytes > tf_engine_slot_bytes(update))",
+        "if (false)",
     ),
 )
 

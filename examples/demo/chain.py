@@ -224,7 +224,11 @@ class Chain:
             raise DemoError(f"rollout of {version} is {detail.rollout.state}: {detail.rollout.why}")
         self._expect_model(made["artifacts"][0]["image"])
         size = made["artifacts"][0]["size_bytes"]
-        tell(f"{len(self.names)} of {len(self.names)} nodes CONFIRMED {version}, {size} bytes each")
+        sent = ", ".join(
+            f"{each.size_bytes} on air {'as it is' if each.encoding == 'RAW' else each.encoding.lower()}"
+            for each in detail.transfers
+        )
+        tell(f"{len(self.names)} of {len(self.names)} nodes CONFIRMED {version}, {size} bytes each, {sent}")
 
     def see_inferences(self, version: str, tell: Tell) -> None:
         """Waits until Prometheus holds inferences of `version` that grow, with latencies and no energy."""
@@ -280,8 +284,8 @@ class Chain:
 
     # How a step looks at the world.
 
-    def rollout(self, version: str, tell: Tell) -> RolloutDetailOut:
-        begun = self._programs.run_json("rollout", "start", MODEL, version)
+    def rollout(self, version: str, tell: Tell, *options: str) -> RolloutDetailOut:
+        begun = self._programs.run_json("rollout", "start", MODEL, version, *options)
         with self.client() as client:
             detail = client.rollout(begun["id"])
 

@@ -6,11 +6,12 @@ import sys
 
 from tests.bench.node_idle import starts_and_idle
 from tests.bench.node_size import sizes
+from tests.bench.node_transfer import transfers
 from tests.bench.report import publish
 
 
 def main() -> int:
-    figures = [*sizes(), *starts_and_idle()]
+    figures = [*sizes(), *starts_and_idle(), *transfers()]
     publish("node", "The node (emulated mps2-an386; its clock counts instructions)", figures)
     return 0
 

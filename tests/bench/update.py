@@ -55,7 +55,7 @@ def measure(folder: Path) -> dict[str, Any]:
             wait_until(lambda: "/birth" in log.read_text(), 20, "a tail of messages")
             with chain.client() as client:
                 client.create_release(artifact(), device_type="mps2-an386")
-            outcome = chain.rollout(VERSION, lambda _: None).rollout
+            outcome = chain.rollout(VERSION, lambda _: None, "--full").rollout
             if outcome.state != "SUCCEEDED":
                 raise DemoError(f"the update is {outcome.state}: {outcome.why}")
             wait_until(
