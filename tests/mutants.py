@@ -93,8 +93,9 @@ MUTANTS = (
     Mutant(
         "the bootloader is not asked for a trial",
         "ota/firmware.c",
-        "if (!tf_boot_request(update->config.boot, tf_engine_free_slot(update), update->record.generation))",
-        "if (update->record.tries > 9)",
+        "    if (!tf_boot_request(update->config.boot, tf_engine_free_slot(update),\n"
+        "                         tf_firmware_token(&update->record))) {",
+        "    if (update->record.tries > 9) {",
     ),
     Mutant(
         "confirmed without a self-test",
@@ -117,8 +118,8 @@ MUTANTS = (
     Mutant(
         "what the bootloader made of a request is not looked at",
         "ota/firmware.c",
-        "    if (boot->token != update->record.generation) {",
-        "    if (boot->token != update->record.generation || boot->pending == TF_BOOT_NO_SLOT) {",
+        "    if (boot->token != tf_firmware_token(&update->record)) {",
+        "    if (boot->token != tf_firmware_token(&update->record) || boot->pending == TF_BOOT_NO_SLOT) {",
     ),
     Mutant(
         "a slot that was being filled counts as filled",
