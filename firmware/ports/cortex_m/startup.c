@@ -4,6 +4,7 @@
 #include "board.h"
 
 #define FPU_FULL_ACCESS (0xFu << 20)
+#define MPU_TYPE 0xE000ED90u
 #define MPU_CTRL 0xE000ED94u
 #define MPU_RNR 0xE000ED98u
 #define MPU_RBAR 0xE000ED9Cu
@@ -21,6 +22,7 @@ void reset_handler(void) __attribute__((noreturn));
 /* The lowest KiB of the stack is out of bounds: an overflow is a fault, not silent damage. QEMU ignores
  * accesses below RAM, so the memory protection unit does it. */
 static void guard_stack(void) {
+    if (REG32(MPU_TYPE) == 0) return; /* an M0 has none */
     REG32(MPU_RNR) = 0;
     REG32(MPU_RBAR) = (uint32_t)link_stack_bottom;
     REG32(MPU_RASR) = MPU_NO_EXECUTE | MPU_SIZE_1K | MPU_REGION_ON; /* access permission 0: none */

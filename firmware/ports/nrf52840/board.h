@@ -1,4 +1,4 @@
-/* Registers of the nRF52840 and the pins of its development kit (PCA10056). Source: nRF52840 Product
+/* Registers of the nRF52840; pins stand in machine.h. Source: nRF52840 Product
  * Specification v1.1; sections are named where they are used. Not run on hardware. */
 #ifndef TINYFLEET_NRF52840_BOARD_H
 #define TINYFLEET_NRF52840_BOARD_H
@@ -51,9 +51,6 @@
 
 #define IRQ_TIMER0 8u
 #define IRQ_WDT 16u
-#define IRQS 48u
-
-#define PIN_TXD 6u
 
 #define FLASH_BASE MAP(FLASH_BASE)
 

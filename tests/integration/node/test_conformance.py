@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.node.conftest import AN386, AN500, Board, Node, Workshop, built
+from pyocd_qemu.process import QemuProcess
+from pyocd_qemu.qmp import QmpLink
+from tests.integration.node.conftest import AN386, AN500, ROOT, Board, Node, Workshop, built
 from tests.integration.node.test_posix import AS_PROCESS, ProcessNode
 from tests.posix_node import PosixNode
 from tests.servers import Mosquitto, wait_for
@@ -32,6 +36,23 @@ def skipped(console: str) -> set[int]:
     failed = [line for line in found.values() if not line.startswith("ok ")]
     assert not failed and "Bail out!" not in console, console
     return {number for number, line in found.items() if "# SKIP" in line}
+
+
+@pytest.fixture(scope="module")
+def nrf51_elf() -> Path:
+    """Nothing but this test needs it: built here."""
+    paths = [f"-D{name}={os.environ[name]}" for name in ("TINYFLEET_BEARSSL",) if name in os.environ]
+    for command in (["--preset", "nrf51-qemu", *paths], ["--build", "--preset", "nrf51-qemu", "-j", "2"]):
+        done = subprocess.run(
+            ["cmake", *command],
+            cwd=ROOT / "firmware",
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return ROOT / "build/firmware/nrf51-qemu/apps/conformance/conformance.elf"
 
 
 @pytest.fixture
@@ -82,6 +103,28 @@ def test_a_process_conforms(board: Board, workshop: Workshop, broker: Mosquitto,
     assert re.search(r"^#\d{158}$", console, re.M)
     newest = re.search(r"record (\d+) is the newest", console)
     assert newest is not None and int(newest[1]) > 1
+
+
+@pytest.mark.qemu
+def test_the_nrf52840s_drivers_conform_on_a_chip_of_its_family(nrf51_elf: Path, tmp_path: Path) -> None:
+    """QEMU's nRF51 has the same flash controller, timer and UART, but no watchdog: a reset from outside,
+    which comes without a word as well, takes its part. The nRF52840 itself has not run."""
+    log = tmp_path / "console.log"
+    arguments = ["-M", "microbit", "-kernel", str(nrf51_elf), "-icount", "shift=6", "-nodefaults"]
+    arguments += ["-display", "none", "-monitor", "none", "-serial", f"file:{log}"]
+    board = QemuProcess("nrf51", arguments, tmp_path / "nrf51", lock_file=tmp_path / "lock")
+    board.start()
+    try:
+        wait_for("the records", lambda: log.exists() and "# until the watchdog bites" in log.read_text())
+        link = QmpLink(tmp_path / "nrf51" / "qmp.sock")
+        link.reset()
+        link.close()
+        wait_for("the end", lambda: f"\n1..{CHECKS}\n" in log.read_text())
+    finally:
+        board.stop()
+    console = log.read_text()
+    assert skipped(console) == {10}
+    assert re.search(r"^#\d{158}$", console, re.M), console
 
 
 @pytest.mark.qemu
