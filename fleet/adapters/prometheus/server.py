@@ -7,15 +7,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tinyfleet.fleet.adapters.prometheus.alerts import rules_file
+
 JOB = "tinyfleet"
+RULES_FILE = "rules.yml"
 
 
 def configuration(metrics_address: str, scrape_interval_s: float) -> str:
-    """A scrape configuration. JSON is YAML, so nothing else is needed to write it."""
+    """What is scraped, and the rules beside it. JSON is YAML, so nothing else is needed to write it."""
     interval = f"{round(scrape_interval_s * 1000)}ms"
     return (
         json.dumps(
             {
+                "rule_files": [RULES_FILE],
                 "global": {"scrape_interval": interval, "scrape_timeout": interval},
                 "scrape_configs": [
                     {"job_name": JOB, "static_configs": [{"targets": [metrics_address]}]},
@@ -40,4 +44,5 @@ def command(folder: Path, host: str, port: int) -> tuple[str, ...]:
 
 def write_configuration(folder: Path, metrics_address: str, scrape_interval_s: float) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / RULES_FILE).write_text(rules_file())
     (folder / "prometheus.yml").write_text(configuration(metrics_address, scrape_interval_s))

@@ -1,0 +1,91 @@
+"""What Prometheus watches for: recording rules and alerts, each with its heading in docs/runbook.md.
+
+Shares over an hour are held against the day before, and only where an hour has enough inferences to tell a
+change from chance: beyond three times what a binomial share scatters.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+BY: Final = "site, model, model_version"
+ENOUGH: Final = 100
+"""Inferences an hour needs before it is compared with anything."""
+RUNBOOK: Final = "docs/runbook.md"
+
+
+def _share(part: str, window: str, offset: str = "") -> str:
+    whole = f"sum by ({BY}) (increase(tinyfleet_inferences_total[{window}]{offset}))"
+    return f"sum by ({BY}) (increase({part}[{window}]{offset})) / {whole}"
+
+
+def _recorded(name: str, part: str) -> list[dict[str, Any]]:
+    return [
+        {"record": f"tinyfleet:{name}:ratio_1h", "expr": _share(part, "1h")},
+        {"record": f"tinyfleet:{name}:ratio_1d_before", "expr": _share(part, "1d", " offset 1h")},
+    ]
+
+
+def _risen(name: str) -> str:
+    """Half as much again as the day before, and more than chance."""
+    now, before = f"tinyfleet:{name}:ratio_1h", f"tinyfleet:{name}:ratio_1d_before"
+    count = f"sum by ({BY}) (increase(tinyfleet_inferences_total[1h]))"
+    scatter = f"3 * sqrt({before} * (1 - {before}) / {count})"
+    return f"{now} > 1.5 * {before} and {now} > {before} + {scatter} and {count} >= {ENOUGH}"
+
+
+def _alert(name: str, expr: str, hold: str, summary: str) -> dict[str, Any]:
+    return {
+        "alert": name,
+        "expr": expr,
+        "for": hold,
+        "labels": {"severity": "warning"},
+        "annotations": {"summary": summary, "runbook": f"{RUNBOOK}#{name.lower()}"},
+    }
+
+
+_LATE: Final = f'sum by ({BY}) (rate(tinyfleet_windows_missed_total{{cause="late"}}[10m]))'
+_SEEN: Final = f"sum by ({BY}) (rate(tinyfleet_inferences_total[10m]))"
+_OF: Final = "{{ $labels.model }} {{ $labels.model_version }} at {{ $labels.site }}"
+
+RULES: Final[dict[str, Any]] = {
+    "groups": [
+        {
+            "name": "tinyfleet_live",
+            "rules": [
+                *_recorded("class_switches", "tinyfleet_class_switches_total"),
+                *_recorded("small_margins", 'tinyfleet_inference_margin_ratio_bucket{le="0.1"}'),
+                _alert(
+                    "TinyfleetWindowsMissed",
+                    f"{_LATE} / ({_SEEN} + {_LATE}) > 0.05",
+                    "10m",
+                    f"{_OF} misses {{{{ $value | humanizePercentage }}}} of its windows",
+                ),
+                _alert(
+                    "TinyfleetClassSwitching",
+                    _risen("class_switches"),
+                    "30m",
+                    f"{_OF} changes its mind more often than the day before",
+                ),
+                _alert(
+                    "TinyfleetMarginsSmall",
+                    _risen("small_margins"),
+                    "30m",
+                    f"{_OF} is undecided more often than the day before",
+                ),
+                _alert(
+                    "TinyfleetSampleStoreFull",
+                    "tinyfleet_samples_stored_bytes / tinyfleet_samples_budget_bytes > 0.95",
+                    "10m",
+                    "captured windows fill their budget: the oldest are forgotten for new ones",
+                ),
+            ],
+        }
+    ]
+}
+
+
+def rules_file() -> str:
+    """JSON is YAML, so nothing else is needed to write it."""
+    return json.dumps(RULES, indent=2) + "\n"
