@@ -468,7 +468,7 @@ static uint32_t cut_everywhere(const made_t *made, uint32_t number, tf_image_sta
     test(&better);
     go_on();
     CHECK(machine_runs(&machine, &better, &model));
-    flash_sim_open(&before, machine.world.flash.port.size_bytes, 4);
+    flash_sim_open(&before, machine.world.flash.port.size_bytes, machine.world.flash.port.write_bytes);
     flash_sim_copy(&before, &machine.world.flash);
     for (uint32_t cut = 0; cut < CUT_KINDS; cut++) {
         for (uint32_t operation = 1;; operation++) {

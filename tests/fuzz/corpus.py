@@ -100,5 +100,13 @@ def carry_over() -> None:
 if __name__ == "__main__":
     write("plan", seeds())
     carry_over()
-    for harness in (parsers.mqtt, parsers.wire, parsers.image, parsers.console, parsers.feed, parsers.unpack):
+    for harness in (
+        parsers.mqtt,
+        parsers.wire,
+        parsers.image,
+        parsers.console,
+        parsers.feed,
+        parsers.smp,
+        parsers.unpack,
+    ):
         write(harness.__name__, harness())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+import cbor2
 
 from tinyfleet.wire.unpack import pack_number
 
@@ -101,6 +105,47 @@ def _frame(kind: int, seq: int, body: bytes) -> bytes:
             run = run[254:]
         out += bytes([len(run) + 1]) + run
     return bytes(out + b"\x00")
+
+
+def smp() -> Iterator[tuple[str, bytes]]:
+    """The first byte: bit 0 packets instead of a console's bytes, bit 1 a door for reading (fuzz_smp.c)."""
+    hello = _smp(2, 0, 0, {"d": "hello"})
+    upload = {"off": 0, "data": bytes.fromhex("3db8f396") + bytes(60), "len": 5000, "image": 1}
+    requests = {
+        "os": (hello, _smp(0, 0, 6, {}), _smp(0, 0, 8, {"query": "mode"}), _smp(2, 0, 5, {"force": 1})),
+        "images": (
+            *(_smp(0, 1, 0, {}), _smp(2, 1, 1, upload | {"sha": bytes(32), "upgrade": False})),
+            *(_smp(2, 1, 1, {"off": 64, "data": bytes(1000)}), _smp(2, 1, 5, {"slot": 3})),
+            *(_smp(2, 1, 0, {"hash": bytes(32)}), _smp(2, 1, 0, {"hash": bytes(32), "confirm": True})),
+        ),
+        "statistics": (_smp(0, 2, 1, {}), _smp(0, 2, 0, {"name": "one"})),
+        "version-1": (_smp(2, 0, 0, {"d": "x"}, version=0), _smp(0, 1, 0, {}, version=0)),
+        "brought": (b"", b"", b"", b"", b"\0", _smp(0, 1, 0, {})),
+        "interrupted": (b"", _smp(2, 1, 1, upload), b"", b"", b"", b"", b"\0"),
+    }
+    for name, packets in requests.items():
+        joined = b"".join(len(one).to_bytes(2, "big") + one * (len(one) > 1) for one in packets)
+        yield name, b"\x01" + joined
+        yield f"{name}-reading", b"\x03" + joined
+    long = _smp(2, 0, 0, {"d": "long" * 60})
+    frame = _frame(1, 7, b"\x11\x00\x22\x00")
+    yield "lines", b"\xfc" + _lines(hello) + b"text\n" + _lines(long) + frame + b"name%" + _lines(hello)
+    yield "lines-in-a-small-buffer", b"\x20" + _lines(hello) + _lines(long)
+    yield "lines-broken", b"\xfc\x00" + _lines(long)[:150] + frame + b"\x00db load 4%" + _lines(hello)
+
+
+def _smp(op: int, group: int, command: int, body: dict[str, object], version: int = 1) -> bytes:
+    encoded = cbor2.dumps(body, canonical=True)
+    head = bytes([version << 3 | op, 0, *len(encoded).to_bytes(2, "big"), *group.to_bytes(2, "big")])
+    return head + bytes([42, command]) + encoded
+
+
+def _lines(packet: bytes) -> bytes:
+    """As MCUmgr's serial transport has them: length, packet and CRC-16 in base64."""
+    crc = binascii.crc_hqx(packet, 0).to_bytes(2, "big")
+    encoded = base64.b64encode((len(packet) + 2).to_bytes(2, "big") + packet + crc)
+    cut = [encoded[at : at + 124] for at in range(0, len(encoded), 124)]
+    return b"".join((b"\x04\x14" if i else b"\x06\t") + line + b"\n" for i, line in enumerate(cut))
 
 
 def mqtt() -> Iterator[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ int main(void) {
     tf_bench_port_start(dut_mode.baud);
     const tf_bench_port_t *const port = tf_bench_port();
     session_start(&session, port);
-    while (port->stack_intact()) session_turn(&session);
-    say(&session.bench, "stack overflow: starting over");
+    while (port->stack_intact() && !session.reset) session_turn(&session);
+    say(&session.bench, session.reset ? "starting over, as asked" : "stack overflow: starting over");
     return 1;
 }

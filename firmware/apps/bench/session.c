@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dut.h"
+#include "manage.h"
 
 /* One stored window a second shows that the board lives; after a request the console belongs to who asked. */
 #define LIVE_US 1000000u
@@ -32,6 +33,8 @@ static bool must_wait(const session_t *session, const tf_frame_t *request) {
 static bool take(session_t *session, tf_line_kind_t kind, const tf_line_item_t *item) {
     if (kind == TF_LINE_COMMAND) {
         answer_command(session, item->command);
+    } else if (kind == TF_LINE_SMP) {
+        if (manage_answer(&session->bench, item->packet)) session->reset = true;
     } else if (kind != TF_LINE_FRAME) {
         return false;
     } else if (must_wait(session, &item->frame)) {

@@ -13,6 +13,7 @@ typedef struct {
     uint8_t buffer[TF_FRAME_BUFFER_BYTES];
     tf_frame_t held; /* stands in the buffer until the job before it has ended */
     bool holds;
+    bool reset;    /* was asked for */
     bool measured; /* an MLPerf command came: nothing may run between two of its measurements */
     uint32_t live_us;
     uint32_t live_window;
