@@ -164,7 +164,7 @@ def build(settings: Settings, state: State) -> Manager:
         ),
         functools.partial(needs_of, blobs),
         functools.partial(offer_of, blobs),
-        Transfers(blobs, Encodings()),
+        Transfers(blobs, Encodings(), time.monotonic),
         publisher.wake,
     )
     bounds = SampleBounds(

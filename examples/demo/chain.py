@@ -33,6 +33,7 @@ NODE_BIN = BOARD / "apps" / "node" / "node.bin"
 FIRMWARE = "node-firmware"
 NODES = ("pasture-1", "pasture-2")
 SITE = "pasture"
+WAYS = {"RAW": "as it is", "COMPRESSED": "compressed", "DELTA": "as a delta"}
 MODEL = "livestock"
 REPORT_PERIOD_S = 1
 WINDOW_MS = 250
@@ -224,10 +225,7 @@ class Chain:
             raise DemoError(f"rollout of {version} is {detail.rollout.state}: {detail.rollout.why}")
         self._expect_model(made["artifacts"][0]["image"])
         size = made["artifacts"][0]["size_bytes"]
-        sent = ", ".join(
-            f"{each.size_bytes} on air {'as it is' if each.encoding == 'RAW' else each.encoding.lower()}"
-            for each in detail.transfers
-        )
+        sent = ", ".join(f"{each.size_bytes} on air {WAYS[each.encoding]}" for each in detail.transfers)
         tell(f"{len(self.names)} of {len(self.names)} nodes CONFIRMED {version}, {size} bytes each, {sent}")
 
     def see_inferences(self, version: str, tell: Tell) -> None:

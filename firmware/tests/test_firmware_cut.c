@@ -33,7 +33,7 @@ static const scenario_t scenarios[] = {
     {"revert by watchdog", &hanging, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true},
     {"firmware, then its model", &newer_abi, &model_of_new, NULL, TF_UPDATE_STATE_CONFIRMED, &newer_abi,
      &model_of_new, false},
-    {"firmware by delta", &better_delta, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, false},
+    {"firmware by delta", &better_delta, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, true},
     {"compressed firmware, then its model by delta", &newer_compressed, &model_of_new_delta, NULL,
      TF_UPDATE_STATE_CONFIRMED, &newer_abi, &model_of_new, false},
     {"model after a firmware", NULL, &second, &better, TF_UPDATE_STATE_CONFIRMED, &better, &second, true},

@@ -1,13 +1,15 @@
 /* Anything in any order: wants, chunks, links, answers, time, resets and power cuts. The world holds what
  * must hold at each step; and whatever was done before, one good want in the end is carried out. */
 #include "check.h"
+#include "packer.h"
 #include "random.h"
 #include "world.h"
 
-enum { ROUNDS = 150, EVENTS = 60, MODELS = 4 };
+enum { ROUNDS = 150, EVENTS = 60, MODELS = 4, WAYS = 7 };
 
 static world_t world;
-static made_t models[MODELS]; /* the last one is signed by a foreign key */
+/* The last model is signed by a foreign key; behind it, other ways to the second and third. */
+static made_t models[WAYS];
 static uint32_t seed, generation;
 
 static uint32_t below(uint32_t bound) {
@@ -16,7 +18,7 @@ static uint32_t below(uint32_t bound) {
 
 static void send_strange_chunk(void) {
     static uint8_t bytes[1500];
-    const made_t *about = &models[below(MODELS)];
+    const made_t *about = &models[below(WAYS)];
     tf_blob_topic_t topic = {.group = (uint16_t)below(4), .index = (uint16_t)below(18)};
     memcpy(topic.manifest, about->manifest_digest, sizeof topic.manifest);
     uint32_t length = below(4) == 0 ? below(sizeof bytes) : TF_CHUNK_BYTES;
@@ -25,7 +27,7 @@ static void send_strange_chunk(void) {
 }
 
 static void send_want(void) {
-    tf_want_t want = world_want(&models[below(MODELS)], generation + below(3));
+    tf_want_t want = world_want(&models[below(WAYS)], generation + below(3));
     if (below(3) == 0) want.has_model = false;
     if (below(4) == 0) want.model.size_bytes = random_next(&seed) >> below(32);
     if (below(4) == 0) want.model.image[0] ^= 1u;
@@ -51,8 +53,8 @@ static void do_something(void) {
             send_want();
             break;
         case 3:
-            world.blob = &models[below(MODELS)];
-            world.other = &models[below(MODELS)];
+            world.blob = &models[below(WAYS)];
+            world.other = &models[below(WAYS)];
             world_offer(&world, world.blob, ++generation);
             break;
         case 4:
@@ -126,6 +128,9 @@ int main(void) {
         maker_image(&models[i], 3000 + 11000 * i, (uint8_t)(i + 1), 0,
                     i == MODELS - 1 ? SIGNER_FOREIGN : SIGNER_OURS);
     }
+    packer_compress(&models[MODELS], &models[1]);
+    packer_delta(&models[MODELS + 1], &models[1], &models[0]);
+    packer_delta(&models[MODELS + 2], &models[2], &models[1]);
     uint32_t cuts = 0;
     for (uint32_t round = 1; round <= ROUNDS; round++) {
         seed = round * 2654435761u;

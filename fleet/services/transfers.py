@@ -15,7 +15,7 @@ from tinyfleet.fleet.core.errors import FleetError
 from tinyfleet.fleet.core.release import Artifact, Transport, raw
 from tinyfleet.fleet.core.transfer import decodes, running, smallest
 from tinyfleet.fleet.services.choice import Choice
-from tinyfleet.fleet.services.ports import Blobs, Encoder, Tx
+from tinyfleet.fleet.services.ports import Blobs, Clock, Encoder, Tx
 from tinyfleet.wire.blobs import Blob, cut
 from tinyfleet.wire.enums import Encoding
 from tinyfleet.wire.errors import WireError
@@ -26,6 +26,8 @@ from tinyfleet.wire.unpack import unpack
 log = logging.getLogger(__name__)
 BASES_MAX: Final = 8
 """Deltas of one artifact that one rollout makes, from what most devices run; the others get it compressed."""
+MAKE_S: Final = 10.0
+"""A rollout begins none after this: whoever starts it waits (2 MiB take about 7 s to compress and to try)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,10 @@ class Job:
 
 
 class Transfers:
-    def __init__(self, blobs: Blobs, encoder: Encoder) -> None:
+    def __init__(self, blobs: Blobs, encoder: Encoder, clock: Clock) -> None:
         self._blobs = blobs
         self._encoder = encoder
+        self._clock = clock
 
     def jobs(self, tx: Tx, chosen: Sequence[Choice]) -> list[Job]:
         """What could make these devices' downloads smaller, and is not there yet."""
@@ -57,7 +60,15 @@ class Transfers:
     def make(self, jobs: Iterable[Job]) -> list[Transport]:
         """Takes seconds for large images, so outside of any transaction. What saves nothing is left out."""
         made = []
+        began_s = self._clock()
         for job in jobs:
+            if self._clock() - began_s > MAKE_S:
+                log.warning(
+                    "encodings of %s take longer than %g s: what is left is made by the next rollout",
+                    job.artifact.version,
+                    MAKE_S,
+                )
+                break
             try:
                 found = self._make(job)
             except (FleetError, WireError) as error:

@@ -81,7 +81,7 @@ class Rig:
             options,
             lambda _: self.needs,
             lambda _: self.offer,
-            Transfers(self.blobs, self.encoder),
+            Transfers(self.blobs, self.encoder, self.clock),
             self._wake,
         )
         self.bounds = SampleBounds(budget_bytes=samples_budget_bytes, keep_s=86_400)

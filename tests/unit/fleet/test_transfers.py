@@ -281,7 +281,7 @@ class Counting(Encodings):
 
 def test_an_encoding_is_made_once(rig: Rig) -> None:
     counting = Counting()
-    rig.rollouts._transfers = transfers.Transfers(rig.blobs, counting)
+    rig.rollouts._transfers = transfers.Transfers(rig.blobs, counting, rig.clock)
     first, _ = releases(rig)
     for name in ("d1", "d2"):
         device(rig, name, first.image)
@@ -304,7 +304,7 @@ class Wrong(Encodings):
 
 
 def test_what_does_not_make_the_image_again_is_not_sent(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.rollouts._transfers = transfers.Transfers(rig.blobs, Wrong())
+    rig.rollouts._transfers = transfers.Transfers(rig.blobs, Wrong(), rig.clock)
     first, second = releases(rig)
     device(rig, "d1", first.image)
     rig.rollouts.start("demo", "2.0.0")
@@ -339,6 +339,26 @@ def test_as_many_deltas_as_a_rollout_may_make(rig: Rig, monkeypatch: pytest.Monk
     rig.rollouts.start("demo", "4.0.0")
     assert [way(rig, name).encoding.name for name in ("d1", "d2", "d3")] == ["COMPRESSED", "DELTA", "DELTA"]
     assert way(rig, "d1").artifact == third
+
+
+class Slow(Encodings):
+    """Each encoding takes as long as a rollout waits for all of them."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+
+    def compress(self, image: bytes) -> bytes:
+        self._rig.now_s += transfers.MAKE_S + 1
+        return super().compress(image)
+
+
+def test_a_rollout_does_not_wait_for_ever(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.rollouts._transfers = transfers.Transfers(rig.blobs, Slow(rig), rig.clock)
+    first, _ = releases(rig)
+    device(rig, "d1", first.image)
+    rig.rollouts.start("demo", "2.0.0")
+    assert way(rig, "d1").encoding is Encoding.COMPRESSED
+    assert "take longer than 10 s" in caplog.text
 
 
 def test_of_two_alike_the_simpler_one() -> None:
