@@ -49,6 +49,7 @@ class ClockSource(IntEnum):
     NONE = 0
     SNTP = 1
     MANAGER = 2
+    SYSTEM = 3
 
 
 class CoreVariant(IntEnum):

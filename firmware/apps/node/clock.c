@@ -30,10 +30,20 @@ void clock_server(node_clock_t *clock, const tf_config_t *config) {
     clock->link.context = clock;
     clock->link.on_packet = on_packet;
     tf_query_close(&clock->link);
-    tf_sntp_start(&clock->sntp, config->has_sntp);
+    tf_sntp_start(&clock->sntp, config->has_sntp && tf_node_port()->unix_ms == NULL);
+}
+
+/* A computer without a battery starts in 1970: that is no time. */
+static void take_systems(node_clock_t *clock, uint64_t now_ms) {
+    uint64_t unix_ms = tf_node_port()->unix_ms();
+    if (unix_ms / 1000u < TF_SNTP_EARLIEST_S) return;
+    clock->source = TF_CLOCK_SOURCE_SYSTEM;
+    clock->unix_ms = unix_ms;
+    clock->at_ms = now_ms;
 }
 
 void clock_poll(node_clock_t *clock, bool network, uint64_t now_ms) {
+    if (tf_node_port()->unix_ms != NULL) take_systems(clock, now_ms);
     uint8_t nonce[TF_SNTP_NONCE_BYTES], request[TF_SNTP_BYTES];
     if (!network || clock_wait_ms(clock, network, now_ms) > 0) return;
     for (uint32_t i = 0; i < sizeof nonce; i += 4) {

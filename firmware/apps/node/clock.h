@@ -1,4 +1,5 @@
-/* The time of day: asked for by SNTP where the configuration names a server, else told by the manager. */
+/* The time of day: the system's, where there is one; else asked for by SNTP where the configuration names a
+ * server, else told by the manager. */
 #ifndef TINYFLEET_NODE_CLOCK_H
 #define TINYFLEET_NODE_CLOCK_H
 

@@ -27,6 +27,8 @@ typedef struct tf_node_port {
     uint8_t power_source; /* PowerSource */
     bool emulated;
     uint64_t (*now_us)(void);
+    /* Milliseconds since 1970 by the system's clock; NULL: there is no such clock, and SNTP is asked. */
+    uint64_t (*unix_ms)(void);
     const tf_flash_t *(*flash)(void);
     /* What the bootloader left; NULL: there is none. */
     const tf_handoff_t *(*handoff)(void);

@@ -601,6 +601,7 @@ typedef enum {
     TF_CLOCK_SOURCE_NONE = 0,
     TF_CLOCK_SOURCE_SNTP = 1,
     TF_CLOCK_SOURCE_MANAGER = 2,
+    TF_CLOCK_SOURCE_SYSTEM = 3,
 } tf_clock_source_t;
 
 /* CoreVariant */

@@ -30,6 +30,7 @@ const tf_node_port_t *tf_node_port(void) {
         .power_source = TF_POWER_SOURCE_MAINS,
         .emulated = false,
         .now_us = posix_now_us,
+        .unix_ms = posix_unix_ms,
         .flash = posix_flash,
         .handoff = no_handoff,
         .boot_layout = no_layout,

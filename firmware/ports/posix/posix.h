@@ -19,6 +19,7 @@ void posix_flash_open(const char *folder);
 const tf_flash_t *posix_flash(void);
 
 uint64_t posix_now_us(void);
+uint64_t posix_unix_ms(void);
 
 /* Keeps a record of what ends the process in the state folder. `arguments` start it anew. */
 void posix_crash_open(const char *folder, char *const *arguments);

@@ -20,7 +20,15 @@ from tests.posix_node import BINARY, ROOT, PosixNode
 from tests.servers import LOOPBACK, Mosquitto
 
 from tinyfleet.fleet.core.flash import blank
-from tinyfleet.wire.enums import ArtifactKind, ConnState, CoreVariant, Result, Timing, UpdateState
+from tinyfleet.wire.enums import (
+    ArtifactKind,
+    ClockSource,
+    ConnState,
+    CoreVariant,
+    Result,
+    Timing,
+    UpdateState,
+)
 from tinyfleet.wire.limits import GROUP_BYTES
 from tinyfleet.wire.memory_map import POSIX
 from tinyfleet.wire.messages import Birth, Conn, Event, Sleep, Status, Tele, Want
@@ -58,6 +66,8 @@ def test_birth_says_that_it_is_a_process(node: Node, manager: Manager) -> None:
     # The system's packages replace the program, not the fleet.
     assert {slot.kind for slot in birth.slots} == {ArtifactKind.MODEL}
     assert birth.firmware.image is None and birth.firmware.slot is None
+    assert birth.clock is not None and birth.clock.source is ClockSource.SYSTEM
+    assert abs((birth.clock.unix_s or 0) - time.time()) < 10
 
 
 def test_it_takes_a_model_infers_and_remembers(node: Node, manager: Manager, first: Release) -> None:
@@ -119,6 +129,16 @@ def test_kills_at_random_moments_end_in_the_wanted_model(
     manager.wait(Birth, lambda b: b.generation == generation and b.state is UpdateState.CONFIRMED)
     wanted = new if generation % 2 == 0 else first
     goes_on_with(manager, wanted)
+
+
+def test_what_has_expired_is_not_begun(node: Node, manager: Manager, first: Release) -> None:
+    """By the computer's own clock."""
+    manager.blob(first.blob)
+    manager.want(first.want(1, deadline=int(time.time()) - 60))
+    status = manager.wait(Status, lambda s: s.generation == 1 and s.state is UpdateState.FAILED)
+    assert status.result is Result.EXPIRED
+    manager.want(first.want(2, deadline=int(time.time()) + 600))
+    manager.wait(Birth, lambda b: b.generation == 2 and b.state is UpdateState.CONFIRMED)
 
 
 def test_a_firmware_is_refused(node: Node, manager: Manager, first: Release) -> None:
