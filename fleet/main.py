@@ -42,7 +42,7 @@ from tinyfleet.fleet.api.schemas import Health
 from tinyfleet.fleet.config import Settings
 from tinyfleet.fleet.core import credentials
 from tinyfleet.fleet.core.errors import BadInput, FleetError, Unavailable
-from tinyfleet.fleet.core.fit import FirmwareOffer, ModelNeeds, OpUse
+from tinyfleet.fleet.core.fit import Answers, FirmwareOffer, InputKind, ModelNeeds, OpUse
 from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
@@ -54,9 +54,11 @@ from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, Samples
+from tinyfleet.fleet.services.shadows import ShadowOptions, Shadows
 from tinyfleet.fleet.services.transfers import Transfers
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
+from tinyfleet.wire.artifact_metadata import OutputKind
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.firmware import read_facts
 from tinyfleet.wire.image import read_image
@@ -75,6 +77,7 @@ class Manager:
 
     store: SqlStore
     rollouts: Rollouts
+    shadows: Shadows
     access: Access
     reader: Reader
     publisher: Publisher
@@ -98,6 +101,7 @@ def needs_of(blobs: BlobFolder, artifact: Artifact) -> ModelNeeds:
     except WireError as error:
         raise BadInput(f"model {artifact.version} as stored: {error}; release it again") from error
     firmware = [need.version.release for need in image.dependencies if need.image_id == 0]
+    meta = plan.metadata
     return ModelNeeds(
         firmware=max(firmware, default=None),
         image_bytes=artifact.size_bytes,
@@ -105,6 +109,11 @@ def needs_of(blobs: BlobFolder, artifact: Artifact) -> ModelNeeds:
         abi=ABI,
         arena_bytes=plan.arena_bytes,
         ops=tuple(OpUse(op.code, i, op.outputs[0]) for i, op in enumerate(plan.ops)),
+        answers=Answers(
+            InputKind(meta.sensor, meta.unit, meta.rate_mhz, meta.samples, meta.channels),
+            meta.output_kind is OutputKind.CLASSES and len(meta.labels) > 1,
+            meta.labels,
+        ),
     )
 
 
@@ -153,6 +162,7 @@ def build(settings: Settings, state: State) -> Manager:
     )
     users = MosquittoUsers(BrokerFiles(folder=state.broker), state.broker_pid, listeners, secret)
     access = Access(store, users, secret)
+    transfers = Transfers(blobs, Encodings(), time.monotonic)
     rollouts = Rollouts(
         store,
         time.time,
@@ -164,13 +174,25 @@ def build(settings: Settings, state: State) -> Manager:
         ),
         functools.partial(needs_of, blobs),
         functools.partial(offer_of, blobs),
-        Transfers(blobs, Encodings(), time.monotonic),
+        transfers,
         publisher.wake,
     )
     bounds = SampleBounds(
         budget_bytes=settings.samples_budget_bytes, keep_s=settings.samples_keep_days * DAY_S
     )
-    ingest = Ingest(store, time.time, rollouts, topics, settings.series_max, bounds)
+    shadows = Shadows(
+        store,
+        time.time,
+        ShadowOptions(
+            timeout_s=settings.rollout_timeout_s,
+            missed_wakes=settings.missed_wakes,
+            blob_budget_bytes=settings.blob_budget_bytes,
+        ),
+        functools.partial(needs_of, blobs),
+        transfers,
+        publisher.wake,
+    )
+    ingest = Ingest(store, time.time, rollouts, shadows, topics, settings.series_max, bounds)
     reader = Reader(
         port=settings.admin_port,
         user=READER,
@@ -221,6 +243,7 @@ def build(settings: Settings, state: State) -> Manager:
         rollouts=rollouts,
         live=Live(store, publisher.wake),
         samples=Samples(store, time.time, bounds),
+        shadows=shadows,
         benches=Benches(
             store,
             time.time,
@@ -253,7 +276,7 @@ def build(settings: Settings, state: State) -> Manager:
             timeout_graceful_shutdown=3,
         )
     )
-    return Manager(store, rollouts, access, reader, publisher, server)
+    return Manager(store, rollouts, shadows, access, reader, publisher, server)
 
 
 class _Server(uvicorn.Server):
@@ -289,7 +312,7 @@ async def serve(settings: Settings, state: State) -> None:
     manager.reader.start()
     tasks = [
         asyncio.create_task(manager.publisher.run(), name="publisher"),
-        asyncio.create_task(asyncio.to_thread(_tick, manager.rollouts, stop), name="tick"),
+        asyncio.create_task(asyncio.to_thread(_tick, manager, stop), name="tick"),
         asyncio.create_task(asyncio.to_thread(_apply_users, manager.access, stop), name="users"),
     ]
     try:
@@ -303,10 +326,11 @@ async def serve(settings: Settings, state: State) -> None:
         lock.give_back()
 
 
-def _tick(rollouts: Rollouts, stop: threading.Event) -> None:
+def _tick(manager: Manager, stop: threading.Event) -> None:
     while not stop.wait(TICK_S):
         try:
-            rollouts.tick()
+            manager.rollouts.tick()
+            manager.shadows.tick()
         except FleetError as error:
             log.error("cannot look after deadlines: %s", error)
         except Exception:

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tinyfleet import __version__
-from tinyfleet.fleet.api import agents, devices, releases, rollouts, samples
+from tinyfleet.fleet.api import agents, devices, releases, rollouts, samples, shadows
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.api.common import BodyBound
 from tinyfleet.fleet.core.errors import BadInput, Conflict, FleetError, NotFound, Refused, Unavailable
@@ -28,6 +28,7 @@ from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.samples import Samples
+from tinyfleet.fleet.services.shadows import Shadows
 
 STATUS: Final[dict[type[FleetError], int]] = {
     NotFound: 404,
@@ -45,6 +46,7 @@ class Services:
     registry: Registry
     releases: Releases
     rollouts: Rollouts
+    shadows: Shadows
     benches: Benches
     live: Live
     samples: Samples
@@ -71,7 +73,7 @@ def build(services: Services, token: str, hosts: Iterable[str] | None = None) ->
             )
 
     guard = [Depends(authorised)]
-    for noun in (devices, agents, releases, rollouts, samples):
+    for noun in (devices, agents, releases, rollouts, samples, shadows):
         app.include_router(noun.reading, prefix="/api/v1")
         app.include_router(noun.changing, prefix="/api/v1", dependencies=guard)
     app.include_router(_own_routes(services))

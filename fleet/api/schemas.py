@@ -244,6 +244,47 @@ class RolloutDetailOut(Closed):
     deployments: list[DeploymentOut]
 
 
+class ShadowIn(Closed):
+    release: str
+    version: str | None = None
+    devices: list[str] | None = Field(None, min_length=1)
+    site: str | None = None
+
+
+class ShadowStopIn(Closed):
+    devices: list[str] | None = Field(None, min_length=1)
+    site: str | None = None
+
+
+class ShadowPairOut(Closed):
+    active: str = Field(description="class that the running model named: its label, else its number")
+    challenger: str
+    windows: int
+
+
+class ShadowOut(Closed):
+    device: str
+    release: str
+    release_version: str
+    image: str
+    active: str | None = Field(description="the model it is compared with")
+    state: str
+    transition: str
+    generation: int
+    result: str | None
+    result_code: int | None
+    detail: str
+    windows: int = Field(description="that both models classified")
+    agreements: int = Field(description="of the same class; which of two models is right nobody knows here")
+    agreement: float | None = Field(description="agreements / windows; no accuracy")
+    skipped: int = Field(description="windows that the challenger left out, for want of time")
+    missed: int = Field(description="windows that the running model missed because of it")
+    pairs: list[ShadowPairOut]
+    rest: int = Field(description="windows of pairs that the node did not tell apart")
+    started_s: float
+    changed_s: float
+
+
 class QuarantineOut(Closed):
     id: int
     topic: str

@@ -14,6 +14,7 @@ from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
 from tinyfleet.fleet.services.rollouts import Carried
 from tinyfleet.fleet.services.samples import SampleView
+from tinyfleet.fleet.services.shadows import ShadowView
 from tinyfleet.wire.codec import to_json
 
 
@@ -157,4 +158,37 @@ def rollout(value: Summary, of: Release) -> out.RolloutOut:
         counts=dict(counts),
         started_s=value.started_s,
         ended_s=value.ended_s,
+    )
+
+
+def shadow(value: ShadowView) -> out.ShadowOut:
+    about, counts = value.shadow, value.shadow.total
+
+    def label(number: int) -> str:
+        return value.labels[number] if number < len(value.labels) else str(number)
+
+    return out.ShadowOut(
+        device=about.device,
+        release=value.release.name,
+        release_version=value.release.version,
+        image=about.image.hex(),
+        active=None if value.active is None else " ".join(value.active),
+        state=about.state.value,
+        transition=about.transition,
+        generation=about.generation,
+        result=None if about.result is None else about.result.name,
+        result_code=None if about.result is None else int(about.result),
+        detail=about.detail,
+        windows=counts.windows,
+        agreements=counts.agreements,
+        agreement=counts.agreements / counts.windows if counts.windows else None,
+        skipped=counts.skipped,
+        missed=counts.missed,
+        pairs=[
+            out.ShadowPairOut(active=label(active), challenger=label(challenger), windows=windows)
+            for (active, challenger), windows in sorted(counts.pairs.items(), key=lambda item: -item[1])
+        ],
+        rest=counts.rest,
+        started_s=about.started_s,
+        changed_s=about.changed_s,
     )

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "model": ("model", "model", "Compile, inspect, check, profile and compare models."),
     "release": ("release", "release", "Create, import and list releases."),
     "rollout": ("rollout", "rollout", "Start, watch, list and cancel rollouts."),
+    "shadow": ("shadow", "shadow", "Compare a model with the one that runs, on the same windows."),
     "samples": ("samples", "samples", "List, export and remove captured windows."),
     "mqtt": ("mqtt", "mqtt", "Look at what crosses the broker."),
 }

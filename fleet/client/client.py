@@ -198,6 +198,33 @@ class FleetClient:
     def cancel_rollout(self, number: int) -> schemas.RolloutOut:
         return self._one(schemas.RolloutOut, "POST", f"/rollouts/{number}/cancel")
 
+    def shadows(self) -> list[schemas.ShadowOut]:
+        return self._many(schemas.ShadowOut, "/shadows")
+
+    def shadow(self, device: str) -> schemas.ShadowOut:
+        return self._one(schemas.ShadowOut, "GET", f"/shadows/{_part(device)}")
+
+    def start_shadows(
+        self,
+        release: str,
+        version: str | None = None,
+        *,
+        devices: list[str] | None = None,
+        site: str | None = None,
+    ) -> list[schemas.ShadowOut]:
+        """Runs a release's model as challenger beside the model that runs."""
+        order = schemas.ShadowIn(release=release, version=version, devices=devices, site=site)
+        return self._posted("/shadows", order)
+
+    def stop_shadows(
+        self, *, devices: list[str] | None = None, site: str | None = None
+    ) -> list[schemas.ShadowOut]:
+        return self._posted("/shadows/stop", schemas.ShadowStopIn(devices=devices, site=site))
+
+    def _posted(self, path: str, order: BaseModel) -> list[schemas.ShadowOut]:
+        answer = self._send("POST", path, json=order.model_dump(exclude_none=True))
+        return TypeAdapter(list[schemas.ShadowOut]).validate_json(answer.content)
+
     def quarantine(self) -> list[schemas.QuarantineOut]:
         return self._many(schemas.QuarantineOut, "/quarantine")
 

@@ -28,6 +28,32 @@ class OpUse:
     tensor: int
 
 
+@dataclass(frozen=True, slots=True)
+class InputKind:
+    """What a window is."""
+
+    sensor: str
+    unit: str
+    rate_mhz: int
+    samples: int
+    channels: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.samples} x {self.channels} of {self.sensor or 'any sensor'} in {self.unit or 'no unit'} "
+            f"at {self.rate_mhz / 1000:g} Hz"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model is asked and answers. `classes`: it chooses one of several."""
+
+    input: InputKind
+    classes: bool
+    labels: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelNeeds:
     """What a model asks of a node. `image_bytes` is its signed image, as it lies in a slot."""
@@ -39,6 +65,7 @@ class ModelNeeds:
     ops: tuple[OpUse, ...]
     firmware: Release3 | None = None
     """It needs a firmware of this version or a newer one."""
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from tinyfleet.fleet.services.benches import take_bench
 from tinyfleet.fleet.services.ports import Clock, ModelKey, Store, Stored, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, is_wanted, take_sample
+from tinyfleet.fleet.services.shadows import Shadows
 from tinyfleet.wire.codec import decode
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import Bench, Birth, Conn, Event, Sample, Status, Tele
@@ -68,6 +69,7 @@ class Ingest:
         store: Store,
         clock: Clock,
         rollouts: Rollouts,
+        shadows: Shadows,
         topics: Topics,
         series_max: int,
         samples: SampleBounds,
@@ -75,6 +77,7 @@ class Ingest:
         self._store = store
         self._clock = clock
         self._rollouts = rollouts
+        self._shadows = shadows
         self._topics = topics
         self._series_max = series_max
         self._samples = samples
@@ -158,7 +161,9 @@ class Ingest:
                 tx.devices.put(replace(device, evidence=evidence))
             case TopicKind.STATUS:
                 status = decode(Status, incoming.payload)
-                self._rollouts.take_status(tx, self._heard(tx, device, now_s), status, now_s)
+                heard = self._heard(tx, device, now_s)
+                self._rollouts.take_status(tx, heard, status, now_s)
+                self._shadows.take_status(tx, heard, status, now_s)
             case TopicKind.TELE:
                 self._tele(tx, device, decode(Tele, incoming.payload), now_s, counts)
             case TopicKind.EVENT:
@@ -185,7 +190,9 @@ class Ingest:
         if born is None:
             counts.duplicate += 1
             return
-        self._rollouts.take_birth(tx, self._heard(tx, born, now_s), birth, now_s)
+        heard = self._heard(tx, born, now_s)
+        self._rollouts.take_birth(tx, heard, birth, now_s)
+        self._shadows.take_birth(tx, heard, birth, now_s)
 
     def _tele(self, tx: Tx, device: Device, tele: Tele, now_s: float, counts: IngestCounts) -> None:
         stored = tx.telemetry.stored(device.id, tele.boot, tele.epoch)
@@ -202,6 +209,7 @@ class Ingest:
         if (tele.uptime_ms - first_uptime_ms) / 1000 > now_s - first_s + CLOCK_SKEW_S:
             counts.clock_skew += 1
         key, names = self._labels(tx, device, tele)
+        counts.series_dropped += self._shadows.take_tele(tx, device, tele, self._series_max)
         counts.series_dropped += tx.telemetry.add(key, names, delta, self._series_max)
         tx.telemetry.put(device.id, tele, Stored(snapshot_of(tele), first_uptime_ms, first_s), now_s)
         self._heard(tx, device, now_s)

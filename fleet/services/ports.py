@@ -18,6 +18,7 @@ from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.release import Artifact, Release, Transport
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.core.samples import Window
+from tinyfleet.fleet.core.shadow import Counts, Shadow
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.messages import Bench, Event, NodeTls, Sample, Tele
 
@@ -167,6 +168,34 @@ class SampleRows(Protocol):
     def remove(self, device: str | None) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowKey:
+    site: str
+    model: str
+    version: str
+    challenger: str
+    challenger_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowTotal:
+    key: ShadowKey
+    windows: int
+    agreements: int
+    skipped: int
+    missed: int
+
+
+class ShadowRows(Protocol):
+    def get(self, device: str) -> Shadow | None: ...
+    def all(self) -> list[Shadow]: ...
+    def put(self, shadow: Shadow) -> None: ...
+    def due(self, now_s: float) -> list[Shadow]: ...
+    def add(self, key: ShadowKey, new: Counts, room: int) -> int: ...
+    def totals(self) -> list[ShadowTotal]: ...
+    def remove(self, device: str) -> None: ...
+
+
 class QuarantineRows(Protocol):
     def add(self, topic: str, payload: bytes, reason: str, now_s: float) -> None: ...
     def all(self, limit: int) -> list[dict[str, object]]: ...
@@ -237,6 +266,8 @@ class Tx(Protocol):
     def rollouts(self) -> RolloutRows: ...
     @property
     def deployments(self) -> DeploymentRows: ...
+    @property
+    def shadows(self) -> ShadowRows: ...
     @property
     def telemetry(self) -> TelemetryRows: ...
     @property

@@ -12,6 +12,7 @@ from tinyfleet.fleet.core.liveness import DeviceState, Evidence, missed_wakes, s
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
+from tinyfleet.fleet.services.shadows import forget_runs
 from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, Sleep, Trust
@@ -115,6 +116,7 @@ class Registry:
                 device = replace(known, site=site, device_type=device_type, evidence=times)
                 if fresh:
                     device = forget_past(device)
+                    forget_runs(tx, name)
                     self._forget(tx, name)
             records = self._records(device, connection)
             tx.devices.put(device)
@@ -128,6 +130,7 @@ class Registry:
         with self._store.write() as tx:
             if tx.devices.get(name) is None:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
+            tx.shadows.remove(name)
             self._rollouts.device_gone(tx, name, self._clock())
             tx.devices.remove(name)
             tx.samples.remove(name)

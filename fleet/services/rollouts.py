@@ -23,6 +23,7 @@ from tinyfleet.fleet.core.rollout import RolloutState, Summary
 from tinyfleet.fleet.services.choice import Choice, choose, misfits
 from tinyfleet.fleet.services.live import has_settings, with_settings
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
+from tinyfleet.fleet.services.shadows import evict
 from tinyfleet.fleet.services.transfers import Transfers, pick
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import ArtifactKind, Encoding
@@ -285,6 +286,7 @@ class Rollouts:
             period_s=device.evidence.period_s,
             sleep=self._sleep_of(tx, device.id),
         )
+        evict(tx, device.id, f"rollout {deployment.rollout} took its place", now_s)
         tx.retained.put(
             RetainedKind.WANT,
             device.id,

@@ -16,6 +16,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from tinyfleet.fleet.adapters.prometheus.live import live_families
+from tinyfleet.fleet.adapters.prometheus.shadows import shadow_families
 from tinyfleet.fleet.core.deployment import DeploymentState
 from tinyfleet.fleet.core.liveness import DeviceState, state_of
 from tinyfleet.fleet.services.ingest import IngestCounts
@@ -57,6 +58,7 @@ class FleetCollector(Collector):
         with self._store.read() as tx:
             yield from _inferences(tx)
             yield from live_families(tx, self._samples_budget_bytes)
+            yield from shadow_families(tx)
             yield _devices(tx, self._clock())
             yield _rollouts(tx)
         yield from self._ingest()

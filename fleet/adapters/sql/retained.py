@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, func, or_, select, update
 
 from tinyfleet.fleet.adapters.sql.codecs import upsert
 from tinyfleet.fleet.adapters.sql.schema import meta, retained
+from tinyfleet.fleet.adapters.sql.shadows import ShadowTable
 from tinyfleet.fleet.services.ports import Retained, RetainedKind
 
 
@@ -127,7 +128,8 @@ class RetainedTable:
             )
             .exists()
         )
-        return self._blobs(~named)
+        challengers = ShadowTable(self._connection).named_blobs()
+        return [row for row in self._blobs(~named) if row.key not in challengers]
 
     def _blobs(self, *conditions: Any) -> list[Retained]:
         rows = self._connection.execute(

@@ -269,6 +269,45 @@ samples = Table(
     sqlite_autoincrement=True,
 )
 
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("release", ForeignKey("releases.id"), nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("active", LargeBinary),
+    Column("generation", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("transition", String, nullable=False),
+    Column("result", String),
+    Column("detail", Text, nullable=False),
+    Column("boot", Integer),
+    Column("seq", Integer),
+    Column("deadline_s", Float),
+    Column("started_s", Float, nullable=False),
+    Column("changed_s", Float, nullable=False),
+    Column("run_boot", Integer),
+    Column("run", Integer),
+    Column("last", Text, nullable=False),
+    Column("total", Text, nullable=False),
+    Index("shadows_due", "state", "deadline_s"),
+)
+
+shadow_totals = Table(
+    "shadow_totals",
+    metadata,
+    Column("site", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("challenger", String, primary_key=True),
+    Column("challenger_version", String, primary_key=True),
+    Column("windows", Integer, nullable=False),
+    Column("agreements", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("missed", Integer, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

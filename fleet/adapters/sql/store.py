@@ -26,6 +26,7 @@ from tinyfleet.fleet.adapters.sql.releases import ReleaseTable
 from tinyfleet.fleet.adapters.sql.retained import IdentityTable, RetainedTable
 from tinyfleet.fleet.adapters.sql.rollouts import RolloutTable
 from tinyfleet.fleet.adapters.sql.samples import SampleTable
+from tinyfleet.fleet.adapters.sql.shadows import ShadowTable
 from tinyfleet.fleet.adapters.sql.telemetry import QuarantineTable, TelemetryTable
 from tinyfleet.fleet.core.errors import Unavailable
 
@@ -42,6 +43,7 @@ class SqlTx:
         self.releases = ReleaseTable(connection)
         self.rollouts = RolloutTable(connection)
         self.deployments = DeploymentTable(connection)
+        self.shadows = ShadowTable(connection)
         self.telemetry = TelemetryTable(connection)
         self.samples = SampleTable(connection)
         self.quarantine = QuarantineTable(connection, quarantine_rows)

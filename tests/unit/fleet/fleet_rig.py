@@ -21,6 +21,7 @@ from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.ports import RetainedKind
 from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, Samples
+from tinyfleet.fleet.services.shadows import ShadowOptions, Shadows
 from tinyfleet.fleet.services.transfers import Transfers
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.codec import decode, encode
@@ -73,22 +74,31 @@ class Rig:
             timeout_s=600, missed_wakes=5, trial_inferences=3, blob_budget_bytes=blob_budget_bytes
         )
         self.needs = EASY
+        self.needs_by_version: dict[str, ModelNeeds] = {}
         self.encoder = Encodings()
         self.offer = OFFER
+        transfers = Transfers(self.blobs, self.encoder, self.clock)
         self.rollouts = Rollouts(
             self.store,
             self.clock,
             options,
-            lambda _: self.needs,
+            self._needs_of,
             lambda _: self.offer,
-            Transfers(self.blobs, self.encoder, self.clock),
+            transfers,
             self._wake,
         )
+        beside = ShadowOptions(timeout_s=600, missed_wakes=3, blob_budget_bytes=blob_budget_bytes)
+        self.shadows = Shadows(self.store, self.clock, beside, self._needs_of, transfers, self._wake)
         self.bounds = SampleBounds(budget_bytes=samples_budget_bytes, keep_s=86_400)
-        self.ingest = Ingest(self.store, self.clock, self.rollouts, self.topics, series_max, self.bounds)
+        self.ingest = Ingest(
+            self.store, self.clock, self.rollouts, self.shadows, self.topics, series_max, self.bounds
+        )
         self.live = Live(self.store, self._wake)
         self.samples = Samples(self.store, self.clock, self.bounds)
         self.broker: dict[str, bytes] = {}
+
+    def _needs_of(self, artifact: Artifact) -> ModelNeeds:
+        return self.needs_by_version.get(artifact.version, self.needs)
 
     def clock(self) -> float:
         return self.now_s

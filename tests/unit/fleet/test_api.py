@@ -50,6 +50,7 @@ def door(rig: Rig) -> Door:
         benches=absent,  # type: ignore[arg-type]
         live=rig.live,
         samples=rig.samples,
+        shadows=rig.shadows,
         connection=Connection(host="10.0.2.2", port=1, prefix="tf/1", keepalive_s=15, period_s=1),
         health=lambda: 1 // 0,  # type: ignore[arg-type, return-value]
         metrics=lambda: b"",

@@ -101,7 +101,7 @@ def test_every_pair_keeps_the_rules(state: DeploymentState, signal: Signal) -> N
         assert Effect.RESEND in row.effects
 
 
-@pytest.mark.parametrize("state", [s for s in UpdateState if s not in (0, 8, 9, 10)])
+@pytest.mark.parametrize("state", [s for s in UpdateState if s not in (0, 8, 9, 10, 11)])
 def test_work_at_the_node_is_progress(state: UpdateState) -> None:
     after, effects = step(BEGUN, Reported(status(state)), 1.0)
     assert (after.state, after.version, effects) == (S.IN_PROGRESS, 2, ())

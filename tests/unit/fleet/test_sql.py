@@ -144,6 +144,7 @@ def test_a_database_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
         assert stored is not None and stored.snapshot.inferences == 7 and stored.snapshot.live is None
         assert [total.count for total in tx.telemetry.totals()[0]] == [7]
         assert tx.telemetry.live_totals() == [] and tx.samples.totals() == (0, 0)
+        assert tx.shadows.all() == [] and tx.shadows.totals() == []
         manager = tx.identity.manager()
     with store.write() as tx:
         capture = Capture(classes=(1,), per_day=1, day_bytes=2)
