@@ -103,6 +103,18 @@ class ClockReport:
     unix_s: Annotated[U64 | None, Key(1)] = None
 
 
+@message("ring", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """Telemetry and events that wait for the broker: room in flash, messages that wait, and messages lost
+    since the ring was new.
+    """
+
+    size_bytes: Annotated[U32, Key(0)]
+    held: Annotated[U32, Key(1)]
+    lost: Annotated[U32, Key(2)]
+
+
 @message("birth", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
@@ -134,6 +146,7 @@ class Birth:
     shadow: Annotated[ImageInfo | None, Key(23)] = None
     shadow_bytes: Annotated[U32 | None, Key(24)] = None
     sleep: Annotated[Sleep | None, Key(25)] = None
+    ring: Annotated[Ring | None, Key(26)] = None
     config: Annotated[ConfigReport | None, Key(27)] = None
     clock: Annotated[ClockReport | None, Key(28)] = None
     captures: Annotated[bool | None, Key(29)] = None
@@ -322,6 +335,8 @@ class Tele:
     paused: Annotated[U32 | None, Key(17)] = None
     captured: Annotated[U32 | None, Key(18)] = None
     skipped: Annotated[U32 | None, Key(19)] = None
+    lost: Annotated[U32 | None, Key(20)] = None
+    unix_s: Annotated[U64 | None, Key(21)] = None
     shadow: Annotated[Comparison | None, Key(22)] = None
 
 
@@ -564,7 +579,7 @@ MESSAGES: tuple[type[Message], ...] = (
     *(Hello, Bench),
 )
 STRUCTS: tuple[type, ...] = (
-    *(ImageInfo, SlotInfo, Sleep, WantedArtifact, Trial, Capture, EventRule, Transfer),
+    *(ImageInfo, SlotInfo, Sleep, Ring, WantedArtifact, Trial, Capture, EventRule, Transfer),
     *(ClassPair, Comparison),
     *(Board, BenchRun, NodeTls),
     *(ConfigReport, ClockReport, ConfigChange, TlsChange),

@@ -42,6 +42,29 @@ static uint8_t between(flash_sim_t *sim, uint8_t wanted) {
     return sim->port.write_bytes >= ECC_UNIT_BYTES ? noise : (uint8_t)(wanted | noise);
 }
 
+/* Some bits of the range hold no value any more. */
+static void weaken(flash_sim_t *sim, uint32_t offset, uint32_t size) {
+    for (uint32_t i = offset; i < offset + size; i++) {
+        if (random_next(&sim->random) % 4u == 0) sim->weak[i] = (uint8_t)random_next(&sim->random);
+    }
+    if (sim->weak_from == sim->weak_to) sim->weak_from = sim->weak_to = offset;
+    if (offset < sim->weak_from) sim->weak_from = offset;
+    if (offset + size > sim->weak_to) sim->weak_to = offset + size;
+}
+
+/* What the weak bits of the range say this time. */
+static void waver(flash_sim_t *sim, uint32_t offset, uint32_t size) {
+    uint32_t from = offset > sim->weak_from ? offset : sim->weak_from;
+    uint32_t to = offset + size < sim->weak_to ? offset + size : sim->weak_to;
+    for (uint32_t i = from; i < to; i++) {
+        if (sim->weak[i] != 0) sim->bytes[i] ^= (uint8_t)(random_next(&sim->random) & sim->weak[i]);
+    }
+}
+
+static bool is_torn(const flash_sim_t *sim) {
+    return sim->cut == CUT_TORN || sim->cut == CUT_WEAK;
+}
+
 static int sim_erase(void *context, uint32_t offset, uint32_t size) {
     flash_sim_t *sim = context;
     sim->operations++;
@@ -52,13 +75,15 @@ static int sim_erase(void *context, uint32_t offset, uint32_t size) {
     doubt(sim, offset, size, cut);
     if (cut && sim->cut != CUT_AFTER) {
         mark(sim, offset, size, false);
-        for (uint32_t i = 0; sim->cut == CUT_TORN && i < size; i++) {
+        for (uint32_t i = 0; is_torn(sim) && i < size; i++) {
             if (random_next(&sim->random) % 2u == 0)
                 sim->bytes[offset + i] = between(sim, sim->bytes[offset + i]);
         }
+        if (sim->cut == CUT_WEAK) weaken(sim, offset, size);
         longjmp(sim->out, 1);
     }
     memset(sim->bytes + offset, 0xFF, size);
+    memset(sim->weak + offset, 0, size);
     mark(sim, offset, size, true);
     if (cut) longjmp(sim->out, 1);
     return 0;
@@ -83,13 +108,15 @@ static int sim_write(void *context, uint32_t offset, const void *data, uint32_t 
         return 0;
     }
     uint32_t whole = size;
-    if (cut && sim->cut == CUT_TORN) whole = random_next(&sim->random) % size;
+    if (cut && is_torn(sim)) whole = random_next(&sim->random) % size;
     memcpy(sim->bytes + offset, bytes, whole);
-    if (cut && sim->cut == CUT_TORN) {
+    if (cut && is_torn(sim)) {
+        /* Some bits of the unit under the pulse fell, others not yet. */
         uint32_t unit = whole / sim->port.write_bytes * sim->port.write_bytes;
         for (uint32_t i = unit; i < unit + sim->port.write_bytes; i++) {
             sim->bytes[offset + i] = between(sim, bytes[i]);
         }
+        if (sim->cut == CUT_WEAK) weaken(sim, offset + unit, sim->port.write_bytes);
     }
     if (cut) longjmp(sim->out, 1);
     return 0;
@@ -99,6 +126,7 @@ static const uint8_t *sim_map(void *context, uint32_t offset, uint32_t size) {
     flash_sim_t *sim = context;
     if (offset > sim->port.size_bytes || size > sim->port.size_bytes - offset)
         refuse(sim, "map out of bounds", offset, size);
+    waver(sim, offset, size);
     return sim->bytes + offset;
 }
 
@@ -114,7 +142,8 @@ void flash_sim_open(flash_sim_t *sim, uint32_t size_bytes, uint32_t write_bytes)
     sim->bytes = malloc(size_bytes);
     sim->writable = calloc(size_bytes / write_bytes, sizeof *sim->writable);
     sim->doubtful = calloc(size_bytes / write_bytes, sizeof *sim->doubtful);
-    if (sim->bytes == NULL || sim->writable == NULL || sim->doubtful == NULL) exit(1);
+    sim->weak = calloc(size_bytes, 1);
+    if (sim->bytes == NULL || sim->weak == NULL || sim->writable == NULL || sim->doubtful == NULL) exit(1);
     sim->lose_from = UINT32_MAX;
     sim->random = 0x2545F491u;
     for (uint32_t i = 0; i < size_bytes; i++) sim->bytes[i] = (uint8_t)random_next(&sim->random);
@@ -124,11 +153,16 @@ void flash_sim_close(flash_sim_t *sim) {
     free(sim->bytes);
     free(sim->writable);
     free(sim->doubtful);
+    free(sim->weak);
     memset(sim, 0, sizeof *sim);
 }
 
 void flash_sim_copy(flash_sim_t *to, const flash_sim_t *from) {
     memcpy(to->bytes, from->bytes, from->port.size_bytes);
+    memset(to->weak + to->weak_from, 0, to->weak_to - to->weak_from);
+    memcpy(to->weak + from->weak_from, from->weak + from->weak_from, from->weak_to - from->weak_from);
+    to->weak_from = from->weak_from;
+    to->weak_to = from->weak_to;
     uint32_t units = from->port.size_bytes / from->port.write_bytes;
     memcpy(to->writable, from->writable, units * sizeof *from->writable);
     memcpy(to->doubtful, from->doubtful, units * sizeof *from->doubtful);
@@ -141,6 +175,7 @@ void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, u
     check_bounds(sim, offset, sectors, SECTOR_BYTES);
     memset(sim->bytes + offset, 0xFF, sectors);
     memcpy(sim->bytes + offset, data, size);
+    memset(sim->weak + offset, 0, sectors);
     mark(sim, offset, sectors, false);
 }
 

@@ -21,16 +21,20 @@ typedef enum {
     CUT_TORN = 1,   /* a part, and one unit between old and new */
     CUT_SILENT = 2, /* reads as before, but may not be written without another erase */
     CUT_AFTER = 3,  /* all of it, though nobody was told */
-    CUT_KINDS = 4,
+    CUT_WEAK =
+        4, /* as torn, and bits that were under the pulse read otherwise each time, until it is erased */
+    CUT_KINDS = 5,
 } flash_cut_t;
 
 typedef struct {
     tf_flash_t port;
     uint8_t *bytes;
-    bool *writable;      /* a unit: erased, and not touched since */
-    bool *doubtful;      /* a unit: power went while it was touched; it may read well and still not last */
-    uint32_t operations; /* erases and writes so far */
-    uint32_t cut_at;     /* operation that is cut, from 1; 0: none */
+    bool *writable; /* a unit: erased, and not touched since */
+    bool *doubtful; /* a unit: power went while it was touched; it may read well and still not last */
+    uint8_t *weak;  /* a byte's bits that read otherwise each time */
+    uint32_t weak_from, weak_to; /* all of them lie there */
+    uint32_t operations;         /* erases and writes so far */
+    uint32_t cut_at;             /* operation that is cut, from 1; 0: none */
     flash_cut_t cut;
     jmp_buf out;
     uint32_t random;

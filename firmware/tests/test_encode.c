@@ -114,6 +114,10 @@ static void births(void) {
     birth.has_clock = true;
     birth.clock = (tf_clock_report_t){TF_CLOCK_SOURCE_SNTP, true, 1790000000};
     expect("birth_config", encode_birth, &birth);
+    birth.has_config = birth.has_clock = false;
+    birth.has_ring = true;
+    birth.ring = (tf_ring_info_t){262144, 3, 1};
+    expect("birth_ring", encode_birth, &birth);
     tf_birth_t bare = {
         .boot = UINT32_MAX,
         .device_type = tf_text(""),
@@ -175,6 +179,12 @@ static void teles(void) {
     };
     memcpy(tele.model, image, sizeof image);
     expect("tele", encode_tele, &tele);
+    tf_tele_t kept = tele;
+    kept.seq = 63;
+    kept.has_lost = kept.has_unix_s = true;
+    kept.lost = UINT32_MAX;
+    kept.unix_s = 1700000000;
+    expect("tele_kept", encode_tele, &kept);
     tele.seq = 62;
     tele.has_margin = tele.has_live = true;
     for (uint32_t i = 0; i < TF_MARGIN_BUCKETS; i++) tele.margin[i] = 9 - i;

@@ -14,7 +14,7 @@ static world_t world;
 static flash_sim_t factory;
 static made_t first, second, compressed, delta;
 static const made_t *offered; /* what is transported for the second */
-static const char *const kinds[CUT_KINDS] = {"before", "torn", "silent", "after"};
+static const char *const kinds[CUT_KINDS] = {"before", "torn", "silent", "after", "weak"};
 
 /* From a start to a settled update, with the want retained at the broker. */
 static void live(void) {

@@ -87,6 +87,11 @@ static void on_chunk(void *context, const tf_blob_topic_t *topic, const uint8_t 
     tf_update_chunk(&world.update, topic, data, size, &world.now);
 }
 
+static void on_published(void *context, uint16_t id, bool taken) {
+    (void)context, (void)taken;
+    CHECK(id != 0);
+}
+
 static uint32_t now_ms(void) {
     return clock_ms;
 }
@@ -101,7 +106,7 @@ static void begin(void) {
                                     .password = {(const uint8_t *)"secret", 6},
                                     .prefix = tf_text("tf/1"),
                                     .keepalive_s = 30};
-    const session_events_t events = {NULL, on_link, on_want, on_chunk};
+    const session_events_t events = {NULL, on_link, on_want, on_chunk, on_published};
     linked = false;
     CHECK_EQUAL(session_init(&session, &settings, 1, &events, now_ms), SESSION_OK);
 }

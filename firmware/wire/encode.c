@@ -57,9 +57,9 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     const bool decodes = birth->decodes != 0;
-    tf_write_map(&writer,
-                 PAIRS(20, birth->has_model, decodes, decodes, birth->has_shadow, birth->has_shadow_bytes,
-                       birth->has_sleep, birth->has_config, birth->has_clock, birth->captures));
+    tf_write_map(&writer, PAIRS(20, birth->has_model, decodes, decodes, birth->has_shadow,
+                                birth->has_shadow_bytes, birth->has_sleep, birth->has_ring, birth->has_config,
+                                birth->has_clock, birth->captures));
     put_uint(&writer, TF_BIRTH_BOOT, birth->boot);
     put_uint(&writer, TF_BIRTH_SEQ, birth->seq);
     put_uint(&writer, TF_BIRTH_GENERATION, birth->generation);
@@ -100,6 +100,13 @@ uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacit
     if (birth->has_sleep) {
         tf_write_uint(&writer, TF_BIRTH_SLEEP);
         wire_put_sleep(&writer, &birth->sleep);
+    }
+    if (birth->has_ring) {
+        tf_write_uint(&writer, TF_BIRTH_RING);
+        tf_write_map(&writer, 3);
+        put_uint(&writer, TF_RING_SIZE_BYTES, birth->ring.size_bytes);
+        put_uint(&writer, TF_RING_HELD, birth->ring.held);
+        put_uint(&writer, TF_RING_LOST, birth->ring.lost);
     }
     if (birth->has_config) {
         tf_write_uint(&writer, TF_BIRTH_CONFIG);
@@ -171,9 +178,9 @@ uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) 
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
     const bool live = tele->has_live;
-    tf_write_map(&writer,
-                 PAIRS(11, tele->has_energy_uj, tele->has_battery_mv, tele->has_temperature_mc,
-                       tele->has_rssi_dbm, tele->has_margin, live, live, live, live, tele->shadow != NULL));
+    tf_write_map(&writer, PAIRS(11, tele->has_energy_uj, tele->has_battery_mv, tele->has_temperature_mc,
+                                tele->has_rssi_dbm, tele->has_margin, live, live, live, live, tele->has_lost,
+                                tele->has_unix_s, tele->shadow != NULL));
     put_uint(&writer, TF_TELE_BOOT, tele->boot);
     put_uint(&writer, TF_TELE_EPOCH, tele->epoch);
     put_uint(&writer, TF_TELE_SEQ, tele->seq);
@@ -196,6 +203,8 @@ uint32_t tf_encode_tele(const tf_tele_t *tele, uint8_t *out, uint32_t capacity) 
         put_uint(&writer, TF_TELE_CAPTURED, tele->captured);
         put_uint(&writer, TF_TELE_SKIPPED, tele->skipped);
     }
+    if (tele->has_lost) put_uint(&writer, TF_TELE_LOST, tele->lost);
+    if (tele->has_unix_s) put_uint(&writer, TF_TELE_UNIX_S, tele->unix_s);
     if (tele->shadow != NULL) {
         tf_write_uint(&writer, TF_TELE_SHADOW);
         put_comparison(&writer, tele->shadow);

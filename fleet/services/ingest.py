@@ -196,6 +196,9 @@ class Ingest:
 
     def _tele(self, tx: Tx, device: Device, tele: Tele, now_s: float, counts: IngestCounts) -> None:
         stored = tx.telemetry.stored(device.id, tele.boot, tele.epoch)
+        if stored is None and tx.telemetry.is_forgotten(device.id, tele.boot, tele.epoch):
+            counts.late += 1
+            return
         verdict, delta = advance(None if stored is None else stored.snapshot, tele)
         if delta is None:
             if verdict is Verdict.DUPLICATE:
@@ -206,12 +209,17 @@ class Ingest:
         first_uptime_ms, first_s = (
             (tele.uptime_ms, now_s) if stored is None else (stored.first_uptime_ms, stored.first_s)
         )
-        if (tele.uptime_ms - first_uptime_ms) / 1000 > now_s - first_s + CLOCK_SKEW_S:
+        anchor = _waited(device, tele)
+        if anchor is not None:
+            # It came long after it was made: the device's clock is held against its birth instead.
+            first_uptime_ms, first_s = anchor
+        elif (tele.uptime_ms - first_uptime_ms) / 1000 > now_s - first_s + CLOCK_SKEW_S:
             counts.clock_skew += 1
         key, names = self._labels(tx, device, tele)
         counts.series_dropped += self._shadows.take_tele(tx, device, tele, self._series_max)
         counts.series_dropped += tx.telemetry.add(key, names, delta, self._series_max)
-        tx.telemetry.put(device.id, tele, Stored(snapshot_of(tele), first_uptime_ms, first_s), now_s)
+        kept = Stored(snapshot_of(tele), first_uptime_ms, first_s)
+        tx.telemetry.put(device.id, tele, kept, now_s, fresh=stored is None)
         self._heard(tx, device, now_s)
 
     def _labels(self, tx: Tx, device: Device, tele: Tele) -> tuple[ModelKey, list[str]]:
@@ -220,6 +228,15 @@ class Ingest:
         timing = "unknown" if device.birth is None else device.birth.timing.name.lower()
         names = [labels[i] if i < len(labels) else str(i) for i in range(len(tele.classes))]
         return ModelKey(device.site, name, version, timing), names
+
+
+def _waited(device: Device, tele: Tele) -> tuple[int, float] | None:
+    """Uptime and time of the device's birth when the snapshot is older: it waited in the node's flash."""
+    birth, born_s = device.birth, device.born_s
+    if birth is None or born_s is None:
+        return None
+    older = tele.boot != birth.boot or tele.uptime_ms < birth.uptime_ms
+    return (birth.uptime_ms, born_s) if older else None
 
 
 def _names(found: tuple[str, Artifact]) -> tuple[str, str, tuple[str, ...]]:

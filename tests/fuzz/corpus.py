@@ -108,5 +108,6 @@ if __name__ == "__main__":
         parsers.feed,
         parsers.smp,
         parsers.unpack,
+        parsers.ring,
     ):
         write(harness.__name__, harness())

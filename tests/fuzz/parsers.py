@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import cbor2
 
+from tinyfleet.wire.limits import RECORD_MAGIC
 from tinyfleet.wire.unpack import pack_number
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +93,32 @@ def feed() -> Iterator[tuple[str, bytes]]:
     yield "numbers-wrap", bytes((3, 0)) + bytes((1, 254, 0, 8, 1, 255, 0, 8)) + whole
     yield "missing-part", bytes((3, 7)) + halves[:4] + halves + bytes((1, 6, 2, 4))
     yield "noise", bytes((3, 255)) + bytes((20,)) + b"\0text\r\n\0\0\0" + whole + bytes((1, 8, 0, 9))
+
+
+def ring() -> Iterator[tuple[str, bytes]]:
+    """How many commands, the commands (fuzz_ring.c), then flash in sectors of 2048: records of a ring."""
+
+    def record(sequence: int, acknowledged: int, message: bytes | None) -> bytes:
+        body = {0: sequence, 1: 3, 2: acknowledged} | ({} if message is None else {3: 1, 4: message})
+        encoded = cbor2.dumps(body, canonical=True)
+        head = struct.pack("<IHH", RECORD_MAGIC, 8, len(encoded)) + encoded
+        head += b"\xff" * (-len(head) % 4)
+        return head + struct.pack("<I", zlib.crc32(head))
+
+    def sector(*records: bytes) -> bytes:
+        return b"".join(records).ljust(2048, b"\xff")
+
+    some = bytes([8, 0, 1, 4, 3, 0, 4, 2, 9])
+    old = sector(*(record(n, 0, bytes([n] * 90)) for n in range(1, 16)))
+    new = sector(*(record(n, 5, bytes([n] * 200)) for n in range(16, 20)))
+    wrap = sector(*(record(n % 2**32, 2**32 - 6, b"x" * 30) for n in range(2**32 - 5, 2**32 + 5)))
+    yield "empty", bytes([3, 4, 0, 1])
+    yield "two-sectors", some + old + new
+    yield "head-first", some + new + sector() + sector() + old
+    yield "acknowledged", some + sector(record(7, 0, b"a"), record(8, 7, None))
+    yield "wrap", some + wrap
+    yield "torn", some + old + new[:300]
+    yield "torn-first", some + old + b"TFR1" + bytes(40)
 
 
 def _frame(kind: int, seq: int, body: bytes) -> bytes:

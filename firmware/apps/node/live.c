@@ -40,7 +40,8 @@ static void tell(node_t *node) {
         .has_model = true,
     };
     memcpy(event.model, node->sampler.telemetry.model, sizeof event.model);
-    if (report_event(node, &event)) tf_rule_told(&node->rule, now_ms);
+    report_event(node, &event);
+    tf_rule_told(&node->rule, now_ms);
 }
 
 void live_verdict(node_t *node, const sampler_outcome_t *outcome) {

@@ -3,6 +3,7 @@
 
 #include "entropy.h"
 #include "feed.h"
+#include "layout.h"
 #include "node.h"
 #include "secure.h"
 
@@ -23,6 +24,11 @@ static void on_want(void *context, const uint8_t *data, uint32_t size) {
 
 static void on_chunk(void *context, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size) {
     updates_chunk(context, topic, data, size);
+}
+
+static void on_published(void *context, uint16_t id, bool taken) {
+    node_t *self = context;
+    outbox_acknowledged(&self->outbox, id, taken);
 }
 
 static uint32_t now_ms(void) {
@@ -54,12 +60,16 @@ static void start(const tf_node_port_t *port) {
     live_init(&node);
     radio_init(&node);
     shadow_init(&node.shadow, &node.sampler);
+    const tf_ring_place_t ring = {port->flash(), LAYOUT_RING, LAYOUT_RING_BYTES};
+    outbox_init(&node.outbox, &node.session, &ring);
+    if (node.outbox.ring.held > 0)
+        tf_console("report: %lu messages wait", (unsigned long)node.outbox.ring.held);
     if (!updates_start(&node)) tf_console("update: state cannot be written; no updates until the next start");
     const tf_update_record_t *record = tf_update_record(&node.update);
     tf_console("device %s, boot %lu, broker %s:%u", node.settings.device, (unsigned long)record->boot,
                node.settings.host, node.settings.config.port);
     entropy_start(node.settings.config.seed, record->boot);
-    const session_events_t events = {&node, on_link, on_want, on_chunk};
+    const session_events_t events = {&node, on_link, on_want, on_chunk, on_published};
     switch (session_init(&node.session, &node.settings, record->boot, &events, now_ms)) {
         case SESSION_OK:
             break;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "outbox.h"
 #include "sampler.h"
 #include "session.h"
 #include "settings.h"
@@ -54,6 +55,7 @@ typedef struct {
     rotation_t rotation;
     node_clock_t clock;
     session_t session;
+    outbox_t outbox;
     sampler_t sampler;
     shadow_t shadow;
     sleeper_t sleeper;
@@ -96,11 +98,12 @@ void live_link(node_t *node, bool up);
 /* Another model runs from now on. */
 void live_model(node_t *node);
 
-/* Publishes an event, numbered; false: not now. */
-bool report_event(node_t *node, tf_event_t *event);
-/* The last counters of a model that is being replaced, or of a challenger; lost when they cannot be sent
- * now. */
+/* An event, numbered; it is sent once it can be. */
+void report_event(node_t *node, tf_event_t *event);
+/* The last counters of a model that is being replaced, or of a challenger. */
 void report_last_tele(node_t *node);
+/* What only RAM knows goes into flash. */
+void report_before_reset(node_t *node);
 bool report_status(node_t *node, tf_status_t *status);
 /* Nothing is left to say now, and the engine has no action that was not carried out. */
 bool report_is_done(const node_t *node);
@@ -130,6 +133,8 @@ void radio_init(node_t *node);
 void radio_policy(node_t *node, const tf_want_t *want);
 /* What this wake has left for an update. */
 void radio_budget(const node_t *node, tf_update_now_t *now);
+/* Whether this wake has bytes for what waits in flash: an update has its share first. */
+bool radio_may_send(const node_t *node);
 bool radio_on(const node_t *node);
 /* True when it did something: the rest of the node is to be polled before it idles. */
 bool radio_poll(node_t *node);

@@ -42,6 +42,14 @@ void radio_budget(const node_t *node, tf_update_now_t *now) {
     now->left_bytes = sleeper_left_bytes(&node->sleeper, now->uptime_ms, bytes_on_air(node));
 }
 
+bool radio_may_send(const node_t *node) {
+    uint8_t state = tf_update_record(&node->update)->state;
+    tf_update_now_t now = {.uptime_ms = node_uptime_ms(node)};
+    radio_budget(node, &now);
+    bool open = state >= TF_UPDATE_STATE_OFFERED && state <= TF_UPDATE_STATE_PAUSED;
+    return !now.has_budget || !open || now.left_bytes > now.budget_bytes / 2u;
+}
+
 bool radio_on(const node_t *node) {
     return sleeper_radio(&node->sleeper);
 }

@@ -129,6 +129,8 @@ static bool publish_birth(node_t *node) {
         .decodes = 1u << TF_ENCODING_RAW | 1u << TF_ENCODING_COMPRESSED | 1u << TF_ENCODING_DELTA,
         .staging_bytes = LAYOUT_STAGING_BYTES,
         .captures = true,
+        .has_ring = true,
+        .ring = {LAYOUT_RING_BYTES, node->outbox.ring.held, node->outbox.ring.lost},
         .has_sleep = node->sleeper.policy.wake_s > 0,
         .sleep = node->sleeper.policy,
         .has_config = true,
@@ -146,26 +148,39 @@ static bool publish_birth(node_t *node) {
     return true;
 }
 
-static bool publish_tele(node_t *node) {
-    if (!session_ready(&node->session, REPORT_BYTES)) return false;
+/* A snapshot in `message`. */
+static uint32_t make_tele(node_t *node) {
     tf_tele_t tele;
     tf_telemetry_snapshot(&node->sampler.telemetry, tf_update_record(&node->update)->boot,
                           node_uptime_ms(node), &tele);
     if (node->shadow.counting) tele.shadow = &node->shadow.counts;
-    return publish(node, "tele", tf_encode_tele(&tele, message, sizeof message), false);
+    tele.unix_s = clock_unix_s(&node->clock, node_uptime_ms(node));
+    tele.has_unix_s = tele.unix_s != 0;
+    tele.has_lost = node->outbox.ring.lost > 0;
+    tele.lost = node->outbox.ring.lost;
+    return tf_encode_tele(&tele, message, sizeof message);
 }
 
-bool report_event(node_t *node, tf_event_t *event) {
-    if (!session_ready(&node->session, REPORT_BYTES)) return false;
-    event->boot = tf_update_record(&node->update)->boot;
-    event->seq = node->event_seq;
-    event->uptime_ms = node_uptime_ms(node);
-    if (!publish(node, "event", tf_encode_event(event, message, sizeof message), false)) return false;
-    node->event_seq++;
+/* One that is lost with its connection costs nothing, for the next one says as much. Without a connection
+ * each waits in flash; asleep the next wake's is enough. */
+static bool tell_tele(node_t *node) {
+    if (node->session.up) {
+        return session_ready(&node->session, REPORT_BYTES) && publish(node, "tele", make_tele(node), false);
+    }
+    if (!radio_on(node)) return false;
+    (void)outbox_keep(&node->outbox, TF_RING_TELE, message, make_tele(node));
     return true;
 }
 
-static bool publish_crash(node_t *node) {
+void report_event(node_t *node, tf_event_t *event) {
+    event->boot = tf_update_record(&node->update)->boot;
+    event->seq = node->event_seq++;
+    event->uptime_ms = node_uptime_ms(node);
+    uint32_t size = tf_encode_event(event, message, sizeof message);
+    if (!outbox_put(&node->outbox, TF_RING_EVENT, message, size)) tf_console("report: an event is lost");
+}
+
+static void tell_crash(node_t *node) {
     const tf_crash_t *crash = &node->crash;
     char text[TF_EVENT_TEXT_MAX];
     (void)snprintf(text, sizeof text, "%.11s pc=%08lx lr=%08lx cfsr=%08lx addr=%08lx after %lu ms",
@@ -173,30 +188,38 @@ static bool publish_crash(node_t *node) {
                    (unsigned long)crash->fault_status, (unsigned long)crash->fault_address,
                    (unsigned long)(crash->uptime_us / 1000));
     tf_event_t event = {.kind = TF_EVENT_KIND_CRASH, .text = tf_text(text)};
-    return report_event(node, &event);
+    report_event(node, &event);
 }
 
-static bool publish_ended(node_t *node) {
+static void tell_ended(node_t *node) {
     const tf_comparison_t *ended = &node->ended;
     char text[TF_EVENT_TEXT_MAX];
     (void)snprintf(text, sizeof text, "an update ended the shadow challenger: %lu of %lu windows agreed",
                    (unsigned long)ended->agreements, (unsigned long)ended->windows);
     tf_event_t event = {.kind = TF_EVENT_KIND_LOG, .text = tf_text(text), .has_model = true};
     memcpy(event.model, ended->model, sizeof event.model);
-    return report_event(node, &event);
+    report_event(node, &event);
 }
 
 /* One for all the times since the last connection, so that a broker that is none floods nobody. */
-static bool publish_refusal(node_t *node) {
+static void tell_refusal(node_t *node) {
     char text[TF_EVENT_TEXT_MAX];
     (void)snprintf(text, sizeof text, "tls: %s, %lu times", node->session.refusal,
                    (unsigned long)node->session.refusals);
     tf_event_t event = {.kind = TF_EVENT_KIND_LOG, .text = tf_text(text)};
-    return report_event(node, &event);
+    report_event(node, &event);
 }
 
 void report_last_tele(node_t *node) {
-    if (node->sampler.running && node->sampler.telemetry.inferences > 0) (void)publish_tele(node);
+    if (!node->sampler.running || node->sampler.telemetry.inferences == 0) return;
+    (void)outbox_put(&node->outbox, TF_RING_TELE, message, make_tele(node));
+}
+
+void report_before_reset(node_t *node) {
+    if (node->sampler.running && node->sampler.telemetry.inferences > 0) {
+        (void)outbox_keep(&node->outbox, TF_RING_TELE, message, make_tele(node));
+    }
+    outbox_link_down(&node->outbox);
 }
 
 bool report_status(node_t *node, tf_status_t *status) {
@@ -230,32 +253,40 @@ static bool birth_wanted(const node_t *node, const birth_key_t *key) {
 }
 
 void report_poll(node_t *node) {
-    if (!node->session.up) return;
     birth_key_t key = birth_key(node);
     /* Not between the end of a trial and the start of the new model: the engine has told, but it does not run
      * yet. */
-    if (!node->has_action && birth_wanted(node, &key) && publish_birth(node)) {
+    if (node->session.up && !node->has_action && birth_wanted(node, &key) && publish_birth(node)) {
         node->birth_due = false;
         node->birth_key = key;
     }
-    if (node->has_crash && publish_crash(node)) node->has_crash = false;
-    if (node->ended_due && publish_ended(node)) node->ended_due = false;
-    if (node->session.refusals > 0 && publish_refusal(node)) node->session.refusals = 0;
+    if (node->has_crash) tell_crash(node);
+    if (node->ended_due) tell_ended(node);
+    node->has_crash = node->ended_due = false;
+    /* Once it has ended, with the count of them all. */
+    if (node->session.up && node->session.refusals > 0) {
+        tell_refusal(node);
+        node->session.refusals = 0;
+    }
     uint64_t now_ms = node_uptime_ms(node);
-    if (node->sampler.running && now_ms >= node->tele_due_ms && publish_tele(node)) {
+    if (node->sampler.running && now_ms >= node->tele_due_ms && tell_tele(node)) {
         node->tele_due_ms = now_ms + (uint64_t)node->period_s * 1000;
     }
+    outbox_poll(&node->outbox, radio_may_send(node));
 }
 
 bool report_is_done(const node_t *node) {
     birth_key_t key = birth_key(node);
-    return !node->has_action && !node->has_crash && !birth_wanted(node, &key) &&
+    bool sent =
+        outbox_is_empty(&node->outbox) || (!radio_may_send(node) && !outbox_is_under_way(&node->outbox));
+    return sent && !node->has_action && !birth_wanted(node, &key) &&
            !(node->sampler.running && node_uptime_ms(node) >= node->tele_due_ms);
 }
 
 uint32_t report_wait_ms(const node_t *node) {
-    /* What cannot be sent now waits for the broker, whose answer wakes the loop. */
-    if (!session_ready(&node->session, REPORT_BYTES) || !node->sampler.running) return UINT32_MAX;
+    /* What cannot be sent now waits for the broker, whose answer wakes the loop; or for the next wake. */
+    bool waits = node->session.up ? !session_ready(&node->session, REPORT_BYTES) : !radio_on(node);
+    if (waits || !node->sampler.running) return UINT32_MAX;
     uint64_t now_ms = node_uptime_ms(node);
     return node->tele_due_ms <= now_ms ? 0 : (uint32_t)(node->tele_due_ms - now_ms);
 }

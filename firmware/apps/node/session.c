@@ -122,6 +122,7 @@ static void on_ack(void *context, tf_mqtt_request_t type, uint16_t id, const uin
     for (uint32_t i = 0; i < count; i++) {
         if (codes[i] >= 0x80) tf_console("mqtt: broker refused request %d: 0x%02x", type, codes[i]);
     }
+    if (type == TF_MQTT_PUBLISH) session->events.on_published(session->events.context, id, codes[0] < 0x80);
     if (type != TF_MQTT_SUBSCRIBE || id != session->want_id) return;
     session->want_id = 0;
     if (codes[0] >= 0x80) {
@@ -214,7 +215,9 @@ bool session_publish(session_t *session, const char *leaf, const uint8_t *payloa
     const tf_config_t *config = &session->settings->config;
     char topic[TF_TOPIC_MAX];
     if (tf_topic_device(topic, sizeof topic, config->prefix, config->device, leaf) == 0) return false;
-    return tf_mqtt_publish(&session->client, topic, payload, size, 1, retain) > 0;
+    int32_t id = tf_mqtt_publish(&session->client, topic, payload, size, 1, retain);
+    if (id > 0) session->published = (uint16_t)id;
+    return id > 0;
 }
 
 void session_say_asleep(session_t *session) {

@@ -17,6 +17,8 @@ typedef struct {
     void (*on_link)(void *context, bool up);
     void (*on_want)(void *context, const uint8_t *data, uint32_t size);
     void (*on_chunk)(void *context, const tf_blob_topic_t *topic, const uint8_t *data, uint32_t size);
+    /* The broker has taken the message that session_publish gave this id, or refused it. */
+    void (*on_published)(void *context, uint16_t id, bool taken);
 } session_events_t;
 
 /* What keeps a session from ever working: topics too long, or TLS asked for where this build has none. */
@@ -42,7 +44,8 @@ typedef struct {
     bool closes;      /* on purpose, to sleep */
     bool says_asleep; /* ASLEEP with `next_wake_s` is to be published */
     uint32_t next_wake_s;
-    uint16_t want_id; /* of the subscription, until it is acknowledged */
+    uint16_t published; /* id of the last publish */
+    uint16_t want_id;   /* of the subscription, until it is acknowledged */
     char want_topic[TF_TOPIC_MAX];
     char conn_topic[TF_TOPIC_MAX];
     uint8_t will[32];

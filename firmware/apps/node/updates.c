@@ -213,6 +213,7 @@ static void reset_soon(node_t *node) {
     }
     if ((node->session.up || local) && now_ms < node->reset_ms) return;
     tf_console("update: reset");
+    report_before_reset(node);
     node->port->reset();
 }
 
@@ -253,7 +254,10 @@ void updates_reset(node_t *node, uint32_t after_ms) {
 }
 
 void updates_poll(node_t *node) {
-    if (node->reset_asked && node_uptime_ms(node) >= node->asked_ms) node->port->reset();
+    if (node->reset_asked && node_uptime_ms(node) >= node->asked_ms) {
+        report_before_reset(node);
+        node->port->reset();
+    }
     poll_self_test(node);
     const tf_update_now_t at = now(node);
     tf_update_tick(&node->update, &at);
@@ -275,6 +279,7 @@ uint32_t updates_wait_ms(const node_t *node) {
 
 void updates_link(node_t *node, bool up) {
     if (up) node->birth_due = node->self_test.online = true;
+    if (!up) outbox_link_down(&node->outbox);
     /* One report a wake. */
     if (up && node->sleeper.policy.wake_s > 0) node->tele_due_ms = 0;
     /* Subscriptions end with the connection, and the birth tells what a status would have told; neither may

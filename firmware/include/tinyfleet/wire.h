@@ -27,6 +27,12 @@ typedef struct {
 /* ---- up ---- */
 
 typedef struct {
+    uint32_t size_bytes;
+    uint32_t held;
+    uint32_t lost;
+} tf_ring_info_t;
+
+typedef struct {
     bool has_image;
     uint8_t image[32];
     tf_text_t version;
@@ -95,6 +101,8 @@ typedef struct {
     tf_config_report_t config;
     bool has_clock;
     tf_clock_report_t clock;
+    bool has_ring;
+    tf_ring_info_t ring;
 } tf_birth_t;
 
 typedef struct {
@@ -176,6 +184,10 @@ typedef struct {
     uint32_t captured;
     uint32_t skipped;
     const tf_comparison_t *shadow; /* optional */
+    bool has_lost;                 /* messages, since the ring was new */
+    uint32_t lost;
+    bool has_unix_s; /* the clock is known */
+    uint64_t unix_s;
 } tf_tele_t;
 
 typedef struct {

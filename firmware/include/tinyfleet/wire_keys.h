@@ -71,6 +71,7 @@ enum {
     TF_BIRTH_SHADOW = 23, /* optional */
     TF_BIRTH_SHADOW_BYTES = 24, /* optional */
     TF_BIRTH_SLEEP = 25, /* optional */
+    TF_BIRTH_RING = 26, /* optional */
     TF_BIRTH_CONFIG = 27, /* optional */
     TF_BIRTH_CLOCK = 28, /* optional */
     TF_BIRTH_CAPTURES = 29, /* optional */
@@ -147,6 +148,8 @@ enum {
     TF_TELE_PAUSED = 17, /* optional */
     TF_TELE_CAPTURED = 18, /* optional */
     TF_TELE_SKIPPED = 19, /* optional */
+    TF_TELE_LOST = 20, /* optional */
+    TF_TELE_UNIX_S = 21, /* optional */
     TF_TELE_SHADOW = 22, /* optional */
 };
 #define TF_TELE_MODEL_MIN 32u
@@ -368,6 +371,14 @@ enum {
     TF_SLEEP_AWAKE_MS = 2, /* optional */
 };
 #define TF_SLEEP_REQUIRED 0x1u
+
+/* ring (SPEC section 3) */
+enum {
+    TF_RING_SIZE_BYTES = 0,
+    TF_RING_HELD = 1,
+    TF_RING_LOST = 2,
+};
+#define TF_RING_REQUIRED 0x7u
 
 /* wanted (SPEC section 3) */
 enum {
@@ -766,7 +777,9 @@ typedef enum {
 #define TF_MPS2_AN386_STAGING_OFFSET 0x800000u
 #define TF_MPS2_AN386_STAGING_BYTES 0x200000u
 #define TF_MPS2_AN386_SPARE_OFFSET 0xa00000u
-#define TF_MPS2_AN386_SPARE_BYTES 0x600000u
+#define TF_MPS2_AN386_SPARE_BYTES 0x500000u
+#define TF_MPS2_AN386_RING_OFFSET 0xf00000u
+#define TF_MPS2_AN386_RING_BYTES 0x40000u
 
 /* Memory map of mps2-an500; offsets are relative to the flash's start */
 #define TF_MPS2_AN500_FLASH_BASE 0x60000000u
@@ -807,7 +820,9 @@ typedef enum {
 #define TF_MPS2_AN500_STAGING_OFFSET 0x800000u
 #define TF_MPS2_AN500_STAGING_BYTES 0x200000u
 #define TF_MPS2_AN500_SPARE_OFFSET 0xa00000u
-#define TF_MPS2_AN500_SPARE_BYTES 0x600000u
+#define TF_MPS2_AN500_SPARE_BYTES 0x500000u
+#define TF_MPS2_AN500_RING_OFFSET 0xf00000u
+#define TF_MPS2_AN500_RING_BYTES 0x40000u
 
 /* Memory map of posix; offsets are relative to the flash's start */
 #define TF_POSIX_FLASH_BASE 0x0u
@@ -829,6 +844,8 @@ typedef enum {
 #define TF_POSIX_CONFIG_A_BYTES 0x8000u
 #define TF_POSIX_CONFIG_B_OFFSET 0x18000u
 #define TF_POSIX_CONFIG_B_BYTES 0x8000u
+#define TF_POSIX_RING_OFFSET 0x20000u
+#define TF_POSIX_RING_BYTES 0x40000u
 #define TF_POSIX_MODEL_A_OFFSET 0x100000u
 #define TF_POSIX_MODEL_A_BYTES 0x200000u
 #define TF_POSIX_MODEL_B_OFFSET 0x300000u
@@ -865,7 +882,9 @@ typedef enum {
 #define TF_NRF52840_CONFIG_B_OFFSET 0x11000u
 #define TF_NRF52840_CONFIG_B_BYTES 0x2000u
 #define TF_NRF52840_REPLAY_OFFSET 0x13000u
-#define TF_NRF52840_REPLAY_BYTES 0xd000u
+#define TF_NRF52840_REPLAY_BYTES 0x9000u
+#define TF_NRF52840_RING_OFFSET 0x1c000u
+#define TF_NRF52840_RING_BYTES 0x4000u
 #define TF_NRF52840_FIRMWARE_A_OFFSET 0x20000u
 #define TF_NRF52840_FIRMWARE_A_BYTES 0x30000u
 #define TF_NRF52840_FIRMWARE_B_OFFSET 0x50000u
@@ -904,7 +923,9 @@ typedef enum {
 #define TF_STM32L496_CONFIG_B_OFFSET 0x11000u
 #define TF_STM32L496_CONFIG_B_BYTES 0x2000u
 #define TF_STM32L496_REPLAY_OFFSET 0x13000u
-#define TF_STM32L496_REPLAY_BYTES 0xd000u
+#define TF_STM32L496_REPLAY_BYTES 0x9000u
+#define TF_STM32L496_RING_OFFSET 0x1c000u
+#define TF_STM32L496_RING_BYTES 0x4000u
 #define TF_STM32L496_FIRMWARE_A_OFFSET 0x20000u
 #define TF_STM32L496_FIRMWARE_A_BYTES 0x30000u
 #define TF_STM32L496_FIRMWARE_B_OFFSET 0x50000u

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cmp_to_key
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -28,12 +29,14 @@ from tinyfleet.fleet.adapters.sql.schema import (
     snapshots,
 )
 from tinyfleet.fleet.core.counters import Delta, Snapshot
+from tinyfleet.fleet.core.order import Order, newer
 from tinyfleet.fleet.services.ports import ClassTotal, LatencyTotal, LiveTotal, ModelKey, Stored
 from tinyfleet.wire.codec import decode, encode, to_json
 from tinyfleet.wire.limits import CONFIDENCE_BUCKETS, MARGIN_BUCKETS
 from tinyfleet.wire.messages import Event, Tele
 
-EPOCHS_KEPT: Final = 4
+EPOCHS_KEPT: Final = 64
+"""What a node kept in flash may be of epochs long past: a forgotten one could not be told from a new one."""
 EVENTS_KEPT: Final = 1000
 HISTOGRAM_SERIES: Final = 17
 LIVE_SERIES: Final = 26
@@ -49,6 +52,7 @@ def _by_key(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 # Built once: every snapshot runs these.
 _SNAPSHOT = _by_key(snapshots)
+_EPOCHS = select(snapshots.c.boot, snapshots.c.epoch).where(snapshots.c.device == bindparam("device"))
 _LATENCY = _by_key(latency_totals, latency_totals.c.buckets, latency_totals.c.sum_us)
 _LIVE = _by_key(live_totals)
 _CLASS = _by_key(class_totals, class_totals.c.inferences)
@@ -75,8 +79,8 @@ class TelemetryTable:
         )
         return Stored(snapshot, int(row.first_uptime_ms), row.first_s)
 
-    def put(self, device: str, tele: Tele, stored: Stored, now_s: float) -> None:
-        """Keeps the newest snapshot of an epoch, and of each device its newest few epochs."""
+    def put(self, device: str, tele: Tele, stored: Stored, now_s: float, *, fresh: bool = False) -> None:
+        """Keeps the newest snapshot of an epoch, and of each device its newest epochs. `fresh`: its first."""
         snapshot = stored.snapshot
         upsert(
             self._connection,
@@ -99,21 +103,26 @@ class TelemetryTable:
                 "at_s": now_s,
             },
         )
-        if stored.first_s == now_s:
+        if fresh:
             self._forget_old_epochs(device)
 
+    def _epochs(self, device: str) -> list[Order]:
+        """(boot, epoch) of what is kept of a device, newest first. Both numbers wrap."""
+        rows = self._connection.execute(_EPOCHS, {"device": device})
+        return sorted(((row.boot, row.epoch) for row in rows), key=cmp_to_key(_newer_first))
+
+    def is_forgotten(self, device: str, boot: int, epoch: int) -> bool:
+        """Whether an epoch is so old that what was counted of it is no longer known."""
+        kept = self._epochs(device)
+        return len(kept) >= EPOCHS_KEPT and newer(kept[-1], (boot, epoch))
+
     def _forget_old_epochs(self, device: str) -> None:
-        kept = (
-            select(snapshots.c.at_s)
-            .where(snapshots.c.device == device)
-            .order_by(snapshots.c.at_s.desc())
-            .limit(1)
-            .offset(EPOCHS_KEPT - 1)
-            .scalar_subquery()
-        )
-        self._connection.execute(
-            delete(snapshots).where(snapshots.c.device == device, snapshots.c.at_s < kept)
-        )
+        for boot, epoch in self._epochs(device)[EPOCHS_KEPT:]:
+            self._connection.execute(
+                delete(snapshots).where(
+                    snapshots.c.device == device, snapshots.c.boot == boot, snapshots.c.epoch == epoch
+                )
+            )
 
     def forget(self, device: str) -> None:
         """Snapshots and events of a device; what was added to the fleet's totals stays."""
@@ -121,14 +130,13 @@ class TelemetryTable:
             self._connection.execute(delete(table).where(table.c.device == device))
 
     def latest(self, device: str) -> dict[str, object] | None:
-        """The newest snapshot as JSON, with the time it came."""
-        row = self._connection.execute(
-            select(snapshots.c.tele, snapshots.c.at_s)
-            .where(snapshots.c.device == device)
-            .order_by(snapshots.c.at_s.desc())
-            .limit(1)
-        ).one_or_none()
-        return None if row is None else {**to_json(decode(Tele, row.tele)), "received_s": row.at_s}
+        """The newest snapshot as JSON, with the time it came. One that comes late is not the newest."""
+        epochs = self._epochs(device)
+        if not epochs:
+            return None
+        boot, epoch = epochs[0]
+        row = self._connection.execute(_SNAPSHOT, {"device": device, "boot": boot, "epoch": epoch}).one()
+        return {**to_json(decode(Tele, row.tele)), "received_s": row.at_s}
 
     def add(self, key: ModelKey, labels: Sequence[str], delta: Delta, room: int) -> int:
         """Adds to the fleet's totals. `room` is how many series there may be; returns how many had none."""
@@ -285,6 +293,10 @@ def _live_total(key: ModelKey, row: Any) -> LiveTotal:
         margin=unpack(row.margin),
         confidence=unpack(row.confidence),
     )
+
+
+def _newer_first(left: Order, right: Order) -> int:
+    return -1 if newer(left, right) else 1
 
 
 def _plain(row: Any) -> dict[str, object]:

@@ -14,7 +14,7 @@ from tinyfleet.fleet.core.liveness import DeviceState, state_of
 from tinyfleet.fleet.services.ingest import Incoming
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ConnState, EventKind
-from tinyfleet.wire.messages import Conn, Event
+from tinyfleet.wire.messages import Conn, Event, Message
 from tinyfleet.wire.topics import TopicKind
 
 
@@ -131,13 +131,55 @@ def test_the_tail_of_an_older_epoch_still_counts(rig: Rig) -> None:
 def test_many_epochs_keep_few_rows_and_all_counts(rig: Rig) -> None:
     rig.device("d1")
     image = rig.release().image
-    for boot in range(1, 30):
+    for boot in range(1, 80):
         rig.now_s += 1
         rig.say("d1", TopicKind.TELE, tele(image, 1, 0, boot=boot))
-    assert totals(rig)["demo", "1.0.0", "a"] == 29
+    assert totals(rig)["demo", "1.0.0", "a"] == 79
     with rig.store.read() as tx:
-        assert tx.telemetry.stored("d1", 29, 1) is not None
-        assert tx.telemetry.stored("d1", 25, 1) is None
+        assert tx.telemetry.stored("d1", 79, 1) is not None
+        assert tx.telemetry.stored("d1", 15, 1) is None
+    # What a node kept of an epoch that nobody remembers might be counted already.
+    rig.say("d1", TopicKind.TELE, tele(image, 5, 0, boot=15, seq=9))
+    assert totals(rig)["demo", "1.0.0", "a"] == 79
+    assert rig.ingest.counts.late == 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(data=st.data())
+def test_what_waited_at_the_nodes_may_come_late_twice_and_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """A node's messages of some boots, as a ring in flash and a broker may deliver them: the totals are those
+    of all that was counted, whatever the order, and each event is there once."""
+    rig = Rig(tmp_path_factory.mktemp("ring"))
+    rig.device("d1")
+    image = rig.release().image
+    boots = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    said: list[tuple[TopicKind, Message]] = []
+    for boot, seqs in enumerate(boots, 1):
+        said += [
+            (TopicKind.TELE, tele(image, 3 * n, n, boot=boot, seq=n, uptime_ms=5000 * n))
+            for n in range(1, seqs + 1)
+        ]
+        said += [
+            (TopicKind.EVENT, Event(boot=boot, seq=n, kind=EventKind.LOG, uptime_ms=n)) for n in range(seqs)
+        ]
+    order = data.draw(st.permutations(said + data.draw(st.lists(st.sampled_from(said), max_size=6))))
+    rig.say("d1", TopicKind.BIRTH, birth(boot=len(boots), uptime_ms=60_000))
+    for kind, message in order:
+        rig.now_s += data.draw(st.floats(0, 2))
+        rig.say("d1", kind, message)
+    counted = totals(rig)
+    assert counted["demo", "1.0.0", "a"] == 3 * sum(boots)
+    assert counted["demo", "1.0.0", "b"] == sum(boots)
+    assert (rig.ingest.counts.clock_skew, rig.ingest.counts.rejected) == (0, 0)
+    with rig.store.read() as tx:
+        events = {(row["boot"], row["seq"]) for row in tx.telemetry.events("d1", 100)}
+        latest = tx.telemetry.latest("d1")
+    assert events == {(boot, n) for boot, seqs in enumerate(boots, 1) for n in range(seqs)}
+    assert latest is not None
+    assert (latest["boot"], latest["seq"]) == (len(boots), boots[-1]), "a late one is not the newest"
+    rig.store.close()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -239,6 +281,19 @@ def test_a_clock_that_runs_ahead_is_counted(rig: Rig) -> None:
     rig.say("d1", TopicKind.TELE, tele(bytes(32), 2, seq=2, uptime_ms=69_000))
     assert rig.ingest.counts.clock_skew == 0
     rig.say("d1", TopicKind.TELE, tele(bytes(32), 3, seq=3, uptime_ms=71_000))
+    assert rig.ingest.counts.clock_skew == 1
+
+
+def test_a_snapshot_that_waited_says_nothing_of_the_clock(rig: Rig) -> None:
+    rig.device("d1")
+    rig.say("d1", TopicKind.BIRTH, birth(boot=2, uptime_ms=7_200_000))
+    for n in range(1, 7):
+        rig.now_s += 1
+        rig.say("d1", TopicKind.TELE, tele(bytes(32), n, boot=2, seq=n, uptime_ms=1_000_000 * n))
+    rig.now_s += 10
+    rig.say("d1", TopicKind.TELE, tele(bytes(32), 9, boot=2, seq=9, uptime_ms=7_250_000))
+    assert rig.ingest.counts.clock_skew == 0
+    rig.say("d1", TopicKind.TELE, tele(bytes(32), 10, boot=2, seq=10, uptime_ms=7_280_000))
     assert rig.ingest.counts.clock_skew == 1
 
 
