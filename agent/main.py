@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +62,11 @@ class Parts:
     stored: int
     model: bytes | None
     """Digest of the model's image."""
+
+    @property
+    def kept(self) -> tuple[bytes, ...]:
+        """The windows that the board's flash keeps."""
+        return () if self.golden is None else self.golden.windows[: self.stored]
 
 
 def read_bench(path: Path) -> BenchFile:
@@ -172,7 +177,8 @@ class Agent:
         board: str,
         golden: GoldenSet,
         *,
-        stored: int = 0,
+        kept: Sequence[bytes] = (),
+        keep: bool = False,
         model: bytes | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         on_line: Callable[[str], None] = lambda line: None,
@@ -189,7 +195,8 @@ class Agent:
                 spec.baud,
                 golden,
                 emulated=emulated,
-                stored=stored,
+                kept=kept,
+                keep=keep,
                 model=model,
                 progress=progress,
                 on_line=on_line,

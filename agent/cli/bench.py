@@ -128,6 +128,12 @@ def flash(
 @click.option("--model", type=FILE, required=True, help=MODEL_HELP)
 @click.option("--golden", type=FILE, required=True, help=GOLDEN_HELP)
 @click.option("--windows", type=click.IntRange(min=1), help="Only the first so many windows.")
+@click.option(
+    "--keep/--no-keep",
+    default=True,
+    show_default=True,
+    help="Store the golden set in the board's flash where it is not there: later runs send its hash alone.",
+)
 @click.option("--log", is_flag=True, help="Show the board's own lines, too.")
 @bench_option
 @state_option
@@ -138,6 +144,7 @@ def run(
     model: Path,
     golden: Path,
     windows: int | None,
+    keep: bool,
     log: bool,
     bench_file: Path,
     folders: Folders,
@@ -163,7 +170,8 @@ def run(
             result = agent.run(
                 board,
                 wanted,
-                stored=parts.stored,
+                kept=parts.kept,
+                keep=keep,
                 model=parts.model,
                 progress=lambda done, total: bars.update(bar, completed=done),
                 on_line=(lambda line: meanwhile.print(line, markup=False)) if log else (lambda line: None),

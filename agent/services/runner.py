@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
 from tinyfleet.agent.core.errors import StepFailed
@@ -12,6 +12,7 @@ from tinyfleet.agent.services.console_client import (
     HELLO_ATTEMPTS,
     HELLO_TIMEOUT_S,
     INFER_TIMEOUT_S,
+    STORE_TIMEOUT_S,
     ConsoleClient,
 )
 from tinyfleet.agent.services.ports import Clock, Consoles
@@ -35,36 +36,35 @@ class Runner:
         golden: GoldenSet,
         *,
         emulated: bool,
-        stored: int = 0,
+        kept: Sequence[bytes] = (),
+        keep: bool = False,
         model: bytes | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         on_line: Callable[[str], None] = lambda line: None,
     ) -> RunResult:
-        """`stored`: how many of the first windows the board was programmed with; `model`: the image it must
-        run.
+        """`kept`: the golden set that the board's flash should hold, with which `golden` begins, or which
+        begins with it; `keep`: stored there where it does not hold it. `model`: the image it must run.
 
         Raises StepFailed (StepTimeout, ConsoleError), BoardSaidNo, NoSuchBoardError or BoardBusyError.
         """
         port = worker.call("open console", OPEN_TIMEOUT_S, self._consoles.open, console, baud)
-        client = ConsoleClient(worker.board, port, self._clock, on_line)
+        client = ConsoleClient(worker.board, port, self._clock, on_line, baud)
         try:
             hello = worker.call("hello", HELLO_ATTEMPTS * HELLO_TIMEOUT_S + _MARGIN_S, client.hello)
             self._check(worker.board, hello, golden, model)
-            stored = min(stored, hello.golden, len(golden.windows))
             begun_s = self._clock.monotonic_s()
-            answers: list[Answer] = []
-            for i, window in enumerate(golden.windows):
-                if i < stored:
-                    answer = worker.call("golden", INFER_TIMEOUT_S + _MARGIN_S, client.infer_stored, i)
-                else:
-                    answer = worker.call("infer", INFER_TIMEOUT_S + _MARGIN_S, client.infer, window)
-                answers.append(answer)
+            held = self._held(worker, client, hello, kept, keep)
+            stored = _alike(golden.windows, kept[:held])
+            answers: dict[int, Answer] = {}
+            client.begin(golden.windows, stored)
+            while len(answers) < len(golden.windows):
+                answers.update(worker.call("infer", INFER_TIMEOUT_S + _MARGIN_S, client.advance))
                 progress(len(answers), len(golden.windows))
         finally:
             worker.finish("close console", OPEN_TIMEOUT_S, client.close)
         return judge(
             golden,
-            answers,
+            [answers[i] for i in range(len(golden.windows))],
             board=worker.board,
             device_type=hello.device_type,
             emulated=emulated,
@@ -75,6 +75,19 @@ class Runner:
             elapsed_s=self._clock.monotonic_s() - begun_s,
             finished=self._clock.unix_s(),
         )
+
+    @staticmethod
+    def _held(
+        worker: BoardWorker, client: ConsoleClient, hello: Hello, kept: Sequence[bytes], keep: bool
+    ) -> int:
+        """How many of these windows the board holds: an older one is believed by its count."""
+        if hello.golden_bytes is None or not kept:
+            return min(len(kept), hello.golden)
+        digest = hashlib.sha256(b"".join(kept)).digest()
+        held = worker.call("select", INFER_TIMEOUT_S + _MARGIN_S, client.select, digest)
+        if held == 0 and keep:
+            held = worker.call("keep", STORE_TIMEOUT_S, client.keep, kept)
+        return held
 
     @staticmethod
     def _check(board: str, hello: Hello, golden: GoldenSet, model: bytes | None) -> None:
@@ -96,3 +109,9 @@ class Runner:
                 f"the model takes {hello.input_bytes} bytes, the golden set's windows {golden.window_bytes}",
                 "use the golden set made for this model",
             )
+
+
+def _alike(windows: Sequence[bytes], kept: Sequence[bytes]) -> int:
+    """How many both begin with."""
+    pairs = enumerate(zip(windows, kept, strict=False))
+    return next((i for i, (one, other) in pairs if one != other), min(len(windows), len(kept)))

@@ -234,26 +234,29 @@ static const struct {
     {"profile", profile}, {"timestamp", timestamp}, {"help", help},
 };
 
-static void answer(tf_mlperf_t *mlperf, tf_text_t command) {
+static bool answer(tf_mlperf_t *mlperf, tf_text_t command) {
     tf_text_t rest = command;
     const tf_text_t word = next_word(&rest);
     for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (!is(word, commands[i].name)) continue;
         commands[i].answer(mlperf, rest);
-        return;
+        return true;
     }
     put(mlperf, "e-[Unknown command: ");
     tf_print_foreign(mlperf->dut->write, word.text, word.length);
     put(mlperf, "]\r\n");
+    return false;
 }
 
-void tf_mlperf_command(tf_mlperf_t *mlperf, tf_text_t command) {
+bool tf_mlperf_command(tf_mlperf_t *mlperf, tf_text_t command) {
+    bool known = false;
     if (command.length > TF_MLPERF_COMMAND_MAX) {
         put_line(mlperf, "e-[A command has no more than ", TF_MLPERF_COMMAND_MAX, " characters]");
     } else {
-        answer(mlperf, command);
+        known = answer(mlperf, command);
     }
     put(mlperf, "m-ready\r\n");
+    return known;
 }
 
 void tf_mlperf_start(tf_mlperf_t *mlperf, const tf_mlperf_dut_t *dut) {

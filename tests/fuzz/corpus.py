@@ -109,5 +109,6 @@ if __name__ == "__main__":
         parsers.smp,
         parsers.unpack,
         parsers.ring,
+        parsers.bench,
     ):
         write(harness.__name__, harness())

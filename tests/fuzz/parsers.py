@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -119,6 +120,43 @@ def ring() -> Iterator[tuple[str, bytes]]:
     yield "wrap", some + wrap
     yield "torn", some + old + new[:300]
     yield "torn-first", some + old + b"TFR1" + bytes(40)
+
+
+def bench() -> Iterator[tuple[str, bytes]]:
+    """The first byte: bit 0 whether there is a model, then how many bytes come at once."""
+    window, word = bytes(range(96)), _word  # as large as the input of the harness's model
+    windows = window[::-1] + window
+    digest = hashlib.sha256(windows).digest()
+    hello, infer = _frame(1, 0, b""), _frame(2, 1, window)
+    yield "hello", b"\x00" + hello + _frame(3, 1, b"\0\0") + _frame(30, 2, b"")
+    yield "infer", b"\x01" + hello + infer + _frame(2, 3, window) + infer
+    yield (
+        "load-run",
+        b"\x01"
+        + hello
+        + _frame(4, 1, word(0) + window[:60])
+        + _frame(4, 2, word(60) + window[60:])
+        + _frame(5, 3, word(3)),
+    )
+    yield (
+        "store",
+        b"\x21"
+        + hello
+        + b"".join(
+            (
+                *(_frame(8, 1, digest + word(2) + word(96)), _frame(10, 2, word(0) + windows)),
+                *(_frame(6, 3, digest), _frame(7, 4, word(0) + word(2)), _frame(11, 5, b"")),
+            )
+        ),
+    )
+    asked = b"name%profile%timestamp%help%results%bogus%%db%db load%db load 96%"
+    pieces = b"".join(b"db %s%%" % window[at : at + 31].hex().encode() for at in range(0, 96, 31))
+    yield "mlperf", b"\x01" + asked + pieces + b"db print 8 1%infer 2 1%results%infer x%infer 1 -1%db zz%"
+    yield "both", b"\x41name%" + hello + b"db load 96%" + infer + b"\x06\x09AAAA\n" + b"infer%"
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(4, "little")
 
 
 def _frame(kind: int, seq: int, body: bytes) -> bytes:

@@ -36,7 +36,7 @@ typedef struct {
     bench_job_t job;
     bool numbered; /* requests are taken in order from `expected` on */
     uint8_t expected;
-    bool told; /* the host knows `expected` since the last request that was out of order */
+    uint8_t behind; /* how far the last request that came too early was ahead of it */
 } bench_t;
 
 /* Verifies the model image, loads its plan and runs its golden vectors. */

@@ -4,7 +4,7 @@
 #include "bench.h"
 #include "tinyfleet/wire.h"
 
-enum { HELLO_BYTES = 256, RESULT_HEAD_BYTES = 8, DIGEST_BYTES = 32, WORD_BYTES = 4 };
+enum { HELLO_BYTES = 256, RESULT_HEAD_BYTES = 8, DIGEST_BYTES = 32, WORD_BYTES = 4, HALF_THE_NUMBERS = 128 };
 
 #define OUTPUT_MAX (TF_FRAME_BODY_MAX - RESULT_HEAD_BYTES)
 
@@ -200,21 +200,22 @@ static const struct {
 };
 
 /* A request whose number is not the next one is not carried out: what is missing would come after it. The
- * host is told once, or each time for one that was carried out before: then it was the answer that got lost.
- */
+ * host is told with the first of those that come behind a gap, which is the first again where its number is
+ * not above the last one's; and each time for one that was carried out before: it was the answer that got
+ * lost. */
 static bool in_order(bench_t *bench, const tf_frame_t *request) {
     if (request->type == TF_FRAME_TYPE_HELLO || !bench->numbered || request->seq == bench->expected) {
         bench->numbered = true;
         bench->expected = (uint8_t)(request->seq + 1u);
-        bench->told = false;
+        bench->behind = HALF_THE_NUMBERS;
         return true;
     }
-    const bool repeated = (uint8_t)(bench->expected - request->seq) < 128u;
-    if (repeated || !bench->told) {
+    const uint8_t ahead = (uint8_t)(request->seq - bench->expected);
+    if (ahead >= HALF_THE_NUMBERS || ahead <= bench->behind) {
         reply(bench, TF_FRAME_TYPE_EXPECT | TF_FRAME_REPLY, request->seq, &bench->expected, 1,
               &bench->expected, 0);
     }
-    bench->told = true;
+    if (ahead < HALF_THE_NUMBERS) bench->behind = ahead;
     return false;
 }
 

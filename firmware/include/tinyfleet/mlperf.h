@@ -43,7 +43,8 @@ typedef struct {
 
 /* Says what a board says when it starts; the dut must outlive it. */
 void tf_mlperf_start(tf_mlperf_t *mlperf, const tf_mlperf_dut_t *dut);
-void tf_mlperf_command(tf_mlperf_t *mlperf, tf_text_t command);
+/* False: there is no such command, which it says. */
+bool tf_mlperf_command(tf_mlperf_t *mlperf, tf_text_t command);
 /* The input's memory was used for something else. */
 void tf_mlperf_forget(tf_mlperf_t *mlperf);
 

@@ -99,7 +99,7 @@ def test_program_and_run_byte_for_byte(agent: Agent, parts: Parts) -> None:
 
     assert parts.golden is not None and parts.golden.labels is not None
     assert parts.stored == (96 * 1024 - 256) // 384
-    result = agent.run(BOARD, parts.golden, stored=parts.stored, model=parts.model)
+    result = agent.run(BOARD, parts.golden, kept=parts.kept, model=parts.model)
     assert (result.windows, result.stored, result.different) == (512, 255, 0)
     assert result.exact
     # What the example says of itself, by the reference interpreter.
@@ -108,7 +108,7 @@ def test_program_and_run_byte_for_byte(agent: Agent, parts: Parts) -> None:
     assert (result.labelled, result.correct) == (512, right)
     assert (result.emulated, result.timing) == (True, Timing.INSTRUCTIONS)
 
-    again = agent.run(BOARD, parts.golden.first(20), stored=parts.stored, model=parts.model)
+    again = agent.run(BOARD, parts.golden.first(20), kept=parts.kept, model=parts.model)
     assert again.latency_median_us == pytest.approx(result.latency_median_us, rel=0.01)
     assert agent.refresh()[0].run == again.to_message()
 
@@ -117,7 +117,7 @@ def test_the_larger_model_runs_in_what_is_left_of_16_kib(agent: Agent, models: d
     parts = load_parts("microbit", firmware=BENCH_ELF, model=models["v2"], golden=GOLDEN)
     agent.flash(BOARD, parts)
     assert parts.golden is not None
-    result = agent.run(BOARD, parts.golden.first(8), stored=4, model=parts.model)
+    result = agent.run(BOARD, parts.golden.first(8), kept=parts.kept, model=parts.model)
     assert result.exact
     reference = np.load(GOLDEN)["outputs_v2"]
     assert parts.golden.expected is not None
@@ -160,7 +160,7 @@ def test_a_damaged_golden_set_is_not_used(agent: Agent, parts: Parts) -> None:
     agent.flash(BOARD, parts)
     agent.flash(BOARD, Parts(plan_flash(MICROBIT, golden=bytes(region)), None, 0, None))
     assert parts.golden is not None
-    result = agent.run(BOARD, parts.golden.first(5), stored=parts.stored)
+    result = agent.run(BOARD, parts.golden.first(5), kept=parts.kept)
     assert (result.stored, result.exact) == (0, True)
 
 
@@ -170,7 +170,7 @@ def test_a_changed_byte_of_the_expected_outputs_is_a_difference(agent: Agent, pa
     expected = list(parts.golden.expected[:3])
     expected[1] = bytes([expected[1][0] ^ 1]) + expected[1][1:]
     golden = GoldenSet(parts.golden.windows[:3], expected=tuple(expected))
-    result = agent.run(BOARD, golden, stored=3)
+    result = agent.run(BOARD, golden, kept=parts.kept)
     assert (result.compared, result.different, result.exact) == (3, 1, False)
     assert result.differences[0].window == 1
 

@@ -67,7 +67,7 @@ def run(
 
 def test_stored_windows_go_by_index_and_the_rest_is_streamed(worker: BoardWorker) -> None:
     lines: list[str] = []
-    result, console = run(worker, stored=4, model=MODEL, on_line=lines.append)
+    result, console = run(worker, kept=WINDOWS[:4], model=MODEL, on_line=lines.append)
     kinds = [request.type for request in console.requests]
     assert kinds == [FrameType.HELLO, *[FrameType.GOLDEN] * 4, *[FrameType.INFER] * 2]
     assert console.requests[-1].body == WINDOWS[5]
@@ -83,7 +83,7 @@ def test_stored_windows_go_by_index_and_the_rest_is_streamed(worker: BoardWorker
 
 
 def test_never_more_stored_than_the_board_says(worker: BoardWorker) -> None:
-    _, console = run(worker, stored=6)
+    _, console = run(worker, kept=WINDOWS)
     assert [request.type for request in console.requests].count(FrameType.GOLDEN) == 4
 
 
