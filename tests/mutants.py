@@ -17,12 +17,15 @@ ROOT = Path(__file__).resolve().parents[1]
 BEARSSL = ROOT / "build" / "deps" / "bearssl" / "inc"
 LIBRARY = ROOT / "build" / "firmware" / "host" / "libbearssl.a"
 FLAGS = ("-O1", "-g", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-ROOMS = ("boot", "ota", "wire", "include", "tests")
+ROOMS = ("apps", "boot", "console", "ota", "wire", "include", "tests")
+MORE = ("apps/node/images.c", "console/smp.c")  # what a client of SMP reaches the engine by
 RIG = ("config_world.c", "flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
 TESTS = (
     *("test_boot", "test_firmware_update", "test_shadow", "test_shadow_cut", "test_firmware_cut"),
-    *("test_config", "test_config_cut", "test_transfer"),
+    *("test_config", "test_config_cut", "test_transfer", "test_local"),
 )
+# Of the bootloader and of firmware behind one; host tests have neither.
+ON_BOARDS = ("main.c", "services.c", "lent.c", "ecdsa_none.c")
 TIMEOUT_S = 180
 
 
@@ -313,6 +316,42 @@ MUTANTS = (
         "if (manifest->image_bytes > tf_engine_slot_bytes(update))",
         "if (false)",
     ),
+    Mutant(
+        "an upload begins before its slot is on record as being filled",
+        "ota/local.c",
+        "    if (!hold(update, &place, TF_UPDATE_SLOT_FILLING)) return say(TF_LOCAL_FLASH);\n",
+        "",
+    ),
+    Mutant(
+        "what was uploaded is taken unverified",
+        "ota/local.c",
+        "    if (!good) {\n        found.status = TF_LOCAL_REFUSED;",
+        "    if (!good && image->reason == NULL) {\n        found.status = TF_LOCAL_REFUSED;",
+    ),
+    Mutant(
+        "a trial that no want asked for has the token of the one before",
+        "ota/firmware.c",
+        "update->config.boot->record.sequence | 0x80000000u",
+        "0x80000000u",
+    ),
+    Mutant(
+        "an upload goes on in a slot that a want has taken",
+        "ota/local.c",
+        "update->upload.sequence == update->record.sequence",
+        "true",
+    ),
+    Mutant(
+        "an uploaded image that is gone is waited for",
+        "ota/install.c",
+        "if (record->generation == 0) return",
+        "if (false) return",
+    ),
+    Mutant(
+        "an image that is no candidate may be tried",
+        "ota/local.c",
+        "if (*place->holds < TF_UPDATE_SLOT_CANDIDATE) return false;",
+        "",
+    ),
 )
 
 
@@ -320,9 +359,10 @@ def compile_tests(folder: Path) -> Path:
     """Folder with the test programs of the sources in `folder`. Raises CalledProcessError."""
     includes = [f"-I{folder / 'include'}", f"-I{BEARSSL}"]
     sources = [
-        *(p for p in sorted((folder / "boot").glob("*.c")) if p.name not in ("main.c", "ecdsa_none.c")),
+        *(p for p in sorted((folder / "boot").glob("*.c")) if p.name not in ON_BOARDS),
         *sorted((folder / "ota").glob("*.c")),
         *sorted((folder / "wire").glob("*.c")),
+        *(folder / name for name in MORE),
         *(folder / "tests" / name for name in RIG),
     ]
     objects = []

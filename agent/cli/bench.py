@@ -57,9 +57,21 @@ def scan(folders: Folders, as_json: bool) -> None:
 @click.option("--count", type=click.IntRange(1, 8), default=1, show_default=True, help="How many.")
 @click.option("--flash", type=FILE, help="mps2-*: the node's flash, a file; made when absent.")
 @click.option("--kernel", type=FILE, help="mps2-*: the bootloader (boot.elf).")
+@click.option(
+    "--smp-port", type=click.IntRange(1, 65535), help="mps2-*: UDP port here that leads to the node's SMP."
+)
+@click.option("--terminal", is_flag=True, help="mps2-*: the node's console is a terminal, too.")
 @state_option
 @one_line_errors
-def emulate(machine: str, count: int, flash: Path | None, kernel: Path | None, folders: Folders) -> None:
+def emulate(
+    machine: str,
+    count: int,
+    flash: Path | None,
+    kernel: Path | None,
+    smp_port: int | None,
+    terminal: bool,
+    folders: Folders,
+) -> None:
     """Run emulated boards until Ctrl-C.
 
     With --kernel, one networked node that starts like a deployed one. Without, boards for pyOCD: what is
@@ -74,7 +86,7 @@ def emulate(machine: str, count: int, flash: Path | None, kernel: Path | None, f
         if flash is not None and kernel is not None:
             if machine not in MACHINES or count != 1:
                 fail(f"--flash and --kernel go with one --machine {' or '.join(MACHINES)}")
-            emulation.node(machine, flash, kernel, folders, stop)
+            emulation.node(machine, flash, kernel, folders, stop, smp_port, terminal)
         else:
             emulation.boards(machine, count, folders, stop)
 

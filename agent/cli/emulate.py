@@ -36,10 +36,27 @@ def boards(machine: str, count: int, folders: Folders, stop: threading.Event) ->
                 meanwhile.print(f"started again, held in reset: {cause}", markup=False, soft_wrap=True)
 
 
-def node(machine: str, flash: Path, kernel: Path, folders: Folders, stop: threading.Event) -> None:
+def node(
+    machine: str,
+    flash: Path,
+    kernel: Path,
+    folders: Folders,
+    stop: threading.Event,
+    smp_port: int | None = None,
+    terminal: bool = False,
+) -> None:
     """Runs a networked node and shows its console until `stop`, or until it dies (EmulatorError)."""
-    place = folders.nodes / flash.stem
-    with EmulatedNode(flash=flash, kernel=kernel, state_dir=place, machine=machine) as running:
+    emulator = EmulatedNode(
+        flash=flash,
+        kernel=kernel,
+        state_dir=folders.nodes / flash.stem,
+        machine=machine,
+        udp_port=smp_port,
+        typing=terminal,
+    )
+    with emulator as running:
+        if terminal:
+            meanwhile.print(f"its console is {running.tty()}, too", highlight=False)
         meanwhile.print(
             f"node {running.name}, console in {running.console_path}; Ctrl-C ends it", soft_wrap=True
         )

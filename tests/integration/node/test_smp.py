@@ -264,3 +264,27 @@ def test_without_a_word_in_the_configuration_no_datagram_is_answered(door: Door)
             assert success(echoed) and echoed.r == "here"
 
     asyncio.run(knock())
+
+
+def test_power_fails_in_the_middle_of_an_upload(door: Door, second: Release, manager: Manager) -> None:
+    async def part() -> None:
+        client = door.udp()
+        async with client:
+            async for offset in client.upload(second.image, slot=1):
+                if offset > len(second.image) // 2:
+                    return
+
+    async def look_and_bring() -> None:
+        async with door.udp() as client:
+            assert list(await images(client)) == [(0, 0)], "half an image is none"
+            tested = await client.request(ImageStatesWrite(hash=second.digest))
+            assert not success(tested) and tested.err.rc == 3, tested
+        await bring(door.udp(), second.image, 1)
+
+    asyncio.run(part())
+    door.node.emulator.kill()
+    manager.forget()
+    door.node.start()
+    manager.wait(Birth)
+    asyncio.run(look_and_bring())
+    manager.wait(Birth, lambda b: b.model is not None and b.model.image == second.digest)
