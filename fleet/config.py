@@ -33,6 +33,7 @@ class Settings(BaseModel):
     prometheus: bool = Field(True, description="run a Prometheus beside the manager")
     prefix: str = Field(PREFIX, description="topic prefix")
     node_host: str = Field("10.0.2.2", description="IPv4 address by which nodes reach the broker")
+    sntp: str = Field("", description="IPv4 address, or address:port, by which nodes reach an SNTP server")
     scrape_interval_s: float = Field(1.0, ge=0.1, le=300, description="how often Prometheus reads /metrics")
     keepalive_s: int = Field(15, ge=5, le=3600, description="MQTT keep-alive of nodes")
     period_s: int = Field(1, ge=1, le=86400, description="how often nodes report")

@@ -47,6 +47,7 @@ from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.broker_cache import BrokerCache
+from tinyfleet.fleet.services.configurations import Configurations
 from tinyfleet.fleet.services.contents import ModelFacts
 from tinyfleet.fleet.services.ingest import Ingest
 from tinyfleet.fleet.services.live import Live
@@ -161,8 +162,9 @@ def build(settings: Settings, state: State) -> Manager:
         admin_port=settings.admin_port,
     )
     users = MosquittoUsers(BrokerFiles(folder=state.broker), state.broker_pid, listeners, secret)
-    access = Access(store, users, secret)
     transfers = Transfers(blobs, Encodings(), time.monotonic)
+    certificates = Authority(state.authority_key, secret)
+    access = Access(store, users, secret, certificates)
     rollouts = Rollouts(
         store,
         time.time,
@@ -237,7 +239,7 @@ def build(settings: Settings, state: State) -> Manager:
             rollouts,
             access,
             trusted_keys=lambda: (signer.key_hash(),),
-            certificates=Authority(state.authority_key, secret),
+            certificates=certificates,
         ),
         releases=Releases(store, time.time, blobs, signer, verify_ecdsa, read_model),
         rollouts=rollouts,
@@ -260,7 +262,9 @@ def build(settings: Settings, state: State) -> Manager:
             keepalive_s=settings.keepalive_s,
             period_s=settings.period_s,
             window_ms=settings.window_ms,
+            sntp=settings.sntp or None,
         ),
+        configurations=Configurations(store, time.time, rollouts, certificates),
         health=health,
         metrics=lambda: metrics.exposition(collector),
         metrics_type=metrics.CONTENT_TYPE,

@@ -1,9 +1,8 @@
 """The fleet's certificate authority: one P-256 key, which vouches for the broker and for every device.
 
 Everything but the authority's own key is derived from the fleet's secret, and signed deterministically
-(RFC 6979), so that provisioning a device again gives the same records and nothing needs to be kept. A
-certificate alone opens nothing: the broker asks for the device's password too, so a device that was removed
-is out at once, without a list of revoked certificates.
+(RFC 6979), so that provisioning a device again gives the same records and nothing needs to be kept but which
+certificates are good no more.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import datetime
 import hashlib
 import hmac
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tinyfleet.fleet.adapters.signer import ensure_key
 from tinyfleet.fleet.core.errors import Unavailable
+from tinyfleet.fleet.services.ports import Revoked
 from tinyfleet.wire.messages import NodeTls, TlsChange
 
 SERVER: Final = "broker.tinyfleet"
@@ -40,6 +41,8 @@ class BrokerIdentity:
     authority: bytes
     certificate: bytes
     key: bytes
+    revocations: bytes
+    """Of nobody: for a broker that starts before the manager knows better."""
 
     def __repr__(self) -> str:
         return "BrokerIdentity(…)"
@@ -57,9 +60,8 @@ class Authority:
     def broker(self) -> BrokerIdentity:
         """Raises Unavailable when the authority's key cannot be read."""
         key = self._derived("broker")
-        certificate = self._issue(
-            SERVER, key, ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName([x509.DNSName(SERVER)])
-        )
+        name = x509.SubjectAlternativeName([x509.DNSName(SERVER)])
+        certificate = self._issue("broker", SERVER, key, ExtendedKeyUsageOID.SERVER_AUTH, name)
         return BrokerIdentity(
             _pem(self._certificate()),
             _pem(certificate),
@@ -68,12 +70,14 @@ class Authority:
                 serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption(),
             ),
+            self.revocations(()),
         )
 
     def device(self, name: str, credential: int) -> NodeTls:
         """What a device's configuration holds. Raises Unavailable when the authority's key cannot be read."""
-        key = self._derived(f"device/{credential}/{name}")
-        certificate = self._issue(name, key, ExtendedKeyUsageOID.CLIENT_AUTH)
+        purpose = f"device/{credential}/{name}"
+        key = self._derived(purpose)
+        certificate = self._issue(purpose, name, key, ExtendedKeyUsageOID.CLIENT_AUTH)
         return NodeTls(
             server=SERVER,
             ca_name=self._name().public_bytes(),
@@ -84,18 +88,49 @@ class Authority:
         )
 
     def renewed(
-        self, name: str, credential: int, rotation: int, today: datetime.date, days: int | None = None
+        self, name: str, credential: int, sequence: int, today: datetime.date, days: int | None = None
     ) -> TlsChange:
         """Another certificate for the key that the device has, good from today for `days`, or to the end.
 
         The same every time. Raises Unavailable when the authority's key cannot be read.
         """
-        key = self._derived(f"device/{credential}/{name}")
+        purpose = f"device/{credential}/{name}"
         last = LAST_DAY if days is None else min(LAST_DAY, today + datetime.timedelta(days=days))
         certificate = self._issue(
-            name, key, ExtendedKeyUsageOID.CLIENT_AUTH, rotation=rotation, first=today, last=last
+            *(purpose, name, self._derived(purpose), ExtendedKeyUsageOID.CLIENT_AUTH),
+            rotation=sequence,
+            first=today,
+            last=last,
         )
         return TlsChange(certificate=certificate.public_bytes(serialization.Encoding.DER), day=_days(today))
+
+    def revocations(self, revoked: Sequence[Revoked]) -> bytes:
+        """The list of certificates that are good no more (RFC 5280, section 5), PEM.
+
+        A broker that reads its files again keeps the lists it read before and takes the one with the newest
+        date. Certificates are only ever added, so their number makes a date that is always newer and never in
+        the future, whatever the clock says. Raises Unavailable when the authority's key cannot be read.
+        """
+        purposes = [f"device/{each.credential}/{each.device}" for each in revoked]
+        numbers = [
+            self._number(purpose, rotation)
+            for purpose, each in zip(purposes, revoked, strict=True)
+            for rotation in range(each.sequence + 1)
+        ]
+        first = _midnight(FIRST_DAY)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name())
+            .last_update(first + datetime.timedelta(seconds=len(numbers)))
+            .next_update(_midnight(LAST_DAY))
+            .add_extension(x509.CRLNumber(len(numbers)), critical=False)
+        )
+        for number in numbers:
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(first).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._own_key(), hashes.SHA256(), ecdsa_deterministic=True).public_bytes(
+            serialization.Encoding.PEM
+        )
 
     def _own_key(self) -> ec.EllipticCurvePrivateKey:
         with self._lock:
@@ -115,12 +150,14 @@ class Authority:
         return _common_name(f"tinyfleet {mark}")
 
     def _certificate(self) -> x509.Certificate:
-        builder = self._builder(self._name(), self._own_key(), "authority", FIRST_DAY, LAST_DAY)
+        number = self._number("authority", 0)
+        builder = self._builder(self._name(), self._own_key(), number, FIRST_DAY, LAST_DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return builder.sign(self._own_key(), hashes.SHA256(), ecdsa_deterministic=True)
 
     def _issue(
         self,
+        purpose: str,
         name: str,
         key: ec.EllipticCurvePrivateKey,
         usage: x509.ObjectIdentifier,
@@ -129,20 +166,20 @@ class Authority:
         first: datetime.date = FIRST_DAY,
         last: datetime.date = LAST_DAY,
     ) -> x509.Certificate:
-        serial = _serial_of(name, key, rotation)
-        builder = self._builder(_common_name(name), key, serial, first, last)
+        builder = self._builder(_common_name(name), key, self._number(purpose, rotation), first, last)
         for extension in (x509.ExtendedKeyUsage([usage]), *more):
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._own_key(), hashes.SHA256(), ecdsa_deterministic=True)
 
-    def _number(self, serial: str) -> int:
-        return int.from_bytes(self._derive(f"serial/{serial}")[:_SERIAL_BYTES], "big") | 1
+    def _number(self, purpose: str, rotation: int) -> int:
+        """Of one certificate: no two of an authority bear the same (RFC 5280, 4.1.2.2)."""
+        return int.from_bytes(self._derive(f"serial/{purpose}/{rotation}")[:_SERIAL_BYTES], "big") | 1
 
     def _builder(
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePrivateKey,
-        serial: str,
+        number: int,
         first: datetime.date,
         last: datetime.date,
     ) -> x509.CertificateBuilder:
@@ -151,7 +188,7 @@ class Authority:
             .issuer_name(self._name())
             .subject_name(subject)
             .public_key(key.public_key())
-            .serial_number(self._number(serial))
+            .serial_number(number)
             .not_valid_before(_midnight(first))
             .not_valid_after(_midnight(last))
         )
@@ -163,12 +200,6 @@ class Authority:
 
     def _derive(self, purpose: str) -> bytes:
         return hmac.digest(self._secret, f"tinyfleet/tls/{purpose}".encode(), "sha256")
-
-
-def _serial_of(name: str, key: ec.EllipticCurvePrivateKey, rotation: int) -> str:
-    """Of one certificate: no two of an authority bear the same number (RFC 5280, 4.1.2.2)."""
-    base = f"{name}/{_point(key.public_key()).hex()}"
-    return base if rotation == 0 else f"{base}/{rotation}"
 
 
 def _days(day: datetime.date) -> int:

@@ -23,6 +23,7 @@ from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.api.common import BodyBound
 from tinyfleet.fleet.core.errors import BadInput, Conflict, FleetError, NotFound, Refused, Unavailable
 from tinyfleet.fleet.services.benches import Benches
+from tinyfleet.fleet.services.configurations import Configurations
 from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
@@ -47,6 +48,7 @@ class Services:
     releases: Releases
     rollouts: Rollouts
     shadows: Shadows
+    configurations: Configurations
     benches: Benches
     live: Live
     samples: Samples

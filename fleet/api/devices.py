@@ -13,6 +13,7 @@ from tinyfleet.fleet.api import show
 from tinyfleet.fleet.api.common import ServicesOf
 from tinyfleet.fleet.core.errors import BadInput
 from tinyfleet.fleet.core.liveness import DeviceState
+from tinyfleet.fleet.services.configurations import Change
 from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.messages import Sleep
 
@@ -45,6 +46,7 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
         "period_s": order.period_s,
         "window_ms": order.window_ms,
         "tls": order.tls,
+        "sntp": order.sntp,
         "sleep": None if order.sleep is None else _sleep(order.sleep),
         "smp": None if order.smp is None else SmpDoor[order.smp.upper()],
     }
@@ -99,6 +101,18 @@ def capture_off(name: str, services: Any = ServicesOf) -> out.LiveOut:
 @changing.put("/{name}/event-rule")
 def event_rule(name: str, order: out.EventRuleIn, services: Any = ServicesOf) -> out.LiveOut:
     return show.live(services.live.event_rule(name, **order.model_dump()))
+
+
+@changing.post("/{name}/rotate")
+def rotate(name: str, order: out.RotateIn, services: Any = ServicesOf) -> out.ConfigurationOut:
+    """Wants another configuration of a device, which keeps it only if it reaches its broker with it."""
+    return show.configuration(services.configurations.rotate(name, Change(**order.model_dump())))
+
+
+@changing.post("/{name}/revoke", status_code=204)
+def revoke(name: str, services: Any = ServicesOf) -> None:
+    """Shuts a device out, certificate and password, until it is provisioned again."""
+    services.registry.revoke(name)
 
 
 @changing.delete("/{name}", status_code=204)

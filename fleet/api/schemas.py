@@ -58,6 +58,26 @@ class DeviceOut(Closed):
     deployment: DeploymentOut | None
 
 
+class ConfigurationOut(Closed):
+    state: str = Field(description="UNKNOWN, IN_USE, PENDING or REFUSED")
+    wanted: int = Field(description="sequence of the configuration that is wanted; 0: as provisioned")
+    in_use: int | None
+    refused: int | None = Field(description="sequence of the last one that was not kept")
+    result: str | None = Field(description="why not")
+    detail: str | None
+
+
+class RotateIn(Closed):
+    """What to change of a configuration; absent: as it is. One by TLS gets another certificate, too."""
+
+    host: str | None = Field(None, description="IPv4 address of its broker")
+    port: int | None = Field(None, ge=1, le=65535)
+    keepalive_s: int | None = Field(None, ge=5, le=3600)
+    period_s: int | None = Field(None, ge=1, le=86400)
+    sntp: str | None = Field(None, description="IPv4 address, or address:port, of an SNTP server")
+    days: int | None = Field(None, ge=1, le=10_000, description="how long the certificate is good")
+
+
 class DeviceDetailOut(Closed):
     device: DeviceOut
     birth: dict[str, Any] | None
@@ -65,6 +85,7 @@ class DeviceDetailOut(Closed):
     live: LiveOut
     transitions: list[dict[str, Any]]
     events: list[dict[str, Any]]
+    configuration: ConfigurationOut
 
 
 class SleepIn(Closed):
@@ -84,6 +105,7 @@ class ProvisionIn(Closed):
     window_ms: int | None = Field(None, ge=1, le=3_600_000)
     sleep: SleepIn | None = Field(None, description="when its radio is on; absent: always")
     tls: bool = Field(False, description="it reaches the broker by TLS, with a certificate of its own")
+    sntp: str | None = Field(None, description="IPv4 address, or address:port, of an SNTP server")
     smp: Literal["read", "full"] | None = Field(
         None, description="what anybody on its network may do over SMP: look, or all; absent: nothing"
     )

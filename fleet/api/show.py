@@ -11,6 +11,7 @@ from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.liveness import next_wake_at_s
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
+from tinyfleet.fleet.services.configurations import Configuration
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
 from tinyfleet.fleet.services.rollouts import Carried
 from tinyfleet.fleet.services.samples import SampleView
@@ -57,6 +58,17 @@ def device(view: DeviceView) -> out.DeviceOut:
     )
 
 
+def configuration(value: Configuration) -> out.ConfigurationOut:
+    return out.ConfigurationOut(
+        state=value.state.value,
+        wanted=value.wanted,
+        in_use=value.in_use,
+        refused=value.refused,
+        result=None if value.result is None else value.result.name,
+        detail=value.detail,
+    )
+
+
 def device_detail(value: DeviceDetail) -> out.DeviceDetailOut:
     birth = value.view.device.birth
     return out.DeviceDetailOut(
@@ -66,6 +78,7 @@ def device_detail(value: DeviceDetail) -> out.DeviceDetailOut:
         live=live(value.view.device),
         transitions=value.transitions,
         events=value.events,
+        configuration=configuration(value.configuration),
     )
 
 

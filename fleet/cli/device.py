@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -21,10 +22,12 @@ from tinyfleet.fleet.cli.common import (
     state_option,
 )
 from tinyfleet.fleet.cli.device_live import capture, event_rule
-from tinyfleet.fleet.core.errors import BadInput
+from tinyfleet.fleet.core.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from tinyfleet.fleet.api.schemas import DeviceOut, SleepIn
+
+POLL_S: Final = 0.2
 
 
 @click.command()
@@ -125,6 +128,7 @@ def _sleep_in(wake_s: int | None, wake_bytes: int | None, awake_s: float | None)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON with sensor, unit, rate_mhz, samples, channels of what the sample line brings.",
 )
+@click.option("--sntp", help="SNTP server by which it learns the time: IPv4 address, or address:port.")
 @sleep_options
 @click.option(
     "--smp",
@@ -146,6 +150,7 @@ def provision(
     replay_card: Path | None,
     feed: Path | None,
     tls: bool,
+    sntp: str | None,
     wake_s: int | None,
     wake_bytes: int | None,
     awake_s: float | None,
@@ -176,6 +181,7 @@ def provision(
             period_s=period_s,
             window_ms=window_ms,
             tls=tls,
+            sntp=sntp,
             sleep=_sleep_in(wake_s, wake_bytes, awake_s),
             smp=smp,
             fresh=flashes.is_fresh(memory, content.data),
@@ -226,6 +232,53 @@ def show(name: str, state: Path) -> None:
     """Print everything known of device NAME as JSON."""
     with client(state) as fleet:
         show_json(fleet.device(name).model_dump())
+
+
+@device.command()
+@click.argument("name")
+@click.option("--host", help="IPv4 address of its broker.")
+@click.option("--port", type=int, help="Port of its broker.")
+@click.option("--keepalive", "keepalive_s", type=int, help="Seconds of MQTT keep-alive.")
+@click.option("--period", "period_s", type=int, help="Seconds between two reports.")
+@click.option("--sntp", help="SNTP server: IPv4 address, or address:port.")
+@click.option("--days", type=int, help="How long the new certificate is good; else as long as the authority.")
+@click.option("--wait", "wait_s", type=float, help="Wait so many seconds for what the device makes of it.")
+@state_option
+@json_option
+@one_line_errors
+def rotate(name: str, wait_s: float | None, state: Path, as_json: bool, **changes: Any) -> None:
+    """Change the configuration of device NAME over the air; by TLS, give it another certificate for its key.
+
+    The device tries it, and is back with the one before when it does not reach its broker.
+    """
+    from tinyfleet.fleet.api.schemas import RotateIn
+
+    with client(state) as fleet:
+        found = fleet.rotate_device(name, RotateIn(**changes))
+        end = time.monotonic() + (wait_s or 0)
+        while found.state == "PENDING" and time.monotonic() < end:
+            time.sleep(POLL_S)
+            found = fleet.device(name).configuration
+    if as_json:
+        show_json(found.model_dump())
+    elif found.state == "REFUSED":
+        raise Refused(f"{name} did not keep configuration {found.wanted}: {found.detail or found.result}")
+    else:
+        click.echo(f"configuration {found.wanted} of {name}: {found.state}")
+
+
+@device.command()
+@click.argument("name")
+@click.confirmation_option(
+    prompt="The broker will no longer let it in until it is provisioned again. Revoke?"
+)
+@state_option
+@one_line_errors
+def revoke(name: str, state: Path) -> None:
+    """Take certificate and password of device NAME away and end its connection."""
+    with client(state) as fleet:
+        fleet.revoke_device(name)
+    click.echo(f"{name} is shut out; `tinyfleet device provision` gives it new credentials")
 
 
 @device.command()

@@ -74,6 +74,13 @@ class FleetClient:
         else:
             self._send("PUT", path, json=sleep.model_dump(exclude_none=True))
 
+    def rotate_device(self, name: str, order: schemas.RotateIn) -> schemas.ConfigurationOut:
+        path = f"/devices/{_part(name)}/rotate"
+        return self._one(schemas.ConfigurationOut, "POST", path, json=order.model_dump(exclude_none=True))
+
+    def revoke_device(self, name: str) -> None:
+        self._send("POST", f"/devices/{_part(name)}/revoke")
+
     def remove_device(self, name: str) -> None:
         self._send("DELETE", f"/devices/{_part(name)}")
 

@@ -63,7 +63,12 @@ def plan(
         _refuse_other_trust(flash, memory["trust"])
         writes.append(_write(memory, "trust", trust))
     if not _holds(flash, memory["config_a"], config):
-        # A is looked at first, so it alone decides; B keeps what it has until A is whole.
+        # Without a record of configurations A is looked at first, so it alone decides. The records go before:
+        # a programmer that is cut off between leaves a difference for the next time.
+        for name in ("config_state_a", "config_state_b"):
+            region = memory[name]
+            if not _erased(flash[region.offset : region.end]):
+                writes.append(_write(memory, name, bytes([ERASED_BYTE]) * region.size_bytes))
         writes.append(_write(memory, "config_a", config))
     if replay is not None and not _holds(flash, memory["replay"], replay):
         writes.append(_write(memory, "replay", replay))
@@ -86,7 +91,7 @@ def is_fresh(memory: MemoryMap, flash: bytes) -> bool:
 
 
 def config_of(memory: MemoryMap, flash: bytes) -> NodeConfig | None:
-    """The configuration a node would use; None when it holds none."""
+    """The configuration that was provisioned; a `want` may have changed it since. None: there is none."""
     for name in ("config_a", "config_b"):
         region = memory[name]
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.core.samples import Window
 from tinyfleet.fleet.core.shadow import Counts, Shadow
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
-from tinyfleet.wire.messages import Bench, Event, NodeTls, Sample, Tele
+from tinyfleet.wire.messages import Bench, Event, NodeTls, Sample, Tele, TlsChange
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -128,6 +129,31 @@ class LiveTotal:
     skipped: int
     margin: tuple[int, ...]
     confidence: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """How a device was enrolled: by TLS or not, and the number of the last configuration its name was given
+    by a `want` (0: none). Numbers are never used again, whoever bears the name."""
+
+    tls: bool = False
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Certificates that are good no more: those of one credential, the first and each that renewed it."""
+
+    device: str
+    credential: int
+    sequence: int
+
+
+class EnrolmentRows(Protocol):
+    def get(self, device: str) -> Enrolment: ...
+    def put(self, device: str, enrolment: Enrolment) -> None: ...
+    def revoke(self, revoked: Revoked) -> None: ...
+    def revoked(self) -> list[Revoked]: ...
 
 
 class TelemetryRows(Protocol):
@@ -279,6 +305,8 @@ class Tx(Protocol):
     def retained(self) -> RetainedRows: ...
     @property
     def identity(self) -> Identity: ...
+    @property
+    def enrolments(self) -> EnrolmentRows: ...
 
 
 class Store(Protocol):
@@ -348,8 +376,21 @@ class Certificates(Protocol):
         """What this device shows and asks of the broker: the same every time. Raises Unavailable."""
         ...
 
+    def renewed(self, name: str, credential: int, sequence: int, today: date, days: int | None) -> TlsChange:
+        """Another certificate for the same key. Raises Unavailable."""
+        ...
+
+    def revocations(self, revoked: Sequence[Revoked]) -> bytes:
+        """The list by which the broker refuses these certificates, PEM. Raises Unavailable."""
+        ...
+
 
 class BrokerUsers(Protocol):
-    def apply(self, passwords: dict[str, str]) -> None:
-        """Makes the broker accept exactly these users, besides its own."""
+    def apply(self, passwords: dict[str, str], revocations: bytes) -> None:
+        """Makes the broker accept exactly these users, besides its own and those with a certificate that is
+        not on the list."""
+        ...
+
+    def take_over(self, name: str) -> None:
+        """Ends the connection of this client, which a list of revocations alone would not."""
         ...

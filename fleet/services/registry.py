@@ -10,9 +10,11 @@ from tinyfleet.fleet.core.device import Device, check_device_id, check_label, fo
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
 from tinyfleet.fleet.core.liveness import DeviceState, Evidence, missed_wakes, state_of
 from tinyfleet.fleet.services.access import Access
-from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Store, Tx
+from tinyfleet.fleet.services.configurations import Configuration, configuration_of
+from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Revoked, Store, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.shadows import forget_runs
+from tinyfleet.fleet.services.wants import amend_want, standing_want
 from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, Sleep, Trust
@@ -26,6 +28,7 @@ class Connection:
     """How a node reaches the broker, and how it behaves there.
 
     `tls`: by `tls_port`, with a certificate. `smp`: how far its SMP is open to its network; None: not at all.
+    `sntp`: who tells it the time of day.
     """
 
     host: str
@@ -38,6 +41,7 @@ class Connection:
     window_ms: int | None = None
     sleep: Sleep | None = None
     smp: SmpDoor | None = None
+    sntp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class DeviceDetail:
     tele: dict[str, object] | None
     transitions: list[dict[str, object]]
     events: list[dict[str, object]]
+    configuration: Configuration
 
 
 class Registry:
@@ -118,25 +123,47 @@ class Registry:
                     device = forget_past(device)
                     forget_runs(tx, name)
                     self._forget(tx, name)
-            records = self._records(device, connection)
+            enrolment = replace(tx.enrolments.get(name), tls=connection.tls)
+            tx.enrolments.put(name, enrolment)
+            records = self._records(device, connection, enrolment.sequence)
             tx.devices.put(device)
-            tx.devices.set_password(name, self._access.hashed(name, device.credential))
+            if standing_want(tx, name) is not None:
+                # What is in its flash now is the newest word.
+                amend_want(tx, device, config=None)
+            # By TLS the certificate says who it is; in the clear it shall not get in at all.
+            word = "" if connection.tls else self._access.hashed(name, device.credential)
+            tx.devices.set_password(name, word)
         self._rollouts.wake()
         self._access.apply()
         return records
 
+    def revoke(self, name: str) -> None:
+        """Takes a device's certificate and password away, and ends its connection. It stays registered:
+        provisioning it again gives it others. NotFound, Unavailable: the broker does not follow yet.
+        """
+        with self._store.write() as tx:
+            device = tx.devices.get(name)
+            if device is None:
+                raise NotFound(f"no device {name}; see `tinyfleet devices`")
+            self._revoke(tx, device)
+            tx.devices.put(replace(device, credential=tx.identity.next_credential(name)))
+            tx.devices.set_password(name, "")
+        self._access.shut_out(name)
+
     def remove(self, name: str) -> None:
         """Takes a device out of the fleet: the broker no longer lets it in. NotFound."""
         with self._store.write() as tx:
-            if tx.devices.get(name) is None:
+            device = tx.devices.get(name)
+            if device is None:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
             tx.shadows.remove(name)
+            self._revoke(tx, device)
             self._rollouts.device_gone(tx, name, self._clock())
             tx.devices.remove(name)
             tx.samples.remove(name)
             self._forget(tx, name)
         try:
-            self._access.apply()
+            self._access.shut_out(name)
         finally:
             # Again: as the broker threw the device out, it published its will.
             with self._store.write() as tx:
@@ -163,7 +190,14 @@ class Registry:
                 tx.telemetry.latest(name),
                 tx.deployments.history(name, HISTORY),
                 tx.telemetry.events(name, HISTORY),
+                configuration_of(tx, device),
             )
+
+    @staticmethod
+    def _revoke(tx: Tx, device: Device) -> None:
+        enrolment = tx.enrolments.get(device.id)
+        if enrolment.tls:
+            tx.enrolments.revoke(Revoked(device.id, device.credential, enrolment.sequence))
 
     @staticmethod
     def _forget(tx: Tx, name: str) -> None:
@@ -171,7 +205,7 @@ class Registry:
         tx.telemetry.forget(name)
         tx.retained.put(RetainedKind.PAST, name, live=False, payload=b"", names="", size_bytes=0)
 
-    def _records(self, device: Device, connection: Connection) -> Provisioned:
+    def _records(self, device: Device, connection: Connection, sequence: int) -> Provisioned:
         try:
             trust = encode_record(Trust(keys=self._trusted_keys()))
             config = encode_record(
@@ -189,6 +223,8 @@ class Registry:
                     sleep=connection.sleep,
                     tls=self._certificates.device(device.id, device.credential) if connection.tls else None,
                     smp=connection.smp,
+                    sntp=connection.sntp,
+                    sequence=sequence or None,
                 )
             )
         except WireError as error:

@@ -25,7 +25,8 @@ from tinyfleet.fleet.services.live import has_settings, with_settings
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.shadows import evict
 from tinyfleet.fleet.services.transfers import Transfers, pick
-from tinyfleet.wire.codec import decode, encode
+from tinyfleet.fleet.services.wants import amend_want, lasting, standing_want
+from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ArtifactKind, Encoding
 from tinyfleet.wire.messages import Birth, Sleep, Status, Trial, Want
 
@@ -157,21 +158,7 @@ class Rollouts:
             found = tx.devices.get(device)
             if found is None:
                 raise NotFound(f"no device {device}; see `tinyfleet devices`")
-            held = tx.retained.get(RetainedKind.WANT, device)
-            if held is not None and held.live:
-                want = replace(decode(Want, held.payload), sleep=sleep)
-            else:
-                # The generation that the device may have acted on already: then it changes nothing else.
-                want = with_settings(Want(generation=found.generation or 1, sleep=sleep), found)
-                tx.devices.put(replace(found, generation=want.generation))
-            tx.retained.put(
-                RetainedKind.WANT,
-                device,
-                live=True,
-                payload=encode(want),
-                names="" if held is None or not held.live else held.names,
-                also="" if held is None or not held.live else held.also,
-            )
+            amend_want(tx, found, sleep=sleep)
         self._wake()
 
     def all(self, limit: int) -> list[tuple[Summary, Release]]:
@@ -284,7 +271,7 @@ class Rollouts:
             model=named.get(ArtifactKind.MODEL),
             trial=Trial(inferences=self._options.trial_inferences),
             period_s=device.evidence.period_s,
-            sleep=self._sleep_of(tx, device.id),
+            **lasting(standing_want(tx, device.id)),
         )
         evict(tx, device.id, f"rollout {deployment.rollout} took its place", now_s)
         tx.retained.put(
@@ -315,12 +302,12 @@ class Rollouts:
         held = tx.retained.get(RetainedKind.WANT, device)
         if held is None or not held.live:
             return
-        known, sleep = tx.devices.get(device), self._sleep_of(tx, device)
-        if known is None or gone or (sleep is None and not has_settings(known)):
+        known, rest = tx.devices.get(device), lasting(standing_want(tx, device))
+        if known is None or gone or (not rest and not has_settings(known)):
             tx.retained.put(RetainedKind.WANT, device, live=False)
             return
         # A newer want that names nothing takes back what the older one asked for, and keeps the rest.
-        want = Want(generation=self._next_generation(tx, known), sleep=sleep)
+        want = Want(generation=self._next_generation(tx, known), **rest)
         payload = encode(with_settings(want, known))
         tx.retained.put(RetainedKind.WANT, device, live=True, payload=payload)
 
@@ -329,12 +316,6 @@ class Rollouts:
         generation = (device.generation + 1) % U32 or 1
         tx.devices.put(replace(device, generation=generation))
         return generation
-
-    @staticmethod
-    def _sleep_of(tx: Tx, device: str) -> Sleep | None:
-        """What the want at the broker says of its sleep: it outlives the rollout."""
-        held = tx.retained.get(RetainedKind.WANT, device)
-        return decode(Want, held.payload).sleep if held is not None and held.live else None
 
     def _publish_blob_of(self, tx: Tx, deployment: Deployment) -> None:
         for manifest in deployment.manifests:

@@ -1,10 +1,11 @@
 """Mosquitto as `tinyfleet up` runs it: configuration, users and access rules made here, files for its eyes
 only.
 
-Three listeners. Devices come by the first in the clear, or by the second, which asks for TLS and a
-certificate of the fleet's authority beside the password. On both the user name *is* the client id, so that
-no device can take another's connection over. The manager's own clients come by the third, on loopback, where
-each has a client id of its own.
+Three listeners. Devices come by the first in the clear with a password, or by the second, which asks for TLS
+and a certificate of the fleet's authority: the name in it is the user name, and what a client says of itself
+counts for nothing. On both the user name *is* the client id, so that no device can take another's connection
+over. The manager's own clients come by the third, on loopback, where each has a client id of its own; so does
+who ends the connection of a device whose certificate was revoked.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ class BrokerFiles:
         return self.folder / "broker.key"
 
     @property
+    def revocations(self) -> Path:
+        return self.folder / "revoked.pem"
+
+    @property
     def data(self) -> Path:
         return self.folder / "data"
 
@@ -99,8 +104,10 @@ def write_configuration(
     _write(files.authority, identity.authority.decode(), user)
     _write(files.certificate, identity.certificate.decode(), user)
     _write(files.key, identity.key.decode(), user)
+    if not files.revocations.exists():
+        _write(files.revocations, identity.revocations.decode(), user)
     if not files.passwords.exists():
-        _write(files.passwords, password_lines(secret, {}), user)
+        _write(files.passwords, password_lines(secret, {}, files.revocations.read_bytes()), user)
     if user is not None and user != "root":
         entry = pwd.getpwnam(user)
         for path in (files.folder, files.data, *files.data.iterdir()):
@@ -138,7 +145,9 @@ def configuration(files: BrokerFiles, listeners: Listeners, user: str | None) ->
         f"cafile {files.authority}",
         f"certfile {files.certificate}",
         f"keyfile {files.key}",
+        f"crlfile {files.revocations}",
         "require_certificate true",
+        "use_identity_as_username true",
         "tls_version tlsv1.2",
         f"listener {listeners.admin_port} 127.0.0.1",
     ]
@@ -170,24 +179,26 @@ def access_rules(prefix: str) -> str:
     )
 
 
-def password_lines(secret: bytes, devices: dict[str, str]) -> str:
-    """The password file: the manager's own users, the devices, and a probe whose password is this content.
+def password_lines(secret: bytes, devices: dict[str, str], revocations: bytes) -> str:
+    """The password file: the manager's own users, the devices, and a probe whose password is this content and
+    that of the list of revocations.
 
-    A client that gets in as the probe knows that the broker has read exactly this file.
+    A client that gets in as the probe knows that the broker has read exactly these files.
     """
     own = {name: credentials.mosquitto_hash(secret, name) for name in (READER, PUBLISHER, TAIL)}
     lines = [f"{name}:{hashed}" for name, hashed in (own | devices).items()]
     content = "\n".join(lines)
-    probe = credentials.mosquitto_hash(_probe_secret(secret, content), PROBE)
+    probe = credentials.mosquitto_hash(_probe_secret(secret, content, revocations), PROBE)
     return f"{content}\n{PROBE}:{probe}\n"
 
 
-def _probe_secret(secret: bytes, content: str) -> bytes:
-    return hashlib.sha256(secret + content.encode()).digest()
+def _probe_secret(secret: bytes, content: str, revocations: bytes) -> bytes:
+    listed = hashlib.sha256(revocations).digest()
+    return hashlib.sha256(secret + listed + content.encode()).digest()
 
 
 class MosquittoUsers:
-    """`services.ports.BrokerUsers`: rewrites the password file and has the broker read it."""
+    """`services.ports.BrokerUsers`: rewrites what the broker reads of its users, and has it read that."""
 
     def __init__(self, files: BrokerFiles, pid_file: Path, listeners: Listeners, secret: bytes) -> None:
         self._files = files
@@ -195,15 +206,15 @@ class MosquittoUsers:
         self._listeners = listeners
         self._secret = secret
 
-    def apply(self, passwords: dict[str, str]) -> None:
-        """Returns when the broker accepts the new users. Raises Unavailable when it does not in time."""
-        text = password_lines(self._secret, passwords)
-        path = self._files.passwords
-        changed = not path.exists() or path.read_text() != text
-        if changed:
-            _write(path, text, broker_user(self._files.folder))
-        content = text.rpartition(f"\n{PROBE}:")[0]
-        word = credentials.password(_probe_secret(self._secret, content), PROBE)
+    def apply(self, passwords: dict[str, str], revocations: bytes) -> None:
+        """Returns when the broker follows. Raises Unavailable when it does not in time."""
+        text = password_lines(self._secret, passwords, revocations)
+        user = broker_user(self._files.folder)
+        # The probe's password stands in the second file, so a broker that knows it has read both.
+        for path, content in ((self._files.revocations, revocations.decode()), (self._files.passwords, text)):
+            if not path.exists() or path.read_text() != content:
+                _write(path, content, user)
+        word = self._probe_word()
         until = time.monotonic() + RELOAD_S
         asked: object = None
         while time.monotonic() < until:
@@ -217,22 +228,35 @@ class MosquittoUsers:
             f"the broker did not take its new users in {RELOAD_S:g} s: see its log, then try again"
         )
 
+    def take_over(self, name: str) -> None:
+        """By connecting with its client id, and leaving. Raises Unavailable."""
+        if not accepts(self._listeners.admin_port, PROBE, self._probe_word(), client_id=name):
+            raise Unavailable(f"the broker still holds the connection of {name}: see its log, then try again")
 
-def accepts(port: int, user: str, password: bytes) -> bool:
-    """Whether the broker on a loopback port lets this user in (MQTT 5, sections 3.1 and 3.2)."""
-    name = user.encode()
+    def _probe_word(self) -> bytes:
+        content = self._files.passwords.read_text().rpartition(f"\n{PROBE}:")[0]
+        revocations = self._files.revocations.read_bytes()
+        return credentials.password(_probe_secret(self._secret, content, revocations), PROBE)
+
+
+def accepts(port: int, user: str, password: bytes, client_id: str | None = None) -> bool:
+    """Whether the broker on a loopback port lets this user in (MQTT 5, sections 3.1, 3.2 and 3.14)."""
 
     def text(data: bytes) -> bytes:
         return struct.pack(">H", len(data)) + data
 
     # Protocol name and level 5; user, password and Clean Start; keep-alive 5 s; no properties.
-    body = text(b"MQTT") + bytes([5, 0b1100_0010, 0, 5, 0]) + text(name) + text(name) + text(password)
+    names = text((client_id or user).encode()) + text(user.encode())
+    body = text(b"MQTT") + bytes([5, 0b1100_0010, 0, 5, 0]) + names + text(password)
     try:
         with socket.create_connection(("127.0.0.1", port), CONNECT_S) as connection:
             connection.settimeout(CONNECT_S)
             connection.sendall(bytes([0x10, len(body)]) + body)
             answer = connection.recv(4)
-            return len(answer) == 4 and answer[0] == 0x20 and answer[3] == 0
+            accepted = len(answer) == 4 and answer[0] == 0x20 and answer[3] == 0
+            if accepted:
+                connection.sendall(bytes([0xE0, 0]))
+            return accepted
     except OSError:
         return False
 

@@ -22,6 +22,7 @@ from tinyfleet.fleet.adapters.sql import migrations, schema
 from tinyfleet.fleet.adapters.sql.agents import AgentTable
 from tinyfleet.fleet.adapters.sql.deployments import DeploymentTable
 from tinyfleet.fleet.adapters.sql.devices import DeviceTable
+from tinyfleet.fleet.adapters.sql.enrolments import EnrolmentTable
 from tinyfleet.fleet.adapters.sql.releases import ReleaseTable
 from tinyfleet.fleet.adapters.sql.retained import IdentityTable, RetainedTable
 from tinyfleet.fleet.adapters.sql.rollouts import RolloutTable
@@ -49,6 +50,7 @@ class SqlTx:
         self.quarantine = QuarantineTable(connection, quarantine_rows)
         self.retained = RetainedTable(connection)
         self.identity = IdentityTable(connection)
+        self.enrolments = EnrolmentTable(connection)
 
 
 class SqlStore:

@@ -1,10 +1,11 @@
-"""The broker's door for devices by TLS: a certificate of this fleet and the device's password, or nothing."""
+"""The broker's door for devices by TLS: a certificate of this fleet, in whose name the device then speaks."""
 
 from __future__ import annotations
 
 import base64
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from tests.servers import wait_for
 
 from tinyfleet.fleet.adapters.authority import SERVER
 from tinyfleet.fleet.api.schemas import ProvisionIn
-from tinyfleet.wire.messages import NodeConfig
+from tinyfleet.wire.codec import encode
+from tinyfleet.wire.enums import ConnState
+from tinyfleet.wire.messages import Conn, NodeConfig
 from tinyfleet.wire.records import decode_record
 
 pytestmark = pytest.mark.broker
@@ -28,12 +31,14 @@ pytestmark = pytest.mark.broker
 class Device:
     """A client with the records of a device, on the TLS port."""
 
-    def __init__(self, config: NodeConfig, context: ssl.SSLContext, password: bytes) -> None:
+    def __init__(self, config: NodeConfig, context: ssl.SSLContext, user: str) -> None:
         self.connack: str | None = None
-        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        self.client.username_pw_set(config.user, password.decode())
+        self.lost = threading.Event()
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id=user, protocol=MQTTProtocolVersion.MQTTv5)
+        self.client.username_pw_set(user, "any")
         self.client.tls_set_context(context)
         self.client.on_connect = lambda _c, _d, _f, code, _p: setattr(self, "connack", str(code))
+        self.client.on_disconnect = lambda *_: self.lost.set()
         self.client.connect("127.0.0.1", config.port)
         self.client.loop_start()
 
@@ -42,30 +47,41 @@ class Device:
         self.client.loop_stop()
 
 
-@pytest.fixture
-def config(shared_fleet: Any) -> NodeConfig:
-    order = ProvisionIn(id="by-tls", device_type="mps2-an386", tls=True)
-    done = shared_fleet.client.provision(order)
-    assert shared_fleet.client.provision(order).config == done.config, "the same every time"
-    return decode_record(NodeConfig, base64.b64decode(done.config))
+Provision = Callable[[str], NodeConfig]
 
 
 @pytest.fixture
-def context(shared_fleet: Any) -> ssl.SSLContext:
-    """Trusts the fleet's authority, shows nothing. Names are the node's to check: here it is an address."""
-    made = ssl.create_default_context(cafile=str(shared_fleet.state.broker / "authority.pem"))
-    made.check_hostname = False
-    # What nodes speak; also, a refused certificate ends the handshake and not what follows it.
-    made.maximum_version = ssl.TLSVersion.TLSv1_2
-    return made
+def provision(shared_fleet: Any) -> Provision:
+    def make(name: str) -> NodeConfig:
+        order = ProvisionIn(id=name, device_type="mps2-an386", tls=True)
+        done = shared_fleet.client.provision(order)
+        assert shared_fleet.client.provision(order).config == done.config, "the same every time"
+        return decode_record(NodeConfig, base64.b64decode(done.config))
+
+    return make
 
 
 @pytest.fixture
-def connect(context: ssl.SSLContext) -> Iterator[Callable[..., Device]]:
+def trusting(shared_fleet: Any) -> Callable[[], ssl.SSLContext]:
+    def make() -> ssl.SSLContext:
+        """Trusts the fleet's authority, shows nothing. Names are the node's to check: this is an address."""
+        made = ssl.create_default_context(cafile=str(shared_fleet.state.broker / "authority.pem"))
+        made.check_hostname = False
+        # What nodes speak; also, a refused certificate ends the handshake and not what follows it.
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+        return made
+
+    return make
+
+
+@pytest.fixture
+def connect(trusting: Any, tmp_path: Path) -> Iterator[Callable[..., Device]]:
     made: list[Device] = []
 
-    def make(config: NodeConfig, password: bytes | None = None) -> Device:
-        made.append(Device(config, context, config.password if password is None else password))
+    def make(config: NodeConfig, user: str | None = None) -> Device:
+        context = trusting()
+        show(context, config, tmp_path)
+        made.append(Device(config, context, user or config.device))
         return made[-1]
 
     yield make
@@ -89,32 +105,85 @@ def show(context: ssl.SSLContext, config: NodeConfig, folder: Path) -> None:
     context.load_cert_chain(path)
 
 
-def test_certificate_and_password_let_a_device_in_until_it_is_removed(
-    shared_fleet: Any, config: NodeConfig, context: ssl.SSLContext, connect: Any, tmp_path: Path
-) -> None:
-    assert config.port == shared_fleet.state.endpoints().tls_port
-    show(context, config, tmp_path)
-    wrong = connect(config, b"wrong")
-    wait_for("the answer", lambda: wrong.connack)
-    assert wrong.connack == "Not authorized"
-    wrong.close()
-    device = connect(config)
+@pytest.fixture
+def refused(trusting: Any, tmp_path: Path) -> Callable[[NodeConfig], bool]:
+    def is_refused(config: NodeConfig) -> bool:
+        context = trusting()
+        show(context, config, tmp_path)
+        with (
+            socket.create_connection(("127.0.0.1", config.port), 10) as plain,
+            pytest.raises(ssl.SSLError) as caught,
+        ):
+            context.wrap_socket(plain)
+        return "revoked" in str(caught.value)
+
+    return is_refused
+
+
+def online(device: Device) -> None:
     wait_for("the device to be in", lambda: device.connack == "Success")
-    shared_fleet.client.remove_device("by-tls")
-    wait_for("the removed device to be thrown out", lambda: device.connack == "Not authorized")
 
 
-def test_a_password_alone_is_not_enough(config: NodeConfig, context: ssl.SSLContext) -> None:
+def test_the_certificate_says_who_it_is(shared_fleet: Any, provision: Provision, connect: Any) -> None:
+    config, other = provision("by-tls"), provision("other-tls")
+    assert config.port == shared_fleet.state.endpoints().tls_port
+    # Whatever it calls itself: neither the other's topics nor its connection are to be had.
+    connect(other)
+    device = connect(config, user="other-tls")
+    online(device)
+    for name in ("other-tls", "by-tls"):
+        conn = encode(Conn(boot=1, conn=1, state=ConnState.ONLINE))
+        device.client.publish(f"tf/1/{name}/conn", conn, qos=1, retain=True).wait_for_publish(10)
+    wait_for("its word to count", lambda: shared_fleet.client.device("by-tls").device.state == "ONLINE")
+    assert shared_fleet.client.device("other-tls").device.state == "UNKNOWN"
+
+
+@pytest.mark.parametrize("way", ["revoke", "remove"])
+def test_a_revoked_device_is_out_at_once_and_the_others_are_not(
+    shared_fleet: Any, provision: Provision, connect: Any, refused: Any, way: str
+) -> None:
+    config, other = provision(f"{way}-1"), provision(f"{way}-2")
+    device, neighbour = connect(config), connect(other)
+    online(device), online(neighbour)
+    device.client.reconnect_delay_set(30, 30)
+    take_away = shared_fleet.client.revoke_device if way == "revoke" else shared_fleet.client.remove_device
+    take_away(f"{way}-1")
+    assert device.lost.wait(10), "a list of revoked certificates alone leaves the live session up"
+    assert refused(config)
+    assert not neighbour.lost.is_set()
+    # Another list replaces the one before, and holds it.
+    take_away(f"{way}-2")
+    assert neighbour.lost.wait(10)
+    assert refused(config) and refused(other)
+    back = provision(f"{way}-1")
+    online(connect(back))
+
+
+def test_without_a_certificate_nobody_comes_in(
+    shared_fleet: Any, provision: Provision, trusting: Any
+) -> None:
+    config = provision("by-tls")
     with (
         socket.create_connection(("127.0.0.1", config.port), 10) as plain,
         pytest.raises(ssl.SSLError, match="alert"),
     ):
-        context.wrap_socket(plain)
+        trusting().wrap_socket(plain)
+    # Nor does its password open the other door, where nothing is asked but that.
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.username_pw_set(config.user, config.password.decode())
+    answers: list[str] = []
+    client.on_connect = lambda _c, _d, _f, code, _p: answers.append(str(code))
+    client.connect("127.0.0.1", shared_fleet.state.endpoints().broker_port)
+    client.loop_start()
+    wait_for("the answer", lambda: bool(answers))
+    client.disconnect()
+    client.loop_stop()
+    assert answers[0] == "Not authorized"
 
 
-def test_what_is_secret_is_the_owners_alone(shared_fleet: Any, config: NodeConfig) -> None:
-    state = shared_fleet.state
-    for path in (state.authority_key, state.broker / "broker.key"):
+def test_what_is_secret_is_the_owners_alone(shared_fleet: Any, provision: Provision) -> None:
+    state, config = shared_fleet.state, provision("by-tls")
+    for path in (state.authority_key, state.broker / "broker.key", state.broker / "revoked.pem"):
         assert path.stat().st_mode & 0o077 == 0, path
     assert config.tls is not None
     assert config.tls.key.hex() not in repr(config)

@@ -47,6 +47,7 @@ def door(rig: Rig) -> Door:
         registry=absent,  # type: ignore[arg-type]
         releases=absent,  # type: ignore[arg-type]
         rollouts=rig.rollouts,
+        configurations=absent,  # type: ignore[arg-type]
         benches=absent,  # type: ignore[arg-type]
         live=rig.live,
         samples=rig.samples,

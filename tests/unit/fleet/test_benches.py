@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.fleet.fleet_rig import Rig
 
+from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.core.errors import BadInput, Conflict
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
@@ -23,8 +25,11 @@ class Users:
     def __init__(self) -> None:
         self.last: dict[str, str] = {}
 
-    def apply(self, passwords: dict[str, str]) -> None:
+    def apply(self, passwords: dict[str, str], revocations: bytes) -> None:
         self.last = passwords
+
+    def take_over(self, name: str) -> None:
+        raise AssertionError("nobody is revoked here")
 
 
 @pytest.fixture
@@ -33,8 +38,9 @@ def users() -> Users:
 
 
 @pytest.fixture
-def benches(rig: Rig, users: Users) -> Benches:
-    access = Access(rig.store, users, bytes(32))
+def benches(rig: Rig, users: Users, tmp_path: Path) -> Benches:
+    authority = Authority(tmp_path / "authority.pem", bytes(32))
+    access = Access(rig.store, users, bytes(32), authority)
     return Benches(rig.store, rig.clock, access, host="127.0.0.1", port=1883, prefix="tf/1")
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from tests.unit.fleet.fleet_rig import BIRTH, TYPE, Rig, tele
 
 from tinyfleet.fleet.adapters.authority import Authority
+from tinyfleet.fleet.core.errors import NotFound
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.wire.codec import encode
@@ -27,9 +30,20 @@ class NoBroker:
 
     def __init__(self) -> None:
         self.then: Callable[[], None] = lambda: None
+        self.passwords: dict[str, str] = {}
+        self.revoked: set[int] = set()
+        self.dates: list[datetime] = []
+        self.taken_over: list[str] = []
 
-    def apply(self, passwords: dict[str, str]) -> None:
+    def apply(self, passwords: dict[str, str], revocations: bytes) -> None:
+        self.passwords = passwords
+        listed = x509.load_pem_x509_crl(revocations)
+        self.revoked = {each.serial_number for each in listed}
+        self.dates.append(listed.last_update_utc)
         self.then()
+
+    def take_over(self, name: str) -> None:
+        self.taken_over.append(name)
 
 
 @pytest.fixture
@@ -39,14 +53,14 @@ def users() -> NoBroker:
 
 @pytest.fixture
 def registry(rig: Rig, users: NoBroker, tmp_path: Path) -> Registry:
-    access = Access(rig.store, users, bytes(32))
+    authority = Authority(tmp_path / "authority.pem", bytes(32))
     return Registry(
         rig.store,
         rig.clock,
         rig.rollouts,
-        access,
+        Access(rig.store, users, bytes(32), authority),
         trusted_keys=lambda: (bytes(32),),
-        certificates=Authority(tmp_path / "authority.pem", bytes(32)),
+        certificates=authority,
     )
 
 
@@ -167,3 +181,50 @@ def test_a_device_by_tls_gets_a_certificate_of_its_own_the_same_every_time(regis
 def test_a_node_opens_smp_only_when_it_is_told_to(registry: Registry, smp: SmpDoor | None) -> None:
     done = registry.provision("d1", site="s", device_type=TYPE, connection=replace(CONNECTION, smp=smp))
     assert decode_record(NodeConfig, done.config).smp is smp
+
+
+def serial(config: NodeConfig) -> int:
+    assert config.tls is not None
+    return x509.load_der_x509_certificate(config.tls.certificate).serial_number
+
+
+def test_by_tls_a_certificate_opens_the_door_and_no_password(registry: Registry, users: NoBroker) -> None:
+    provision(registry)
+    assert "d1" in users.passwords
+    by_tls = replace(CONNECTION, tls_port=8883, tls=True)
+    registry.provision("d1", site="s", device_type=TYPE, connection=by_tls)
+    assert "d1" not in users.passwords and users.revoked == set()
+
+
+def test_revoking_takes_certificate_and_connection_and_provisioning_gives_others(
+    rig: Rig, registry: Registry, users: NoBroker
+) -> None:
+    by_tls = replace(CONNECTION, tls_port=8883, tls=True)
+
+    def provisioned() -> NodeConfig:
+        done = registry.provision("d1", site="s", device_type=TYPE, connection=by_tls)
+        return decode_record(NodeConfig, done.config)
+
+    first = provisioned()
+    registry.revoke("d1")
+    assert users.revoked == {serial(first)} and users.taken_over == ["d1"]
+    second = provisioned()
+    assert first.tls is not None and second.tls is not None
+    assert second.tls.key != first.tls.key and second.seed != first.seed
+    assert serial(second) not in users.revoked
+    registry.remove("d1")
+    assert users.revoked == {serial(first), serial(second)} and users.taken_over == ["d1", "d1"]
+    # The broker takes the newest list it ever read: each that says more is newer than all that said less.
+    by_length = sorted(set(users.dates))
+    assert len(by_length) == 3 and users.dates == sorted(users.dates)
+    with rig.store.read() as tx:
+        assert [(each.device, each.credential) for each in tx.enrolments.revoked()] == [("d1", 1), ("d1", 2)]
+
+
+def test_a_device_in_the_clear_is_revoked_by_its_password(registry: Registry, users: NoBroker) -> None:
+    before = provision(registry)
+    registry.revoke("d1")
+    assert users.passwords == {} and users.revoked == set()
+    assert provision(registry).password != before.password
+    with pytest.raises(NotFound):
+        registry.revoke("nobody")
