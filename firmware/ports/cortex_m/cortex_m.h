@@ -27,6 +27,14 @@
 /* Of the linker script. */
 extern uint32_t link_vectors[], link_stack_bottom[], link_stack_top[], link_ram_start[], link_ram_end[];
 
+static inline void interrupts_off(void) {
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static inline void interrupts_on(void) {
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
 void uart_start(void);
 void uart_write(const char *text, uint32_t size);
 

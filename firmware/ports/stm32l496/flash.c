@@ -102,11 +102,10 @@ static int write(void *context, uint32_t offset, const void *data, uint32_t size
         uint32_t words[2];
         memcpy(words, (const uint8_t *)data + at, sizeof words);
         /* The second starts the programming; nothing may come between the two. */
-        __asm volatile("cpsid i" ::: "memory");
+        interrupts_off();
         REG32(FLASH_BASE + offset + at) = words[0];
-        __asm volatile("isb" ::: "memory");
         REG32(FLASH_BASE + offset + at + 4u) = words[1];
-        __asm volatile("cpsie i" ::: "memory");
+        interrupts_on();
         well = done();
     }
     lock();
