@@ -12,10 +12,14 @@ SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${source}")
 CHOSEN: Final = 'site=~"$site",model=~"$model"'
 BY: Final = "site, model, model_version"
 NAME: Final = "{{model}} {{model_version}} at {{site}}"
+BY_PAIR: Final = "model, model_version, challenger, challenger_version"
+PAIR: Final = "{{challenger}} {{challenger_version}} beside {{model}} {{model_version}}"
 ROW: Final = 8
 HALF: Final = 12
 SWITCHES: Final = "tinyfleet_class_switches_total"
 INFERENCES: Final = "tinyfleet_inferences_total"
+AGREEMENTS: Final = "tinyfleet_shadow_agreements_total"
+COMPARED: Final = "tinyfleet_shadow_windows_total"
 MARGIN: Final = "tinyfleet_inference_margin_ratio_bucket"
 CONFIDENCE: Final = "tinyfleet_inference_confidence_ratio_bucket"
 
@@ -128,6 +132,19 @@ def _panels() -> list[timeseries.Panel]:
             "bytes",
             ("tinyfleet_samples_stored_bytes", "kept"),
             ("tinyfleet_samples_budget_bytes", "budget"),
+        ),
+        _panel(
+            "Agreement with a shadow challenger",
+            "Windows of which both models named the same class. No accuracy: which was right is open.",
+            "percentunit",
+            (f"{_rate(AGREEMENTS, by=BY_PAIR)} / {_rate(COMPARED, by=BY_PAIR)}", PAIR),
+        ),
+        _panel(
+            "What challengers leave out, and cost",
+            "skipped: windows that a challenger left out for want of time; missed: by the running model.",
+            "ops",
+            (_rate("tinyfleet_shadow_skipped_total", by=BY_PAIR), f"skipped: {PAIR}"),
+            (_rate("tinyfleet_shadow_missed_total", by=BY_PAIR), f"missed: {PAIR}"),
         ),
     ]
 

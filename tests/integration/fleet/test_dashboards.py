@@ -15,12 +15,12 @@ import httpx
 import pytest
 from dashboards import build
 from tests.servers import LOOPBACK, free_port, wait_for
-from tests.unit.fleet.fleet_rig import Rig, tele
+from tests.unit.fleet.fleet_rig import Rig, birth, tele
 
 from tinyfleet.fleet.adapters.prometheus.alerts import RULES, RUNBOOK, rules_file
 from tinyfleet.fleet.adapters.prometheus.metrics import FleetCollector, exposition
 from tinyfleet.fleet.adapters.prometheus.server import write_configuration
-from tinyfleet.wire.messages import Sample
+from tinyfleet.wire.messages import Comparison, Sample
 from tinyfleet.wire.topics import TopicKind
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +49,9 @@ def scrapes(rig: Rig) -> list[tuple[float, str]]:
     rig.device("d1", site="north")
     image = rig.release(labels=("rest", "walk")).image
     rig.live.capture("d1", classes=(), margin_below=None, per_day=9, day_bytes=9999)
+    challenger = rig.release("2.0.0", labels=("rest", "walk")).image
+    rig.say("d1", TopicKind.BIRTH, birth(image=image, arena_bytes=9999, shadow_bytes=9999))
+    rig.shadows.start("demo", "2.0.0")
     collector = FleetCollector(rig.store, rig.clock, rig.ingest.counts, dict, lambda: 0, 4096)
     taken = []
     for step in range(1, STEPS + 1):
@@ -65,6 +68,10 @@ def scrapes(rig: Rig) -> list[tuple[float, str]]:
                 paused=step,
                 captured=step,
                 skipped=2 * step,
+                shadow=Comparison(
+                    **{"model": challenger, "run": 1, "windows": 30 * step, "agreements": 29 * step},
+                    **{"skipped": step, "missed": step, "pairs": (), "rest": step},
+                ),
             ),
         )
         sample = Sample(
