@@ -216,6 +216,20 @@ static void a_trial_with_room_of_its_own_leaves_a_stream_alone(void) {
     CHECK_EQUAL(sampler.telemetry.dropped, 0);
 }
 
+/* A window that does not follow the one before it is another class for another reason. */
+static void a_switch_needs_two_windows_in_a_row(void) {
+    tf_image_t image = make_model(0);
+    begin(20000);
+    memset(windows, 0, sizeof windows);
+    windows[0] = windows[SAMPLES + 2] = windows[2 * SAMPLES + 2] = 100; /* classes 0, 2, 2 */
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+    for (uint32_t i = 0; i < 4; i++) (void)next_score(); /* the last: the recording begins again */
+    CHECK_EQUAL(sampler.telemetry.inferences, 4);
+    CHECK_EQUAL(sampler.telemetry.classes[0], 2);
+    CHECK_EQUAL(sampler.telemetry.switches, 1);
+    memset(windows, 0, sizeof windows);
+}
+
 static uint64_t meter_uj;
 
 static uint64_t energy_uj(void) {
@@ -273,6 +287,7 @@ static void a_trial_in_the_same_memory_begins_the_stream_anew(void) {
 int main(void) {
     RUN(a_stream_goes_on_until_it_has_a_gap);
     RUN(a_trial_with_room_of_its_own_leaves_a_stream_alone);
+    RUN(a_switch_needs_two_windows_in_a_row);
     RUN(energy_is_what_the_meter_says_of_inferences);
     RUN(what_a_trial_costs_is_counted_though_it_fails);
     RUN(a_trial_in_the_same_memory_begins_the_stream_anew);

@@ -17,6 +17,12 @@ void live_link(node_t *node, bool up) {
     if (up) tf_collector_again(&node->collector);
 }
 
+bool live_is_done(const node_t *node) {
+    const tf_collector_t *collector = &node->collector;
+    const uint32_t since_ms = (uint32_t)collector->sample.uptime_ms - node->session.up_ms;
+    return !collector->pending || since_ms < 1u << 31;
+}
+
 /* Settings, not an update: taken from every want that is not older than what the node acted on. */
 void live_want(node_t *node, const tf_want_t *want) {
     if (want->has_event_rule) tf_rule_set(&node->rule, &want->event_rule);

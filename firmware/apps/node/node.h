@@ -95,6 +95,8 @@ void live_verdict(node_t *node, const sampler_outcome_t *outcome);
 void live_want(node_t *node, const tf_want_t *want);
 void live_poll(node_t *node);
 void live_link(node_t *node, bool up);
+/* No window waits that was chosen before this connection: only such a one is worth staying awake for. */
+bool live_is_done(const node_t *node);
 /* Another model runs from now on. */
 void live_model(node_t *node);
 

@@ -66,14 +66,14 @@ static sleeper_facts_t facts(const node_t *node) {
     uint64_t now_ms = node_uptime_ms(node);
     bool heard = session->up && (session->heard_want || (uint32_t)now_ms - session->up_ms >= LINGER_MS);
     bool said = session->up && !session->says_asleep && tf_mqtt_settled(&session->client);
-    return (sleeper_facts_t){
-        .now_ms = now_ms,
-        .bytes = bytes_on_air(node),
-        .up = session->up,
-        .heard = heard,
-        .idle = heard && said && !updates(node) && rotation_is_settled(node) && report_is_done(node),
-        .said = said,
-        .random = entropy_next};
+    return (sleeper_facts_t){.now_ms = now_ms,
+                             .bytes = bytes_on_air(node),
+                             .up = session->up,
+                             .heard = heard,
+                             .idle = heard && said && !updates(node) && rotation_is_settled(node) &&
+                                     report_is_done(node) && live_is_done(node),
+                             .said = said,
+                             .random = entropy_next};
 }
 
 bool radio_poll(node_t *node) {

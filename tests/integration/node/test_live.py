@@ -10,8 +10,20 @@ import numpy as np
 import pytest
 from tests.models import LIVESTOCK
 
-from tinyfleet.wire.enums import EventKind, UpdateState
-from tinyfleet.wire.messages import Birth, Capture, Event, EventRule, Feed, Sample, Status, Tele, Want
+from tinyfleet.wire.enums import ConnState, EventKind, UpdateState
+from tinyfleet.wire.messages import (
+    Birth,
+    Capture,
+    Conn,
+    Event,
+    EventRule,
+    Feed,
+    Sample,
+    Sleep,
+    Status,
+    Tele,
+    Want,
+)
 from tinyfleet.wire.records import encode_record
 from tinyfleet.wire.sample_line import window_frames
 
@@ -79,6 +91,23 @@ def test_only_the_windows_chosen_are_captured_and_a_restart_captures_nothing(
     node.start()
     manager.wait(Tele, lambda t: t.boot == 2 and t.inferences >= 20)
     assert manager.heard(Sample) == []
+
+
+def test_a_sleeper_stays_awake_for_the_window_it_brought_along(
+    bare_node: Any, manager: Any, first: Any
+) -> None:
+    bare_node.provision(sleep=Sleep(wake_s=1))
+    bare_node.start()
+    manager.wait(Conn, lambda c: c.state is ConnState.ASLEEP)
+    budget = Capture(per_day=1000, day_bytes=10**6)
+    run(manager, first, sleep=Sleep(wake_s=1), capture=budget)
+    recorded = replay_windows()
+    windows = whole(manager, 4)
+    assert all(data in recorded for _, data in windows)
+    # It does not stay for those it takes meanwhile: they come one wake after the other.
+    slept = manager.heard(Conn)[-1].conn
+    manager.wait(Conn, lambda c: c.state is ConnState.ASLEEP and c.conn >= slept + 2)
+    assert len({s.seq for s in manager.heard(Sample)}) < 40
 
 
 def test_the_event_rule_of_the_want_holds(node: Any, manager: Any, first: Any) -> None:

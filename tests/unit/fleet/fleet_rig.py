@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.encodings import Encodings
 from tinyfleet.fleet.adapters.sql.store import SqlStore
@@ -34,7 +36,7 @@ from tinyfleet.wire.enums import (
     UpdateState,
 )
 from tinyfleet.wire.limits import CONFIDENCE_BUCKETS, LATENCY_BUCKETS
-from tinyfleet.wire.messages import Birth, ImageInfo, Message, Status, Tele, Want
+from tinyfleet.wire.messages import Birth, ImageInfo, Message, Sample, Status, Tele, Want
 from tinyfleet.wire.topics import TopicKind, Topics
 
 TYPE = "mps2-an386"
@@ -247,3 +249,31 @@ def tele(model: bytes, *classes: int, seq: int = 1, boot: int = 1, epoch: int = 
         dropped=0,
     )
     return replace(base, **changes)
+
+
+SAMPLES, CHANNELS = 50, 3
+
+
+def window_of(seed: int) -> bytes:
+    return np.random.default_rng(seed).integers(-2000, 2000, (SAMPLES, CHANNELS), "<i2").tobytes()
+
+
+def parts_of(data: bytes, model: bytes, size: int = 128, **changes: Any) -> list[Sample]:
+    cuts = range(0, len(data), size)
+    values: dict[str, Any] = {
+        "boot": 1,
+        "seq": 1,
+        "uptime_ms": 1000,
+        "class_": 1,
+        "scores": bytes((100, 156)),
+        "margin": 56,
+        "sensor": "accelerometer",
+        "unit": "mg",
+        "rate_mhz": 25_000,
+        "samples": SAMPLES,
+        "channels": CHANNELS,
+    } | changes
+    return [
+        Sample(part=i, parts=len(cuts), model=model, offset=at, data=data[at : at + size], **values)
+        for i, at in enumerate(cuts)
+    ]

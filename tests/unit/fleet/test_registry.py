@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from tests.unit.fleet.fleet_rig import BIRTH, TYPE, Rig, tele
+from tests.unit.fleet.fleet_rig import BIRTH, TYPE, Rig, parts_of, tele, window_of
 
 from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.fleet.core.errors import NotFound
 from tinyfleet.fleet.services.access import Access
+from tinyfleet.fleet.services.ports import SampleFilter
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ConnState, EventKind, SmpDoor
@@ -139,6 +140,22 @@ def test_a_removed_device_leaves_nothing_at_the_broker(rig: Rig, registry: Regis
     registry.remove("d1")
     rig.publish()
     assert set(rig.broker) == {rig.topics.journal}
+
+
+def test_a_removed_device_takes_its_windows_and_its_settings_along(rig: Rig, registry: Registry) -> None:
+    provision(registry)
+    rig.live.capture("d1", classes=(), margin_below=None, per_day=5, day_bytes=1000)
+    (part,) = parts_of(window_of(1), bytes(32), size=1000)
+    rig.say("d1", TopicKind.SAMPLE, part)
+    assert len(rig.samples.newest(SampleFilter(), 5)) == 1
+    provision(registry, fresh=True)
+    assert len(rig.samples.newest(SampleFilter(), 5)) == 1, "another flash of the same device"
+    registry.remove("d1")
+    rig.publish()
+    assert rig.samples.newest(SampleFilter(), 5) == []
+    assert set(rig.broker) == {rig.topics.journal}
+    provision(registry)
+    assert registry.get("d1").view.device.capture is None and rig.want("d1") is None
 
 
 def test_the_will_of_a_removed_device_is_cleared_too(rig: Rig, registry: Registry, users: NoBroker) -> None:

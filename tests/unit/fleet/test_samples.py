@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.fleet.fleet_rig import Rig, birth
+from tests.unit.fleet.fleet_rig import CHANNELS, SAMPLES, Rig, birth, parts_of, window_of
 
 from tinyfleet.fleet.adapters.prometheus.metrics import FleetCollector, exposition
 from tinyfleet.fleet.api import show
@@ -21,33 +22,6 @@ from tinyfleet.fleet.services.ports import SampleFilter
 from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Capture, EventRule, Sample
 from tinyfleet.wire.topics import TopicKind
-
-SAMPLES, CHANNELS = 50, 3
-
-
-def window_of(seed: int) -> bytes:
-    return np.random.default_rng(seed).integers(-2000, 2000, (SAMPLES, CHANNELS), "<i2").tobytes()
-
-
-def parts_of(data: bytes, model: bytes, size: int = 128, **changes: Any) -> list[Sample]:
-    cuts = range(0, len(data), size)
-    values: dict[str, Any] = {
-        "boot": 1,
-        "seq": 1,
-        "uptime_ms": 1000,
-        "class_": 1,
-        "scores": bytes((100, 156)),
-        "margin": 56,
-        "sensor": "accelerometer",
-        "unit": "mg",
-        "rate_mhz": 25_000,
-        "samples": SAMPLES,
-        "channels": CHANNELS,
-    } | changes
-    return [
-        Sample(part=i, parts=len(cuts), model=model, offset=at, data=data[at : at + size], **values)
-        for i, at in enumerate(cuts)
-    ]
 
 
 def asked(rig: Rig, name: str = "d1", **changes: Any) -> None:
@@ -87,7 +61,7 @@ def test_what_is_asked_for_travels_in_the_want(rig: Rig) -> None:
     assert want.generation == generation
     with rig.store.read() as tx:
         row = next(row for row in tx.retained.live_blobs())
-        assert row.key == artifact.manifest.hex(), "the want still names its artifact"
+        assert row.key == artifact.manifest.hex() and tx.retained.unnamed_blobs() == [], "it is named still"
 
 
 def test_a_rollout_that_ends_badly_takes_no_settings_with_it(rig: Rig) -> None:
@@ -196,6 +170,16 @@ def test_windows_go_with_their_device_or_when_told(rig: Rig) -> None:
     assert rig.samples.remove("d1") == 0
 
 
+@pytest.mark.parametrize("offset", [127, 129])
+def test_parts_that_leave_a_gap_or_overlap_are_no_window(rig: Rig, offset: int) -> None:
+    asked(rig)
+    parts = parts_of(window_of(1), bytes(32))
+    say(rig, [parts[0], replace(parts[1], offset=offset), parts[2]])
+    assert rig.samples.after(SampleFilter(), 9) == [] and rig.ingest.counts.rejected == 1
+    say(rig, parts)
+    assert len(rig.samples.after(SampleFilter(), 9)) == 1
+
+
 HOSTILE = [
     {"part": 3},
     {"part": 0, "offset": 2},
@@ -204,13 +188,12 @@ HOSTILE = [
     {"samples": 65_535, "channels": 65_535},
     {"offset": 2**32 - 1},
     {"part": 2},
+    {"part": 3, "offset": 128},
 ]
 
 
 @pytest.mark.parametrize("changes", HOSTILE, ids=str)
 def test_parts_that_cannot_be_are_refused(rig: Rig, changes: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     asked(rig)
     rig.say("d1", TopicKind.SAMPLE, replace(parts_of(window_of(1), bytes(32))[0], **changes))
     assert rig.ingest.counts.rejected == 1 and rig.samples.after(SampleFilter(), 9) == []
@@ -230,8 +213,6 @@ def test_whatever_parts_say_a_window_is_whole_or_none(
     size = SAMPLES * CHANNELS * 2
     for part, parts, offset, length in said:
         sample = parts_of(bytes(length), bytes(32), size=length)[0]
-        from dataclasses import replace
-
         rig.say("d1", TopicKind.SAMPLE, replace(sample, part=part, parts=parts, offset=offset))
     assert all(len(v.stored.window.data) == size for v in rig.samples.after(SampleFilter(), 9))
 
