@@ -5,7 +5,7 @@ VENV := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-update bench-runtime bench-node fuzz soak clean
+.PHONY: help setup demo test check format bench bench-update bench-runtime bench-node bench-console fuzz soak clean
 
 help: ## what there is to type
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ check: setup ## style, types, doors, generated files
 format: setup ## put Python and C into the house's style
 	@$(VENV)/python .ci/check.py --format
 
-bench: bench-update bench-runtime bench-node ## every benchmark
+bench: bench-update bench-runtime bench-node bench-console ## every benchmark
 
 bench-update: setup ## an update of 100 KB: time and bytes on the node
 	@$(VENV)/python -m tests.bench.update
@@ -35,6 +35,9 @@ bench-runtime: setup ## inference on emulated cores: instructions, arena, code s
 
 bench-node: setup ## the node: size by part, start, idling, bytes on air, power cuts
 	@$(VENV)/python -m tests.bench.node
+
+bench-console: setup ## inputs over a serial line: framed and MLPerf's
+	@$(VENV)/python -m tests.bench.console
 
 fuzz: ## search for inputs that break loader and runner of plans (FUZZ_SECONDS=600 FUZZ="plan …"); installs clang
 	@$(PYTHON) deploy/setup --fuzz
