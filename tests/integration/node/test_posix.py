@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.integration.node.conftest import Board, Manager, Node, Release, Workshop, release
 from tests.integration.node.test_update import confirm, goes_on_with
@@ -165,6 +166,18 @@ def test_it_sleeps_between_two_connections(bare_node: Node, manager: Manager) ->
     manager.wait(Conn, lambda c: c.conn == 2 and c.state is ConnState.ASLEEP)
     said = [(c.conn, c.state) for c in manager.heard(Conn) if c.conn <= 2]
     assert said == [(n, state) for n in (1, 2) for state in (ConnState.ONLINE, ConnState.ASLEEP)]
+
+
+def test_waiting_costs_next_to_nothing(bare_node: Node, manager: Manager) -> None:
+    bare_node.provision(period_s=60)
+    bare_node.start()
+    manager.wait(Birth)
+    process: Any = bare_node.emulator
+    watched = psutil.Process(process.process.pid)
+    before, begun = sum(watched.cpu_times()[:2]), watched.num_ctx_switches().voluntary
+    time.sleep(2)  # what is spent while nothing happens is what is measured
+    assert sum(watched.cpu_times()[:2]) - before <= 0.02  # two ticks of the system's accounting
+    assert watched.num_ctx_switches().voluntary - begun < 20
 
 
 def test_two_processes_do_not_share_a_flash(node: Node) -> None:
