@@ -154,6 +154,28 @@ def test_a_golden_vector_that_does_not_hold_is_refused_by_the_board(agent: Agent
     assert told.value.result == Result.GOLDEN_FAILED
 
 
+def test_a_golden_set_is_stored_over_the_console_once(
+    agent: Agent, parts: Parts, models: dict[str, Path]
+) -> None:
+    agent.flash(BOARD, load_parts("microbit", firmware=BENCH_ELF, model=models["v1"]))
+    assert parts.golden is not None
+    first = agent.run(BOARD, parts.golden, kept=parts.kept, keep=True, model=parts.model)
+    assert (first.windows, first.stored, first.exact) == (512, 255, True)
+    # Another set takes its place, as there is no room for both; and back.
+    other = parts.golden.windows[100:300]
+    assert agent.run(BOARD, GoldenSet(other), kept=other, keep=True).stored == 200
+    assert agent.run(BOARD, parts.golden.first(9), kept=parts.kept).stored == 0
+    again = agent.run(BOARD, parts.golden.first(9), kept=parts.kept, keep=True)
+    assert (again.stored, again.exact) == (9, True)
+    session = PyocdProbes().open(PROBE)
+    try:
+        region = MICROBIT["golden"]
+        wanted = next(p.data for p in parts.plan.pieces if p.region == "golden")
+        assert session.read(region.offset, len(wanted)) == wanted
+    finally:
+        session.close()
+
+
 def test_a_damaged_golden_set_is_not_used(agent: Agent, parts: Parts) -> None:
     region = bytearray(next(p.data for p in parts.plan.pieces if p.region == "golden"))
     region[5000] ^= 1
