@@ -333,6 +333,28 @@ static void configs(void) {
     }
 }
 
+/* Every value there is, at its longest: a node's reports and its ring of them have so much room. */
+static void the_longest_telemetry_fits_a_report(void) {
+    enum { REPORT_BYTES = 1024 };
+    static uint32_t classes[TF_TELE_CLASSES_MAX];
+    static tf_comparison_t comparison;
+    static tf_tele_t tele;
+    uint8_t out[TF_MESSAGE_MAX_BYTES];
+    memset(classes, 0xFF, sizeof classes);
+    memset(&comparison, 0xFF, sizeof comparison);
+    comparison.pair_count = TF_COMPARISON_PAIRS_MAX;
+    memset(&tele, 0xFF, sizeof tele);
+    tele.has_energy_uj = tele.has_battery_mv = tele.has_temperature_mc = tele.has_rssi_dbm = true;
+    tele.has_margin = tele.has_live = tele.has_lost = tele.has_unix_s = true;
+    tele.temperature_mc = tele.rssi_dbm = INT32_MIN;
+    tele.class_count = TF_TELE_CLASSES_MAX;
+    tele.classes = classes;
+    tele.shadow = &comparison;
+    uint32_t size = tf_encode_tele(&tele, out, sizeof out);
+    CHECK(size > 900 && size <= REPORT_BYTES);
+    printf("the longest telemetry: %u bytes\n", size);
+}
+
 static void out_of_bounds_is_never_sent(void) {
     uint8_t out[TF_MESSAGE_MAX_BYTES];
     char long_text[TF_EVENT_TEXT_MAX + 1];
@@ -370,6 +392,7 @@ int main(int count, char **arguments) {
     RUN(hellos);
     RUN(samples);
     RUN(configs);
+    RUN(the_longest_telemetry_fits_a_report);
     RUN(out_of_bounds_is_never_sent);
     return 0;
 }
