@@ -311,6 +311,12 @@ MUTANTS = (
         "topic->group == fetch->group",
     ),
     Mutant(
+        "a slot is written before it is on record that it holds nothing",
+        "ota/engine.c",
+        "    if (*slot == TF_UPDATE_SLOT_FILLING) return true;\n",
+        "    if (*slot != 99u) return true;\n",
+    ),
+    Mutant(
         "the room for an image is not looked at",
         "ota/transfer.c",
         "if (manifest->image_bytes > tf_engine_slot_bytes(update))",

@@ -44,6 +44,13 @@ const uint8_t *tf_engine_free_bytes(const tf_update_t *update) {
     return flash->map(flash->context, tf_engine_free_offset(update), tf_engine_slot_bytes(update));
 }
 
+bool tf_engine_fill(tf_update_t *update) {
+    uint8_t *slot = &tf_engine_slots(update)[tf_engine_free_slot(update)];
+    if (*slot == TF_UPDATE_SLOT_FILLING) return true;
+    *slot = TF_UPDATE_SLOT_FILLING;
+    return tf_engine_record(update);
+}
+
 bool tf_engine_record(tf_update_t *update) {
     return tf_state_append(&update->config.layout, &update->log, &update->record);
 }
@@ -116,9 +123,6 @@ static void prepare(tf_update_t *update, action_t action) {
     const uint8_t free_slot = tf_engine_free_slot(update);
     uint8_t *slot = &tf_engine_slots(update)[free_slot];
     switch (action) {
-        case ACTION_FETCH:
-            *slot = TF_UPDATE_SLOT_FILLING;
-            break;
         case ACTION_STOP:
         case ACTION_FAIL:
             /* What was confirmed before and not overwritten stays something to fall back to. */

@@ -25,6 +25,9 @@ void tf_engine_step(tf_update_t *update, const tf_update_now_t *now, fact_t what
  * not. */
 void tf_engine_tell(tf_update_t *update, const tf_update_now_t *now, const char *detail);
 bool tf_engine_record(tf_update_t *update);
+/* On record, before its first byte is written, that the free slot holds nothing. Until then what was
+ * confirmed there is something to fall back to, whatever becomes of the update. */
+bool tf_engine_fill(tf_update_t *update);
 /* Of what is under way: the slot that is not the active one, and its offset; how large slots are; what they
  * hold. */
 uint8_t tf_engine_free_slot(const tf_update_t *update);

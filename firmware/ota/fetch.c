@@ -112,6 +112,9 @@ bool tf_fetch_write(const tf_update_t *update, uint32_t offset, uint8_t *bytes, 
 static fact_t commit(tf_update_t *update, uint32_t sector, uint8_t *bytes, uint32_t length) {
     tf_update_fetch_t *fetch = &update->fetch;
     tf_update_record_t *record = &update->record;
+    if (fetch->packed.encoding == TF_ENCODING_RAW && !tf_engine_fill(update)) {
+        return fact(EVENT_REFUSE, TF_RESULT_UPDATE_FAILED, "the state record cannot be written");
+    }
     uint32_t offset = tf_transfer_offset(update) + sector * TF_SECTOR_BYTES;
     if (!tf_fetch_write(update, offset, bytes, length)) {
         return fact(EVENT_REFUSE, TF_RESULT_UPDATE_FAILED, "the flash does not keep what was written");

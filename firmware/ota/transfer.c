@@ -84,6 +84,9 @@ fact_t tf_transfer_step(tf_update_t *update, const tf_update_now_t *now) {
     if (tf_unpack_read(&fetch->unpack, fetch->buffer, wanted) != wanted) {
         return fact(EVENT_REFUSE, TF_RESULT_INTEGRITY, "the encoded bytes do not make an image");
     }
+    if (!tf_engine_fill(update)) {
+        return fact(EVENT_REFUSE, TF_RESULT_UPDATE_FAILED, "the state record cannot be written");
+    }
     if (!tf_fetch_write(update, tf_engine_free_offset(update) + fetch->unpacked, fetch->buffer, wanted)) {
         return fact(EVENT_REFUSE, TF_RESULT_UPDATE_FAILED, "the flash does not keep what was written");
     }

@@ -3,7 +3,7 @@
 #include "packer.h"
 #include "update_case.h"
 
-static made_t air, other;
+static made_t air, other, fourth;
 
 static void the_encoded_model_runs(const made_t *transported, order_t order) {
     begin();
@@ -257,8 +257,85 @@ static void what_the_free_slot_holds_is_not_fetched(void) {
     end();
 }
 
+/* A node that runs `second` and could fall back to `first`. */
+static void begin_with_two(void) {
+    begin();
+    world_offer(&world, &second, 1);
+    world_run(&world);
+    expect(TF_UPDATE_STATE_CONFIRMED, TF_RESULT_SUCCESS, &second);
+    CHECK_EQUAL(tf_update_record(&world.update)->slots[0], TF_UPDATE_SLOT_CONFIRMED);
+}
+
+static void what_was_not_written_over_stays(void) {
+    begin_with_two();
+    packer_delta(&air, &fourth, &first); /* and `second` runs */
+    world_offer(&world, &air, 2);
+    world_run(&world);
+    expect(TF_UPDATE_STATE_FAILED, TF_RESULT_BASE_MISMATCH, &second);
+    CHECK_EQUAL(tf_update_record(&world.update)->slots[0], TF_UPDATE_SLOT_CONFIRMED);
+    /* A download into the staging area that ends before the slot is written. */
+    packer_compress(&air, &fourth);
+    world_offer(&world, &air, 3);
+    for (uint32_t i = 0; i < 50 && tf_update_record(&world.update)->committed == 0; i++) {
+        world_run_until(&world, (tf_update_state_t)0xFF, 1);
+    }
+    CHECK(tf_update_record(&world.update)->committed > 0);
+    tf_update_want(&world.update, NULL, &world.now);
+    CHECK_EQUAL(tf_update_record(&world.update)->slots[0], TF_UPDATE_SLOT_CONFIRMED);
+    uint32_t chunks = world.chunks;
+    world_offer(&world, &first, 4);
+    world_run(&world);
+    expect(TF_UPDATE_STATE_CONFIRMED, TF_RESULT_SUCCESS, &first);
+    CHECK_EQUAL(world.chunks, chunks);
+    end();
+}
+
+static bool cut_off(const made_t *transported, uint32_t operation, flash_cut_t how) {
+    world.flash.operations = 0;
+    world.flash.cut_at = operation;
+    world.flash.cut = how;
+    if (setjmp(world.flash.out) != 0) {
+        world.flash.cut_at = 0;
+        return true;
+    }
+    world_offer(&world, transported, 2);
+    world_run(&world);
+    world.flash.cut_at = 0;
+    return false;
+}
+
+/* A slot that was confirmed once holds nothing from its first new byte on, however well it reads. */
+static void a_slot_under_a_cut_does_not_count(const made_t *transported, flash_cut_t how) {
+    bool cut = true;
+    uint32_t operation = 0;
+    while (cut) {
+        begin_with_two();
+        cut = cut_off(transported, ++operation, how);
+        if (cut) {
+            world_boot(&world);
+            world_link(&world, true);
+            world_offer(&world, transported, 2);
+            world_run(&world);
+        }
+        CHECK_EQUAL(STATE(), TF_UPDATE_STATE_CONFIRMED);
+        CHECK(memcmp(world.running, transported->digest, 32) == 0);
+        CHECK(flash_sim_is_sound(&world.flash, WORLD_SLOT_A, tf_update_active(&world.update)->size_bytes));
+        end();
+    }
+    CHECK(operation > 10);
+}
+
+static void slots_under_a_cut_do_not_count(void) {
+    packer_compress(&air, &fourth);
+    for (flash_cut_t how = CUT_SILENT; how <= CUT_AFTER; how++) {
+        a_slot_under_a_cut_does_not_count(&fourth, how);
+        a_slot_under_a_cut_does_not_count(&air, how);
+    }
+}
+
 int main(void) {
     make_models();
+    maker_image(&fourth, 6000, 4, 0, SIGNER_OURS);
     RUN(encoded_models_run);
     RUN(a_delta_from_another_image_is_refused_before_it_is_fetched);
     RUN(a_base_is_known_by_its_bytes);
@@ -271,5 +348,7 @@ int main(void) {
     RUN(a_newer_want_ends_the_unpacking);
     RUN(flash_that_keeps_nothing_is_said);
     RUN(what_the_free_slot_holds_is_not_fetched);
+    RUN(what_was_not_written_over_stays);
+    RUN(slots_under_a_cut_do_not_count);
     return 0;
 }
