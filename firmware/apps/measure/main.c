@@ -126,6 +126,8 @@ void fault_handler(void);
 void watchdog_handler(void);
 void timer0_handler(void);
 void ethernet_handler(void);
+void uart_handler(void);
+void sample_line_handler(void);
 
 void fault_handler(void) {
     say_text("fault\n");
@@ -141,6 +143,14 @@ void timer0_handler(void) {
 }
 
 void ethernet_handler(void) {
+    fault_handler();
+}
+
+void uart_handler(void) {
+    fault_handler();
+}
+
+void sample_line_handler(void) {
     fault_handler();
 }
 
