@@ -2,7 +2,7 @@
 
 #include "check.h"
 
-enum { STARTS_MOST = 40, BOOTS_MOST = 12 };
+enum { STARTS_MOST = 40, WAKES_MOST = 40, BOOTS_MOST = 12 };
 
 void machine_open(machine_t *machine, tf_image_start_t start) {
     memset(machine, 0, sizeof *machine);
@@ -88,6 +88,11 @@ static void run(machine_t *machine) {
     world->config.policy.abi = firmware->abi;
     world->trial = answer;
     world_boot(world);
+    for (uint32_t i = 0; i < WAKES_MOST && machine->wake_bytes > 0 && machine->has_want; i++) {
+        world_wake(world, &machine->want, machine->wake_bytes);
+        bool waits = tf_update_record(&world->update)->state == TF_UPDATE_STATE_DEFERRED;
+        if (!waits || world->reset_wanted) return;
+    }
     world_link(world, true);
     if (machine->has_want) tf_update_want(&world->update, &machine->want, &world->now);
     world_run(world);

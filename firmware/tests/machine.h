@@ -22,7 +22,8 @@ typedef struct {
     tf_boot_t boot;
     tf_boot_choice_t choice; /* of the last start */
     uint32_t starts;
-    bool has_want; /* retained at the broker */
+    uint32_t wake_bytes; /* it sleeps, and each wake may cost so much; 0: it is always online */
+    bool has_want;       /* retained at the broker */
     tf_want_t want;
     bool has_newer; /* a want that comes while a firmware tests itself */
     tf_want_t newer;

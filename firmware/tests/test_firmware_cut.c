@@ -9,11 +9,12 @@
 #include "packer.h"
 #include "random.h"
 
-enum { ROUNDS = 40, CUTS_IN_A_ROW = 5, FIRMWARE_BYTES = 6000 };
+enum { ROUNDS = 40, CUTS_IN_A_ROW = 5, TRIPLES = 100, SOON = 12, FIRMWARE_BYTES = 6000, LARGE_BYTES = 40000 };
+enum { WAKE_BYTES = TF_GROUP_BYTES * 5 / 4 + 6144 }; /* for one group */
 
 static machine_t machine;
 static flash_sim_t before; /* the flash a scenario begins with */
-static made_t factory, better, failing, hanging, fix, newer_abi, model, second, model_of_new;
+static made_t factory, better, failing, hanging, fix, newer_abi, model, second, model_of_new, large;
 /* As they are transported: compressed, or from what ran before. */
 static made_t better_delta, newer_compressed, model_of_new_delta;
 
@@ -23,20 +24,24 @@ typedef struct {
     const made_t *confirmed;        /* what the node was updated to before, or NULL */
     tf_update_state_t state;        /* in the end */
     const made_t *runs, *runs_model;
-    bool pairs;
+    bool pairs; /* short: every pair of cuts; else random threes */
+    uint32_t wake_bytes;
 } scenario_t;
 
 static const scenario_t scenarios[] = {
-    {"firmware update", &better, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, true},
-    {"raised counter", &fix, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &fix, &model, false},
-    {"revert by self-test", &failing, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true},
-    {"revert by watchdog", &hanging, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true},
+    {"firmware update", &better, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, true, 0},
+    {"raised counter", &fix, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &fix, &model, false, 0},
+    {"revert by self-test", &failing, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true, 0},
+    {"revert by watchdog", &hanging, NULL, NULL, TF_UPDATE_STATE_REVERTED, &factory, &model, true, 0},
     {"firmware, then its model", &newer_abi, &model_of_new, NULL, TF_UPDATE_STATE_CONFIRMED, &newer_abi,
-     &model_of_new, false},
-    {"firmware by delta", &better_delta, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, true},
+     &model_of_new, false, 0},
+    {"firmware by delta", &better_delta, NULL, NULL, TF_UPDATE_STATE_CONFIRMED, &better, &model, true, 0},
     {"compressed firmware, then its model by delta", &newer_compressed, &model_of_new_delta, NULL,
-     TF_UPDATE_STATE_CONFIRMED, &newer_abi, &model_of_new, false},
-    {"model after a firmware", NULL, &second, &better, TF_UPDATE_STATE_CONFIRMED, &better, &second, true},
+     TF_UPDATE_STATE_CONFIRMED, &newer_abi, &model_of_new, false, 0},
+    /* More records than the two sectors of the state's log hold. */
+    {"log wrap", NULL, &large, NULL, TF_UPDATE_STATE_CONFIRMED, &factory, &large, false, 0},
+    {"resume over wakes", NULL, &large, NULL, TF_UPDATE_STATE_CONFIRMED, &factory, &large, false, WAKE_BYTES},
+    {"model after a firmware", NULL, &second, &better, TF_UPDATE_STATE_CONFIRMED, &better, &second, true, 0},
 };
 
 static void make(made_t *made, uint8_t build, uint8_t slot, uint32_t counter, behaviour_t behaviour,
@@ -79,6 +84,7 @@ static void prepare(const scenario_t *scenario, tf_image_start_t start) {
 static void begin_again(const scenario_t *scenario) {
     flash_sim_copy(&machine.world.flash, &before);
     machine.world.log_count = 0;
+    machine.wake_bytes = scenario->wake_bytes;
     machine_offer(&machine, scenario->firmware, scenario->model, 2);
 }
 
@@ -147,43 +153,56 @@ static uint32_t cut_in_pairs(const scenario_t *scenario, flash_cut_t cut) {
 }
 
 /* Cut off too often, a trial goes back, and that is right: the manager asks again. */
-static uint32_t cut_again_and_again(const scenario_t *scenario, uint32_t seed) {
+static void expect_end_in_the_end(const scenario_t *scenario) {
+    machine.world.log_count = 0;
+    machine_live(&machine, TF_RESET_POWER);
+    if (has_ended(scenario)) return;
+    CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
+    machine_offer(&machine, scenario->firmware, scenario->model, 3);
+    machine_live(&machine, TF_RESET_POWER);
+    CHECK(machine_runs(&machine, scenario->runs, scenario->runs_model));
+}
+
+/* Some cuts in a row: the first within so many operations, the others soon after it. */
+static uint32_t cut_in_rows(const scenario_t *scenario, uint32_t rounds, uint32_t cuts, uint32_t within,
+                            uint32_t seed) {
     uint32_t random = seed, points = 0;
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    for (uint32_t round = 0; round < rounds; round++) {
         begin_again(scenario);
-        for (uint32_t i = 0; i < CUTS_IN_A_ROW; i++) {
+        for (uint32_t i = 0; i < cuts; i++) {
             flash_cut_t cut = (flash_cut_t)(random_next(&random) % CUT_KINDS);
-            if (!live_until_cut(1 + random_next(&random) % 24u, cut, random_next(&random))) break;
+            uint32_t operation = 1 + random_next(&random) % (i == 0 ? within : SOON);
+            if (!live_until_cut(operation, cut, random_next(&random))) break;
             points++;
         }
-        machine.world.log_count = 0;
-        machine_live(&machine, TF_RESET_POWER);
-        if (has_ended(scenario)) continue;
-        CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
-        machine_offer(&machine, scenario->firmware, scenario->model, 3);
-        machine_live(&machine, TF_RESET_POWER);
-        CHECK(machine_runs(&machine, scenario->runs, scenario->runs_model));
+        expect_end_in_the_end(scenario);
     }
     return points;
 }
 
 static uint32_t play(const scenario_t *scenario, tf_image_start_t start) {
-    uint32_t single = 0, pairs = 0;
+    uint32_t single = 0, pairs = 0, triples = 0;
     prepare(scenario, start);
     for (uint32_t cut = 0; cut < CUT_KINDS; cut++) single += cut_everywhere(scenario, (flash_cut_t)cut);
-    if (scenario->pairs) pairs = cut_in_pairs(scenario, CUT_TORN) + cut_in_pairs(scenario, CUT_AFTER);
-    uint32_t rows = cut_again_and_again(scenario, (uint32_t)start + 5u);
-    printf("%s, %s: %u cut points, %u pairs, %u cuts in rows, 0 bricks\n",
-           start == TF_IMAGE_START_XIP ? "xip" : "ram_load", scenario->name, single, pairs, rows);
+    if (scenario->pairs) {
+        pairs = cut_in_pairs(scenario, CUT_TORN) + cut_in_pairs(scenario, CUT_AFTER) +
+                cut_in_pairs(scenario, CUT_WEAK);
+    } else {
+        triples = cut_in_rows(scenario, TRIPLES, 3, single / CUT_KINDS, (uint32_t)start + 11u);
+    }
+    uint32_t rows = cut_in_rows(scenario, ROUNDS, CUTS_IN_A_ROW, 24, (uint32_t)start + 5u);
+    printf("%s, %s: %u cut points, %u pairs, %u cuts in threes, %u in rows, 0 bricks\n",
+           start == TF_IMAGE_START_XIP ? "xip" : "ram_load", scenario->name, single, pairs, triples, rows);
     CHECK(single >= 12u * CUT_KINDS);
     flash_sim_close(&before);
     machine_close(&machine);
-    return single + pairs * 2u + rows;
+    return single + pairs * 2u + triples + rows;
 }
 
 int main(void) {
     maker_image(&model, 3000, 20, 0, SIGNER_OURS);
     maker_image(&second, 5000, 21, 0, SIGNER_OURS);
+    maker_image(&large, LARGE_BYTES, 23, 0, SIGNER_OURS);
     maker_model(&model_of_new,
                 &(model_recipe_t){.payload_bytes = 5000, .build = 22, .signer = SIGNER_OURS, .abi = 2});
     uint32_t points = 0;

@@ -137,6 +137,45 @@ static void a_torn_write_loses_at_most_itself(void) {
     CHECK(cuts > 100);
 }
 
+/* Goes on from what is found, for `appends` records, with a cut at `operation`; true when it came. */
+static bool go_on_until_cut(uint32_t operation, flash_cut_t kind, uint32_t appends) {
+    bool found = tf_state_load(&layout, &cut_log, &cut_record);
+    CHECK(found || cut_done == 0);
+    /* A record that the last cut hit may be there or not; what was written before it is. */
+    CHECK(cut_record.generation == cut_done || cut_record.generation == cut_done + 1u);
+    cut_done = cut_record.generation;
+    flash.operations = 0;
+    flash.cut_at = operation;
+    flash.cut = kind;
+    flash.random = operation * 77u + (uint32_t)kind + cut_done;
+    if (setjmp(flash.out) != 0) return true;
+    for (uint32_t i = 0; i < appends; i++) {
+        cut_record.generation = cut_done + 1u;
+        CHECK(tf_state_append(&layout, &cut_log, &cut_record));
+        cut_done++;
+    }
+    return false;
+}
+
+/* The log goes round twice; power goes at each operation, and at each of those that follow. */
+static void every_pair_of_cuts_while_the_log_wraps(void) {
+    uint32_t cuts = 0;
+    for (uint32_t kind = 0; kind < CUT_KINDS; kind++) {
+        for (uint32_t first = 1; first <= 42; first++) {
+            for (uint32_t second = 1; second <= 20; second++, cuts += 2) {
+                open_log(4);
+                cut_done = 0;
+                (void)go_on_until_cut(0, CUT_BEFORE, 3);
+                CHECK(go_on_until_cut(first, (flash_cut_t)kind, 39));
+                CHECK(go_on_until_cut(second, (flash_cut_t)kind, 39));
+                CHECK(!go_on_until_cut(0, CUT_BEFORE, 3));
+                flash_sim_close(&flash);
+            }
+        }
+    }
+    printf("log wrap: %u cuts in pairs\n", cuts);
+}
+
 /* A write that seemed lost and reads as whole later is not newer than what was written since. */
 static void a_record_that_comes_back_is_old(void) {
     static uint8_t ghost[TF_STATE_RECORD_BYTES];
@@ -181,6 +220,7 @@ int main(void) {
     RUN(the_largest_record_comes_back);
     RUN(the_newest_counts_over_many_turns);
     RUN(a_torn_write_loses_at_most_itself);
+    RUN(every_pair_of_cuts_while_the_log_wraps);
     RUN(a_record_that_comes_back_is_old);
     RUN(a_failing_flash_is_noticed);
     return 0;

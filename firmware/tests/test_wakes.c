@@ -6,24 +6,8 @@ enum { GROUP_COST = TF_GROUP_BYTES * 5 / 4, LEAST_BUDGET = GROUP_COST + 6144, WA
 
 /* From link to link: what comes of the want in one wake. */
 static void wake(uint32_t budget) {
-    world.now.has_budget = true;
-    world.now.budget_bytes = world.now.left_bytes = budget;
-    world_link(&world, true);
     tf_want_t want = world_want(world.blob, 1);
-    tf_update_want(&world.update, &want, &world.now);
-    for (uint32_t i = 0;
-         i < 3000 && STATE() != TF_UPDATE_STATE_DEFERRED && STATE() < TF_UPDATE_STATE_CONFIRMED; i++) {
-        world_run_until(&world, TF_UPDATE_STATE_DEFERRED, 1);
-    }
-    if (STATE() != TF_UPDATE_STATE_DEFERRED) world_run(&world);
-    /* Its status is out before the radio is off. */
-    tf_update_action_t action;
-    while (STATE() == TF_UPDATE_STATE_DEFERRED && tf_update_next(&world.update, &action)) {
-        if (action.kind != TF_UPDATE_STATUS) continue;
-        CHECK(world.log_count < WORLD_LOG_MAX);
-        world.log[world.log_count++] = action.status;
-    }
-    world_link(&world, false);
+    world_wake(&world, &want, budget);
 }
 
 static uint32_t wakes_of(const made_t *made, uint32_t budget, bool resets) {

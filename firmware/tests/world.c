@@ -214,6 +214,28 @@ void world_run(world_t *world) {
     CHECK(!"settles within 10000 steps");
 }
 
+void world_wake(world_t *world, const tf_want_t *want, uint32_t budget_bytes) {
+    const uint8_t *state = &tf_update_record(&world->update)->state;
+    world->now.has_budget = true;
+    world->now.budget_bytes = world->now.left_bytes = budget_bytes;
+    world_link(world, true);
+    tf_update_want(&world->update, want, &world->now);
+    for (uint32_t i = 0; i < 3000 && *state != TF_UPDATE_STATE_DEFERRED && !is_settled(*state); i++) {
+        if (world->reset_wanted) return;
+        world_run_until(world, TF_UPDATE_STATE_DEFERRED, 1);
+    }
+    if (*state != TF_UPDATE_STATE_DEFERRED) world_run(world);
+    if (world->reset_wanted) return;
+    /* Its status is out before the radio is off. */
+    tf_update_action_t action;
+    while (*state == TF_UPDATE_STATE_DEFERRED && tf_update_next(&world->update, &action)) {
+        if (action.kind != TF_UPDATE_STATUS) continue;
+        CHECK(world->log_count < WORLD_LOG_MAX);
+        world->log[world->log_count++] = action.status;
+    }
+    world_link(world, false);
+}
+
 uint32_t world_told(const world_t *world, tf_update_state_t state, tf_result_t result) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < world->log_count; i++) {

@@ -85,6 +85,9 @@ void world_offer(world_t *world, const made_t *made, uint32_t generation);
 void world_run(world_t *world);
 /* As world_run, but at most until this state was reached or `steps` actions and ticks were done. */
 void world_run_until(world_t *world, tf_update_state_t state, uint32_t steps);
+/* A wake of a node that may spend so many bytes: the link comes, the want with it, and the link goes once the
+ * update is settled, deferred, or asks for a reset. */
+void world_wake(world_t *world, const tf_want_t *want, uint32_t budget_bytes);
 /* Statuses that said so. */
 uint32_t world_told(const world_t *world, tf_update_state_t state, tf_result_t result);
 bool world_runs(const world_t *world, const made_t *made);

@@ -3,7 +3,9 @@
  * Each record is whole by itself (SPEC section 8) and checked by its CRC; key 0 of its map is a sequence
  * number, and the newest valid one counts, so a torn write leaves the one before it. The first record after
  * each loading opens the other, freshly erased sector: no place that a power cut may have half written is
- * ever written again. Bootloader and firmware write with this same code. */
+ * ever written again. A sector's first record counts only if it reads well many times over: with the other
+ * sector erased it would be the only one, and a write that was cut may leave bits that waver. Bootloader and
+ * firmware write with this same code. */
 #ifndef TINYFLEET_RECORD_LOG_H
 #define TINYFLEET_RECORD_LOG_H
 
