@@ -553,6 +553,7 @@ class Hello:
     golden_bytes: Annotated[U32 | None, Key(11)] = None
     golden_set: Annotated[Digest | None, Key(12)] = None
     load_bytes: Annotated[U32 | None, Key(13)] = None
+    emulated: Annotated[bool | None, Key(14)] = None
 
 
 Message = (

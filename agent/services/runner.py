@@ -44,6 +44,7 @@ class Runner:
     ) -> RunResult:
         """`kept`: the golden set that the board's flash should hold, with which `golden` begins, or which
         begins with it; `keep`: stored there where it does not hold it. `model`: the image it must run.
+        `emulated`: the probe says so; the board may, too.
 
         Raises StepFailed (StepTimeout, ConsoleError), BoardSaidNo, NoSuchBoardError or BoardBusyError.
         """
@@ -67,7 +68,7 @@ class Runner:
             [answers[i] for i in range(len(golden.windows))],
             board=worker.board,
             device_type=hello.device_type,
-            emulated=emulated,
+            emulated=emulated or bool(hello.emulated),
             model=hello.model or b"",
             version=hello.version or "",
             golden_digest=hashlib.sha256(b"".join(golden.windows)).digest(),

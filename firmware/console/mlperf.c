@@ -269,4 +269,5 @@ void tf_mlperf_start(tf_mlperf_t *mlperf, const tf_mlperf_dut_t *dut) {
 void tf_mlperf_forget(tf_mlperf_t *mlperf) {
     mlperf->expected = 0;
     mlperf->arrived = 0;
+    mlperf->inferred = false;
 }

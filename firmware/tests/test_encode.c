@@ -311,6 +311,7 @@ static void hellos(void) {
     hello.window_bytes = 8192;
     hello.golden_bytes = 8388352;
     hello.load_bytes = 4147280;
+    hello.has_emulated = hello.emulated = true;
     memcpy(hello.golden_set, windows, sizeof windows);
     expect("hello_windowed", encode_hello, &hello);
 }

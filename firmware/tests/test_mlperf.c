@@ -148,6 +148,10 @@ static void inferences_are_measured(void) {
     CHECK_EQUAL(infers, 7);
     CHECK_EQUAL(loads, 1);
     ASK("results", "m-results-[1.872,-1.872,-2147483.648]\r\n");
+    tf_mlperf_forget(&mlperf);
+    ASK("results", "e-[No inference yet]\r\n");
+    ASK("db load 3", "m-[Expecting 3 bytes]\r\n");
+    ASK("db 020304", "m-load-done\r\n");
     input[0] = 0;
     ASK("infer",
         "m-warmup-start-10\r\nm-warmup-done\r\nm-infer-start-1\r\nm-lap-us-20\r\nm-lap-us-25\r\nm-infer-"

@@ -275,7 +275,12 @@ HELLO = Hello(
     core=CoreVariant.PORTABLE,
 )
 HELLO_WINDOWED = replace(
-    HELLO, window_bytes=8192, golden_bytes=8_388_352, golden_set=digest("windows"), load_bytes=4_147_280
+    HELLO,
+    window_bytes=8192,
+    golden_bytes=8_388_352,
+    golden_set=digest("windows"),
+    load_bytes=4_147_280,
+    emulated=True,
 )
 GOLDEN = Golden(windows=3, window_bytes=12, digest=digest("windows"))
 BENCH_RUN = BenchRun(

@@ -59,6 +59,8 @@ static void hello(bench_t *bench, const tf_frame_t *request) {
         .has_golden_set = bench->set.windows != 0,
         .has_load_bytes = true,
         .load_bytes = bench->spare_bytes,
+        .has_emulated = true,
+        .emulated = bench->port->emulated,
     };
     memcpy(message.golden_set, bench->set.digest, sizeof message.golden_set);
     if (bench->has_image) {

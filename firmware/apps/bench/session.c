@@ -14,7 +14,8 @@ static bool reached(uint32_t now_us, uint32_t at_us) {
 }
 
 static void answer(session_t *session, const tf_frame_t *request) {
-    if (request->type == TF_FRAME_TYPE_LOAD) tf_mlperf_forget(&session->mlperf);
+    /* What most requests do uses the same memory: input, arena and output. */
+    if (request->type != TF_FRAME_TYPE_HELLO) tf_mlperf_forget(&session->mlperf);
     bench_answer(&session->bench, request);
 }
 
@@ -22,7 +23,9 @@ static void answer_command(session_t *session, tf_text_t command) {
     /* What only looks like one, out of a damaged frame, changes nothing. */
     if (!tf_mlperf_command(&session->mlperf, command)) return;
     session->measured = true;
-    if (session->mlperf.expected != 0) session->bench.loaded = 0; /* both use the same memory */
+    if (session->mlperf.expected == 0) return;
+    session->bench.loaded = 0; /* both use the same memory */
+    if (session->bench.job.type == TF_FRAME_TYPE_RUN) session->bench.job.type = 0;
 }
 
 /* HELLO alone does not wait for a job: it ends it. */

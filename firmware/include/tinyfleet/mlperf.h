@@ -45,7 +45,7 @@ typedef struct {
 void tf_mlperf_start(tf_mlperf_t *mlperf, const tf_mlperf_dut_t *dut);
 /* False: there is no such command, which it says. */
 bool tf_mlperf_command(tf_mlperf_t *mlperf, tf_text_t command);
-/* The input's memory was used for something else. */
+/* The memory of input and results was used for something else. */
 void tf_mlperf_forget(tf_mlperf_t *mlperf);
 
 #endif

@@ -246,6 +246,8 @@ typedef struct {
     uint8_t golden_set[32];
     bool has_load_bytes;
     uint32_t load_bytes;
+    bool has_emulated;
+    bool emulated;
 } tf_hello_t;
 
 uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacity);

@@ -320,6 +320,7 @@ enum {
     TF_HELLO_GOLDEN_BYTES = 11, /* optional */
     TF_HELLO_GOLDEN_SET = 12, /* optional */
     TF_HELLO_LOAD_BYTES = 13, /* optional */
+    TF_HELLO_EMULATED = 14, /* optional */
 };
 #define TF_HELLO_APP_MAX 32u
 #define TF_HELLO_DEVICE_TYPE_MAX 32u

@@ -27,6 +27,7 @@ from tinyfleet.agent.main import Agent, SystemClock, load_parts
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.model.twin import Twin
+from tinyfleet.wire.enums import Timing
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(240)]
 AN386_YAML = """\
@@ -55,7 +56,7 @@ def golden_of(plan: bytes, count: int) -> GoldenSet:
 def run(worker: BoardWorker, board: EmulatedBench, golden: GoldenSet, kept: int) -> RunResult:
     runner = Runner(SerialConsoles(), SystemClock())
     windows = golden.windows[:kept]
-    return runner.run(worker, board.console, 115_200, golden, emulated=True, kept=windows, keep=True)
+    return runner.run(worker, board.console, 115_200, golden, emulated=False, kept=windows, keep=True)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -66,6 +67,7 @@ def test_an_example_model_with_its_golden_set_kept(machine: str, worker: BoardWo
         result = run(worker, board, golden, 40)
     assert (result.windows, result.stored, result.different, result.exact) == (60, 40, 0, True)
     assert result.device_type == machine
+    assert (result.emulated, result.timing) == (True, Timing.INSTRUCTIONS), "the board says so itself"
 
 
 @pytest.mark.parametrize("machine", MACHINES)

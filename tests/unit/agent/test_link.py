@@ -8,6 +8,7 @@ import itertools
 import os
 import select
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -367,3 +368,37 @@ def test_inputs_larger_than_a_frame(tmp_path: Path, bench_host: None) -> None:
     console.close()
     twin = Twin(plan)
     assert [answer.output for answer in answers] == [twin.run(w).tobytes() for w in windows]
+
+
+def test_one_protocol_never_answers_with_the_others_memory(files: tuple[Path, Path], payload: bytes) -> None:
+    """A frame's inference leaves no MLPerf results behind; MLPerf's input ends what RUN is doing."""
+    console = Process(*files)
+    window = inputs(1)[0]
+    said = bytearray()
+
+    def ask(data: bytes, end: bytes, count: int = 1) -> bytes:
+        """What was said up to `end`, `count` times."""
+        console.write(data)
+        limit_s = time.monotonic() + 20
+        while said.count(end) < count and time.monotonic() < limit_s:
+            said.extend(console.read(0.5))
+        assert said.count(end) >= count, bytes(said[-200:])
+        answer = bytes(said)
+        said.clear()
+        return answer
+
+    ask(b"", b"m-ready\r\n")
+    pieces = b"".join(b"db %s%%" % window[at : at + 32].hex().encode() for at in range(0, 384, 32))
+    assert b"m-results-[" in ask(b"db load 384%" + pieces + b"infer 1 0%", b"m-ready\r\n", 14)
+    infer = encode_frame(Frame(FrameType.INFER, 2, window))
+    assert b"e-[No inference yet]" in ask(infer + b"results%", b"m-ready\r\n")
+    load = encode_frame(Frame(FrameType.LOAD, 3, bytes(4) + window))
+    run = encode_frame(Frame(FrameType.RUN, 4, (2**31).to_bytes(4, "little")))
+    results = ask(load + run + b"db load 384%", b"m-[Expecting 384 bytes]")
+    # The run has ended: another request is answered, and no result comes any more.
+    results += ask(encode_frame(Frame(FrameType.GOLDEN, 5, b"\0\0")), b"no stored window")
+    frames = [item for item in FrameDecoder().feed(results) if isinstance(item, Frame)]
+    assert (frames[-1].type, frames[-1].seq) == (FrameType.ERROR, 5)
+    outputs = {frame.body[8:] for frame in frames if frame.type == FrameType.RUN | 0x80}
+    assert outputs <= set(expected(payload, [window]))
+    console.close()
