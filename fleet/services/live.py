@@ -93,7 +93,9 @@ class Live:
     ) -> Device:
         """Sets when a class is worth an event. Raises NotFound, BadInput."""
         if not 1 <= hits <= windows:
-            raise BadInput(f"event rule: expected 1 to {windows} hits of {windows} windows, got {hits}")
+            raise BadInput(
+                f"event rule: expected 1 to {windows} hits of {windows} windows, got {hits}; allow more"
+            )
         with self._store.write() as tx:
             device = _device(tx, name)
             rule = EventRule(

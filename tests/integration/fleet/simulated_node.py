@@ -325,4 +325,5 @@ def birth_of(flash: Flash, seq: int, model: ImageInfo | None) -> Birth:
         core=CoreVariant.PORTABLE,
         uptime_ms=1,
         emulated=True,
+        captures=True,
     )

@@ -10,12 +10,16 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from tests.servers import wait_for
+from tests.unit.fleet.fleet_rig import parts_of, window_of
 
 from tinyfleet.fleet.adapters.mqtt.mosquitto import READER, TAIL
+from tinyfleet.fleet.api.schemas import CaptureIn
 from tinyfleet.fleet.core import credentials
+from tinyfleet.wire.codec import encode
 from tinyfleet.wire.topics import TopicKind
 
 pytestmark = pytest.mark.broker
+(SAMPLE,) = parts_of(window_of(1), bytes(32), size=1000)
 
 
 class Stranger:
@@ -72,10 +76,14 @@ def test_a_device_hears_its_own_want_and_nothing_of_others(
     spy = strangers(config.port, config.user, config.password, config.device)
     wait_for("the spy to be in", lambda: spy.connack == "Success")
     prefix = config.prefix
-    for topic in (f"{prefix}/node2/want", f"{prefix}/+/want", f"{prefix}/#", f"{prefix}/+/tele", "$SYS/#"):
+    others = ("node2/want", "+/want", "#", "+/tele", "+/sample", "node2/sample")
+    for topic in (*(f"{prefix}/{level}" for level in others), "$SYS/#"):
         spy.client.subscribe(topic, qos=1)
     spy.client.subscribe(f"{prefix}/node1/want", qos=1)
-    wait_for("all answers", lambda: len(spy.subacks) == 6)
+    wait_for("all answers", lambda: len(spy.subacks) == 8)
+    fleet.client.capture("node2", CaptureIn(per_day=5, day_bytes=10_000))
+    other.send(TopicKind.SAMPLE, SAMPLE)
+    wait_for("the other's window", lambda: len(fleet.client.samples("node2")) == 1)
     other.infer()
     counted = 'class="resting",model="demo",model_version="1.0.0",site="test"} 4.0'
     wait_for("the other's inferences", lambda: counted in fleet.client.metrics())
@@ -89,6 +97,8 @@ def test_a_device_cannot_speak_for_another(fleet: Any, make_model: Callable[...,
     rollout = fleet.client.start_rollout("demo")
     wait_for("the rollout", lambda: fleet.rollout_state(rollout.id) == "SUCCEEDED")
     prefix = node.config.prefix
+    fleet.client.capture("node2", CaptureIn(per_day=5, day_bytes=10_000))
+    node.publish_raw(f"{prefix}/node2/sample", encode(SAMPLE))
     for topic in (f"{prefix}/node2/tele", f"{prefix}/node2/want", f"{prefix}/fleet/journal"):
         node.publish_raw(topic, b"\xff garbage")
     other.infer((1, 0, 0, 0))
@@ -96,6 +106,7 @@ def test_a_device_cannot_speak_for_another(fleet: Any, make_model: Callable[...,
     counted = 'class="resting",model="demo",model_version="1.0.0",site="test"} 2.0'
     wait_for("both nodes' inferences", lambda: counted in fleet.client.metrics())
     assert fleet.client.quarantine() == []
+    assert fleet.client.samples() == []
 
 
 def test_a_wrong_password_and_a_removed_device_are_not_let_in(shared_fleet: Any, strangers: Any) -> None:

@@ -96,18 +96,19 @@ def test_only_the_windows_chosen_are_captured_and_a_restart_captures_nothing(
 def test_a_sleeper_stays_awake_for_the_window_it_brought_along(
     bare_node: Any, manager: Any, first: Any
 ) -> None:
-    bare_node.provision(sleep=Sleep(wake_s=1))
+    bare_node.provision(sleep=Sleep(wake_s=1), window_ms=200)
     bare_node.start()
     manager.wait(Conn, lambda c: c.state is ConnState.ASLEEP)
+    manager.blob(first.blob)
     budget = Capture(per_day=1000, day_bytes=10**6)
-    run(manager, first, sleep=Sleep(wake_s=1), capture=budget)
+    manager.want(first.want(1, sleep=Sleep(wake_s=1), capture=budget))
+    # Its radio may be off when the trial ends: then no status tells, but the next birth.
+    manager.wait(Birth, lambda b: b.state is UpdateState.CONFIRMED)
     recorded = replay_windows()
-    windows = whole(manager, 4)
-    assert all(data in recorded for _, data in windows)
+    assert all(data in recorded for _, data in whole(manager, 4))
     # It does not stay for those it takes meanwhile: they come one wake after the other.
     slept = manager.heard(Conn)[-1].conn
     manager.wait(Conn, lambda c: c.state is ConnState.ASLEEP and c.conn >= slept + 2)
-    assert len({s.seq for s in manager.heard(Sample)}) < 40
 
 
 def test_the_event_rule_of_the_want_holds(node: Any, manager: Any, first: Any) -> None:
