@@ -70,6 +70,7 @@ MPS2_AN386: Final = MemoryMap(
         Region("staging", 0x800000, 2 * MIB),
         Region("spare", 0xA00000, 5 * MIB),
         Region("ring", 0xF00000, 256 * KIB),
+        Region("reserved", 0xF40000, 768 * KIB),
     ),
     execution=Region("execution", 0x10000, 1 * MIB),
 )

@@ -781,6 +781,8 @@ typedef enum {
 #define TF_MPS2_AN386_SPARE_BYTES 0x500000u
 #define TF_MPS2_AN386_RING_OFFSET 0xf00000u
 #define TF_MPS2_AN386_RING_BYTES 0x40000u
+#define TF_MPS2_AN386_RESERVED_OFFSET 0xf40000u
+#define TF_MPS2_AN386_RESERVED_BYTES 0xc0000u
 
 /* Memory map of mps2-an500; offsets are relative to the flash's start */
 #define TF_MPS2_AN500_FLASH_BASE 0x60000000u
@@ -824,6 +826,8 @@ typedef enum {
 #define TF_MPS2_AN500_SPARE_BYTES 0x500000u
 #define TF_MPS2_AN500_RING_OFFSET 0xf00000u
 #define TF_MPS2_AN500_RING_BYTES 0x40000u
+#define TF_MPS2_AN500_RESERVED_OFFSET 0xf40000u
+#define TF_MPS2_AN500_RESERVED_BYTES 0xc0000u
 
 /* Memory map of posix; offsets are relative to the flash's start */
 #define TF_POSIX_FLASH_BASE 0x0u
