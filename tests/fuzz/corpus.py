@@ -110,5 +110,7 @@ if __name__ == "__main__":
         parsers.unpack,
         parsers.ring,
         parsers.bench,
+        parsers.tls,
+        parsers.sntp,
     ):
         write(harness.__name__, harness())

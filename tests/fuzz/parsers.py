@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 import hashlib
 import struct
 import zlib
@@ -11,6 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cbor2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tinyfleet.wire.limits import RECORD_MAGIC
 from tinyfleet.wire.unpack import pack_number
@@ -257,3 +262,61 @@ def _varint(value: int) -> bytes:
 
 def _text(text: bytes) -> bytes:
     return len(text).to_bytes(2, "big") + text
+
+
+def _handshake(kind: int, body: bytes) -> bytes:
+    """One message in a record of its own (RFC 5246, sections 6.2 and 7.4)."""
+    message = bytes([kind]) + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x03" + struct.pack(">H", len(message)) + message
+
+
+def _certificate() -> bytes:
+    """A broker's, of the authority that fuzz_tls.c trusts: its key is 1."""
+
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    server = "broker.tinyfleet"
+    return (
+        x509.CertificateBuilder()
+        .issuer_name(name("tinyfleet"))
+        .subject_name(name(server))
+        .public_key(ec.derive_private_key(2, ec.SECP256R1()).public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC))
+        .not_valid_after(datetime.datetime(2055, 1, 1, tzinfo=datetime.UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(server)]), critical=False)
+        .sign(ec.derive_private_key(1, ec.SECP256R1()), hashes.SHA256(), ecdsa_deterministic=True)
+        .public_bytes(serialization.Encoding.DER)
+    )
+
+
+def tls() -> Iterator[tuple[str, bytes]]:
+    """A server's first flight, with a certificate that is trusted and a key exchange that is not signed."""
+    certificate = _certificate()
+    listed = len(certificate).to_bytes(3, "big") + certificate
+    hello = _handshake(2, b"\x03\x03" + bytes(range(32)) + b"\x00\xcc\xa9\x00")
+    shown = _handshake(11, len(listed).to_bytes(3, "big") + listed)
+    point = (
+        ec.derive_private_key(3, ec.SECP256R1())
+        .public_key()
+        .public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    )
+    signature = b"\x04\x03\x00\x08\x30\x06\x02\x01\x01\x02\x01\x01"
+    exchange = _handshake(12, b"\x03\x00\x17\x41" + point + signature)
+    asks = _handshake(13, b"\x01\x40\x00\x02\x04\x03\x00\x00")
+    flight = hello + shown + exchange + asks + _handshake(14, b"")
+    yield "flight", b"\x00" + flight
+    yield "pieces", b"\x07" + flight
+    yield "hello-only", b"\x00" + hello + shown
+    yield "alert", b"\x00" + b"\x15\x03\x03\x00\x02\x02\x28"
+
+
+def sntp() -> Iterator[tuple[str, bytes]]:
+    """An answer, one of a server that is not in step, and one that asks to be left alone."""
+    nonce = bytes(range(1, 9))
+    stamp = struct.pack(">II", 2_208_988_800 + 1_893_456_000, 1 << 31)
+    answer = bytes([0x24, 2, 6, 0xEC]) + bytes(12) + stamp + nonce + stamp + stamp
+    yield "answer", nonce + answer
+    yield "not-in-step", nonce + b"\xe4" + answer[1:]
+    yield "kiss", nonce + answer[:1] + b"\x00" + answer[2:]

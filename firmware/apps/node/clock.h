@@ -1,5 +1,5 @@
 /* The time of day: the system's, where there is one; else asked for by SNTP where the configuration names a
- * server, else told by the manager. */
+ * server; else nobody's. */
 #ifndef TINYFLEET_NODE_CLOCK_H
 #define TINYFLEET_NODE_CLOCK_H
 

@@ -1,6 +1,7 @@
 """The firmware's host tests: built with ASan and UBSan by the `host` preset, run by CTest.
 
-Two of them get images here that the real imgtool signed, with a key that lives only while this runs.
+Two of them get images here that the real imgtool signed, with a key that lives only while this runs; one a
+configuration and certificates of an authority that lives as long.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
 from tinyfleet.wire.image import read_image
-from tinyfleet.wire.messages import Trust
+from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import encode_record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -144,3 +149,33 @@ def test_models_are_tried_by_the_real_runtime(build: Path, signer: Signer) -> No
         build / "tests" / "model_update", signer.trust(first), first, second, wrong, timeout_s=RUN_TIMEOUT_S
     )
     assert "golden vectors run" in out
+
+
+def test_the_tls_link_against_a_server_of_the_same_library(build: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority.pem", bytes(range(32)))
+    identity = authority.broker()
+    config = NodeConfig(
+        device="node-1",
+        host="127.0.0.1",
+        port=8883,
+        user="node-1",
+        password=b"",
+        prefix="tf/1",
+        keepalive_s=30,
+        seed=bytes(32),
+        period_s=1,
+        tls=authority.device("node-1", 1),
+    )
+    key = serialization.load_pem_private_key(identity.key, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    parts = {
+        "config.bin": encode_record(config),
+        "broker.der": x509.load_pem_x509_certificate(identity.certificate).public_bytes(
+            serialization.Encoding.DER
+        ),
+        "broker.key": key.private_numbers().private_value.to_bytes(32, "big"),
+    }
+    for name, content in parts.items():
+        (tmp_path / name).write_bytes(content)
+    out = run(build / "tests" / "tls_link", *(tmp_path / name for name in parts), timeout_s=RUN_TIMEOUT_S)
+    assert "ok noise_ends_it_once" in out
