@@ -359,7 +359,10 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """A raw window that `want.capture` asked for, or a part of it: `data` from byte `offset` on of i16
-    little-endian [samples][channels] in `unit`. `scores` of the classes and `margin` in 1/256."""
+    little-endian [samples][channels] in `unit`. `scores` of the classes and `margin` in 1/256.
+
+    `data` is hidden in repr() and to_json(): raw windows are private, and a message may end up in a log.
+    """
 
     boot: Annotated[U32, Key(0)]
     seq: Annotated[U32, Key(1)]
@@ -376,7 +379,7 @@ class Sample:
     samples: Annotated[U16, Key(12)]
     channels: Annotated[U16, Key(13)]
     offset: Annotated[U32, Key(14)]
-    data: Annotated[bytes, Size(1, SAMPLE_DATA_MAX), Key(15)]
+    data: Annotated[bytes, Size(1, SAMPLE_DATA_MAX), Key(15)] = field(repr=False)
 
 
 @message("journal", section="3", max_bytes=MESSAGE_MAX_BYTES)
