@@ -20,8 +20,6 @@ from tinyfleet.wire.messages import Hello
 HELLO_TIMEOUT_S = 2.0
 HELLO_ATTEMPTS = 5
 INFER_TIMEOUT_S = 30.0
-STORE_TIMEOUT_S = 600.0
-"""Of a whole golden set: megabytes at 9600 baud are refused before."""
 _READ_S = 0.25
 _WORD_BYTES = 4
 _RESET = "reset the board: `tinyfleet bench flash` does"

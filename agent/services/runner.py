@@ -12,7 +12,6 @@ from tinyfleet.agent.services.console_client import (
     HELLO_ATTEMPTS,
     HELLO_TIMEOUT_S,
     INFER_TIMEOUT_S,
-    STORE_TIMEOUT_S,
     ConsoleClient,
 )
 from tinyfleet.agent.services.ports import Clock, Consoles
@@ -20,7 +19,10 @@ from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.messages import Hello
 
 OPEN_TIMEOUT_S = 10.0
+STORE_TIMEOUT_S = 60.0
+"""Of a golden set, beside three times what its bytes take on the line."""
 _MARGIN_S = 5.0
+_BITS_A_BYTE = 10
 
 
 class Runner:
@@ -54,7 +56,7 @@ class Runner:
             hello = worker.call("hello", HELLO_ATTEMPTS * HELLO_TIMEOUT_S + _MARGIN_S, client.hello)
             self._check(worker.board, hello, golden, model)
             begun_s = self._clock.monotonic_s()
-            held = self._held(worker, client, hello, kept, keep)
+            held = self._held(worker, client, hello, kept, baud if keep else None)
             stored = _alike(golden.windows, kept[:held])
             answers: dict[int, Answer] = {}
             client.begin(golden.windows, stored)
@@ -79,15 +81,17 @@ class Runner:
 
     @staticmethod
     def _held(
-        worker: BoardWorker, client: ConsoleClient, hello: Hello, kept: Sequence[bytes], keep: bool
+        worker: BoardWorker, client: ConsoleClient, hello: Hello, kept: Sequence[bytes], baud: int | None
     ) -> int:
-        """How many of these windows the board holds: an older one is believed by its count."""
+        """How many of these windows the board holds, stored at that baud rate, if one is given. An older
+        board is believed by its count."""
         if hello.golden_bytes is None or not kept:
             return min(len(kept), hello.golden)
         digest = hashlib.sha256(b"".join(kept)).digest()
         held = worker.call("select", INFER_TIMEOUT_S + _MARGIN_S, client.select, digest)
-        if held == 0 and keep:
-            held = worker.call("keep", STORE_TIMEOUT_S, client.keep, kept)
+        if held == 0 and baud is not None:
+            line_s = sum(map(len, kept)) * _BITS_A_BYTE / baud
+            held = worker.call("keep", STORE_TIMEOUT_S + 3 * line_s, client.keep, kept)
         return held
 
     @staticmethod
