@@ -17,10 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 BEARSSL = ROOT / "build" / "deps" / "bearssl" / "inc"
 LIBRARY = ROOT / "build" / "firmware" / "host" / "libbearssl.a"
 FLAGS = ("-O1", "-g", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-ROOMS = ("apps", "boot", "console", "ota", "wire", "include", "tests")
-MORE = ("apps/node/images.c", "console/smp.c")  # what a client of SMP reaches the engine by
+ROOMS = ("apps", "boot", "console", "ota", "telemetry", "wire", "include", "tests")
+# What a client of SMP reaches the engine by; what waits for the broker; when the radio is on.
+MORE = ("apps/node/images.c", "console/smp.c", "telemetry/ring.c", "apps/node/sleeper.c")
 RIG = ("config_world.c", "flash_sim.c", "image_maker.c", "machine.c", "packer.c", "world.c")
 TESTS = (
+    *("test_state", "test_ring", "test_sleeper", "test_wakes"),
     *("test_boot", "test_firmware_update", "test_shadow", "test_shadow_cut", "test_firmware_cut"),
     *("test_config", "test_config_cut", "test_transfer", "test_local"),
 )
@@ -357,6 +359,84 @@ MUTANTS = (
         "ota/local.c",
         "if (*place->holds < TF_UPDATE_SLOT_CANDIDATE) return false;",
         "",
+    ),
+    Mutant(
+        "a sector's first record is read once",
+        "boot/record_log.c",
+        "READS = 12",
+        "READS = 1",
+    ),
+    Mutant(
+        "what a full ring drops is not counted",
+        "telemetry/ring.c",
+        "    ring->lost += pass(ring, newest);\n",
+        "    (void)pass(ring, newest);\n",
+    ),
+    Mutant(
+        "the ring goes on in the sector that it finds",
+        "telemetry/ring.c",
+        "    ring->fresh = true;\n    ring->tail =",
+        "    ring->tail =",
+    ),
+    Mutant(
+        "a message is not read back",
+        "telemetry/ring.c",
+        "    if (written == NULL || memcmp(written, ring->area, size) != 0) return false;\n",
+        "    if (written == NULL) return false;\n",
+    ),
+    Mutant(
+        "records do not say what is acknowledged",
+        "telemetry/ring.c",
+        "    tf_write_uint(&writer, ring->acknowledged);\n",
+        "    tf_write_uint(&writer, 0);\n",
+    ),
+    Mutant(
+        "a record that reads well only now counts as one of the ring's",
+        "telemetry/ring.c",
+        "record.message.data == NULL || newer(record.sequence, ring->sequence)",
+        "record.message.data == NULL",
+    ),
+    Mutant(
+        "a group is asked for whatever the wake has left",
+        "ota/fetch.c",
+        "return now->left_bytes >= bytes",
+        "return bytes > 0",
+    ),
+    Mutant(
+        "a budget that holds no group is waited with",
+        "ota/fetch.c",
+        "if (now->budget_bytes < bytes + REPORT_BYTES)",
+        "if (now->budget_bytes < REPORT_BYTES)",
+    ),
+    Mutant(
+        "the end of a wake does not end a download",
+        "ota/update.c",
+        "now->has_budget && now->left_bytes == 0",
+        "now->has_budget && now->budget_bytes == 0",
+    ),
+    Mutant(
+        "why an update waits is what it waited for first",
+        "ota/engine.c",
+        "if (moves || waits || (cell->flags",
+        "if (moves || (waits && false) || (cell->flags",
+    ),
+    Mutant(
+        "bytes end a wake before the want was heard",
+        "apps/node/sleeper.c",
+        "(facts->heard && sleeper_left_bytes",
+        "(sleeper_left_bytes",
+    ),
+    Mutant(
+        "a wake may be of any length",
+        "apps/node/sleeper.c",
+        "(awake_ms > SLEEPER_AWAKE_LEAST_MS ? awake_ms : SLEEPER_AWAKE_LEAST_MS)",
+        "awake_ms",
+    ),
+    Mutant(
+        "the radio stays on in its sleep",
+        "apps/node/sleeper.c",
+        "            [SLEEPER_DUE] = TO(ASLEEP, OFF),\n",
+        "            [SLEEPER_DUE] = TO(ASLEEP, NOTHING),\n",
     ),
 )
 

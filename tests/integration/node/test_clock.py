@@ -11,7 +11,7 @@ import pytest
 from tests.integration.node.conftest import HOST_ADDRESS, Manager, Node, Release
 
 from tinyfleet.wire.enums import ClockSource, Result, UpdateState
-from tinyfleet.wire.messages import Birth, ClockReport, ConfigChange, Status, Want
+from tinyfleet.wire.messages import Birth, ClockReport, ConfigChange, Status, Tele, Want
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker]
 TO_1970_S = 2_208_988_800
@@ -125,6 +125,8 @@ def test_windows_and_deadlines_hold(
     assert late.result is Result.EXPIRED
     manager.want(first.want(3, not_before=NOW_S - 3600, deadline=NOW_S + 3600))
     manager.wait(Status, lambda status: status.generation == 3 and status.state is UpdateState.CONFIRMED)
+    # Telemetry carries the device's time, so that what comes late still says when it was.
+    manager.wait(Tele, lambda tele: tele.unix_s is not None and 0 <= tele.unix_s - NOW_S < 60)
 
 
 def test_a_want_may_name_the_server(node: Node, manager: Manager, server: TimeServer) -> None:
