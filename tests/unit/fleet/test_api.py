@@ -16,6 +16,7 @@ from tinyfleet.fleet.api.common import BODY_MAX_BYTES
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.services.registry import Connection
 from tinyfleet.fleet.state import State
+from tinyfleet.wire.messages import Sleep
 
 TOKEN = "t" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -122,3 +123,24 @@ def test_a_damaged_secret_is_one_line(tmp_path: Path, content: str) -> None:
     (state.secrets / "fleet.key").write_text(content)
     with pytest.raises(Unavailable, match=r"fleet\.key.*restore it"):
         state.secret()
+
+
+def test_a_device_is_told_when_to_wake(door: Door, rig: Rig) -> None:
+    rig.device("d1")
+    path = "/api/v1/devices/d1/sleep"
+    policy = {"wake_s": 3600, "budget_bytes": 40_000, "awake_ms": 20_000}
+    assert door.ask("PUT", path, json=policy).status_code == 401
+    for wrong in ({}, {"wake_s": -1}, {"wake_s": 60, "budget_bytes": 100}, {"wake_s": 60, "awake_ms": 10}):
+        answer = door.ask("PUT", path, headers=BEARER, json=wrong)
+        assert (answer.status_code, set(answer.json())) == (400, {"kind", "message"})
+    assert rig.want("d1") is None
+    assert door.ask("PUT", path, headers=BEARER, json=policy).status_code == 204
+    want = rig.want("d1")
+    assert want is not None
+    assert want.sleep == Sleep(**policy)
+    assert door.ask("DELETE", path, headers=BEARER).status_code == 204
+    want = rig.want("d1")
+    assert want is not None
+    assert want.sleep is None
+    nobody = door.ask("PUT", "/api/v1/devices/d2/sleep", headers=BEARER, json=policy)
+    assert (nobody.status_code, nobody.json()["message"][:12]) == (404, "no device d2")
