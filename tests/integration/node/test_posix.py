@@ -18,7 +18,7 @@ from tests.integration.node.conftest import Board, Manager, Node, Release, Works
 from tests.integration.node.test_update import confirm, goes_on_with
 from tests.models import livestock
 from tests.posix_node import BINARY, ROOT, PosixNode
-from tests.servers import LOOPBACK, Mosquitto
+from tests.servers import LOOPBACK, Mosquitto, free_port
 
 from tinyfleet.fleet.core.flash import blank
 from tinyfleet.wire.enums import (
@@ -32,7 +32,17 @@ from tinyfleet.wire.enums import (
 )
 from tinyfleet.wire.limits import GROUP_BYTES
 from tinyfleet.wire.memory_map import POSIX
-from tinyfleet.wire.messages import Birth, Conn, Event, Sleep, Status, Tele, Want
+from tinyfleet.wire.messages import (
+    Birth,
+    ConfigChange,
+    ConfigReport,
+    Conn,
+    Event,
+    Sleep,
+    Status,
+    Tele,
+    Want,
+)
 
 AS_PROCESS = Board(POSIX, ROOT / "build/firmware/posix")
 KILLS = 20
@@ -157,6 +167,16 @@ def test_the_broker_goes_and_comes(node: Node, manager: Manager, broker: Mosquit
     broker.start()
     manager.wait_until_connected()
     assert manager.wait(Conn).conn > 1
+
+
+def test_another_configuration_is_tried_and_one_that_reaches_nobody_is_not_kept(
+    node: Node, manager: Manager
+) -> None:
+    manager.want(Want(generation=0, config=ConfigChange(sequence=1, keepalive_s=20)))
+    manager.wait(Birth, lambda birth: birth.config == ConfigReport(sequence=1))
+    manager.want(Want(generation=0, config=ConfigChange(sequence=2, port=free_port())))
+    birth = manager.wait(Birth, lambda birth: birth.config is not None and birth.config.refused == 2, 60.0)
+    assert birth.config is not None and birth.config.sequence == 1
 
 
 def test_it_sleeps_between_two_connections(bare_node: Node, manager: Manager) -> None:
