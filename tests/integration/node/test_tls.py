@@ -24,7 +24,8 @@ from tests.servers import LOOPBACK, Mosquitto, free_port
 
 from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.wire.enums import UpdateState
-from tinyfleet.wire.messages import Birth, Status
+from tinyfleet.wire.limits import GROUP_BYTES
+from tinyfleet.wire.messages import Birth, Sleep, Status
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker]
 SECRET = bytes(range(32))
@@ -93,6 +94,19 @@ def test_an_update_over_tls_and_back_after_the_broker(
     broker.start()
     manager.wait_until_connected()
     manager.wait(Birth, lambda birth: birth.model is not None)
+
+
+def test_the_least_budget_of_a_wake_suffices_over_tls(
+    provision: Callable[..., Node], manager: Manager, second: Release
+) -> None:
+    """A handshake each time, and still a group of the download."""
+    policy = Sleep(wake_s=1, budget_bytes=GROUP_BYTES * 5 // 4 + 6144)
+    provision()
+    manager.blob(second.blob)
+    manager.want(second.want(1, sleep=policy))
+    manager.wait(Status, lambda status: status.state is UpdateState.CONFIRMED, timeout_s=60)
+    deferred = [each.offset_bytes for each in manager.heard(Status) if each.state is UpdateState.DEFERRED]
+    assert len(deferred) >= second.blob.groups // 2
 
 
 def test_a_broker_of_another_authority_learns_nothing(
