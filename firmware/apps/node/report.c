@@ -162,12 +162,12 @@ static uint32_t make_tele(node_t *node) {
 }
 
 /* One that is lost with its connection costs nothing, for the next one says as much. Without a connection
- * each waits in flash; asleep the next wake's is enough. */
+ * each waits in flash; of a node that sleeps one a wake is enough. */
 static bool tell_tele(node_t *node) {
     if (node->session.up) {
         return session_ready(&node->session, REPORT_BYTES) && publish(node, "tele", make_tele(node), false);
     }
-    if (!radio_on(node)) return false;
+    if (node->sleeper.policy.wake_s > 0) return false;
     (void)outbox_keep(&node->outbox, TF_RING_TELE, message, make_tele(node));
     return true;
 }
@@ -285,7 +285,8 @@ bool report_is_done(const node_t *node) {
 
 uint32_t report_wait_ms(const node_t *node) {
     /* What cannot be sent now waits for the broker, whose answer wakes the loop; or for the next wake. */
-    bool waits = node->session.up ? !session_ready(&node->session, REPORT_BYTES) : !radio_on(node);
+    bool waits =
+        node->session.up ? !session_ready(&node->session, REPORT_BYTES) : node->sleeper.policy.wake_s > 0;
     if (waits || !node->sampler.running) return UINT32_MAX;
     uint64_t now_ms = node_uptime_ms(node);
     return node->tele_due_ms <= now_ms ? 0 : (uint32_t)(node->tele_due_ms - now_ms);

@@ -47,13 +47,14 @@ def test_it_wakes_connects_reports_and_sleeps(bare_node: Any, manager: Any, brok
 
 
 def test_inference_goes_on_while_the_radio_is_off(bare_node: Any, manager: Any, first: Any) -> None:
-    provision_sleeper(bare_node, manager)
+    bare_node.provision(sleep=Sleep(wake_s=WAKE_S), period_s=60)
+    bare_node.start()
     manager.blob(first.blob)
     manager.want(first.want(1, sleep=Sleep(wake_s=WAKE_S)))
     manager.wait(Birth, lambda b: b.state is UpdateState.CONFIRMED)
     later = manager.wait(Tele, lambda t: t.inferences >= 60)
     assert later.dropped == 0
-    # One report a wake, whatever the period.
+    # One report a wake, however long the period.
     assert len(manager.heard(Tele)) <= len({c.conn for c in manager.heard(Conn)})
 
 
