@@ -77,6 +77,11 @@ class Configurations:
                 raise BadInput(
                     f"{name} has no certificate to rotate: say what else of its configuration to change"
                 )
+            if not enrolment.tls and change.days is not None:
+                raise BadInput(
+                    f"{name} has no certificate to be good for {change.days} days: leave them out, or "
+                    "provision it by TLS"
+                )
             sequence = enrolment.sequence + 1
             tx.enrolments.put(name, replace(enrolment, sequence=sequence))
             today = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date()
@@ -111,7 +116,8 @@ def _pending(tx: Tx, device: Device) -> ConfigChange:
     """What was asked for before and not answered yet: the device may never see it alone."""
     standing = standing_want(tx, device.id)
     change = None if standing is None else standing.config
-    if change is None or configuration_of(tx, device).state is not ConfigurationState.PENDING:
+    state = configuration_of(tx, device).state
+    if change is None or state not in (ConfigurationState.PENDING, ConfigurationState.UNKNOWN):
         return ConfigChange(sequence=0)
     return change
 

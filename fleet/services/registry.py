@@ -123,18 +123,29 @@ class Registry:
                     device = forget_past(device)
                     forget_runs(tx, name)
                     self._forget(tx, name)
-            enrolment = replace(tx.enrolments.get(name), tls=connection.tls)
+            before = tx.enrolments.get(name)
+            leaves_tls = known is not None and before.tls and not connection.tls
+            if leaves_tls:
+                # Its certificate would open the door still, and no later revocation would know of it.
+                self._revoke(tx, device)
+                device = replace(device, credential=tx.identity.next_credential(name))
+            enrolment = replace(before, tls=connection.tls)
             tx.enrolments.put(name, enrolment)
             records = self._records(device, connection, enrolment.sequence)
             tx.devices.put(device)
-            if standing_want(tx, name) is not None:
+            standing = standing_want(tx, name)
+            if standing is not None:
                 # What is in its flash now is the newest word.
-                amend_want(tx, device, config=None)
+                period_s = None if standing.period_s is None else connection.period_s
+                amend_want(tx, device, config=None, period_s=period_s)
             # By TLS the certificate says who it is; in the clear it shall not get in at all.
             word = "" if connection.tls else self._access.hashed(name, device.credential)
             tx.devices.set_password(name, word)
         self._rollouts.wake()
-        self._access.apply()
+        if leaves_tls:
+            self._access.shut_out(name)
+        else:
+            self._access.apply()
         return records
 
     def revoke(self, name: str) -> None:

@@ -25,7 +25,7 @@ from tinyfleet.fleet.services.live import has_settings, with_settings
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.shadows import evict
 from tinyfleet.fleet.services.transfers import Transfers, pick
-from tinyfleet.fleet.services.wants import amend_want, lasting, standing_want
+from tinyfleet.fleet.services.wants import amend_want, lasting, period_s_of, standing_want
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ArtifactKind, Encoding
 from tinyfleet.wire.messages import Birth, Sleep, Status, Trial, Want
@@ -265,13 +265,14 @@ class Rollouts:
         named = {way.artifact.kind: wanted(way) for way in found.values() if way is not None}
         names = [manifest.hex() for manifest in found]
         generation = self._next_generation(tx, device)
+        standing = standing_want(tx, device.id)
         want = Want(
             generation=generation,
             firmware=named.get(ArtifactKind.FIRMWARE),
             model=named.get(ArtifactKind.MODEL),
             trial=Trial(inferences=self._options.trial_inferences),
-            period_s=device.evidence.period_s,
-            **lasting(standing_want(tx, device.id)),
+            period_s=period_s_of(standing, device),
+            **lasting(standing),
         )
         evict(tx, device.id, f"rollout {deployment.rollout} took its place", now_s)
         tx.retained.put(

@@ -25,6 +25,12 @@ def lasting(want: Want | None) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def period_s_of(want: Want | None, device: Device) -> int:
+    """How often a device is to report: as was asked for over the air, which it may not have told yet."""
+    asked = None if want is None or want.config is None else want.config.period_s
+    return device.evidence.period_s if asked is None else asked
+
+
 def amend_want(tx: Tx, device: Device, **changes: Any) -> None:
     """Changes parts of a want that are not about an update, beside whatever else is wanted."""
     held = tx.retained.get(RetainedKind.WANT, device.id)

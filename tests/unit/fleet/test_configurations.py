@@ -128,6 +128,27 @@ def test_what_was_not_answered_yet_is_asked_for_again_and_what_was_refused_is_no
     assert (fleet.wanted().keepalive_s, fleet.wanted().sntp) == (None, "10.0.2.2:1123")
 
 
+def test_what_was_asked_for_before_the_first_birth_is_kept(fleet: Fleet) -> None:
+    fleet.rotate(port=2000)
+    fleet.rotate(keepalive_s=60)
+    assert (fleet.wanted().port, fleet.wanted().keepalive_s) == (2000, 60)
+
+
+def test_days_of_a_certificate_that_is_not_there_are_refused(fleet: Fleet) -> None:
+    fleet.provision(tls=False)
+    with pytest.raises(BadInput, match=r"d1 has no certificate.*30 days"):
+        fleet.rotate(days=30, port=2000)
+
+
+def test_a_period_that_was_provisioned_is_the_newest_word_too(fleet: Fleet, rig: Rig) -> None:
+    rig.release()
+    fleet.born(sequence=0)
+    rig.rollouts.start("demo")
+    fleet.provision(period_s=60)
+    want = rig.want("d1")
+    assert want is not None and want.model is not None and want.period_s == 60
+
+
 def test_it_goes_beside_rollouts_and_sleep(fleet: Fleet, rig: Rig) -> None:
     rig.release()
     fleet.born(sequence=0)
@@ -137,6 +158,7 @@ def test_it_goes_beside_rollouts_and_sleep(fleet: Fleet, rig: Rig) -> None:
     want = rig.want("d1")
     assert want is not None and want.model is not None and want.sleep == Sleep(wake_s=60)
     assert want.config is not None and want.config.sequence == 1
+    assert want.period_s == 30, "the device may not have said so yet"
     before = want
     fleet.rotate(period_s=20)
     want = rig.want("d1")

@@ -238,6 +238,20 @@ def test_revoking_takes_certificate_and_connection_and_provisioning_gives_others
         assert [(each.device, each.credential) for each in tx.enrolments.revoked()] == [("d1", 1), ("d1", 2)]
 
 
+def test_a_device_that_goes_back_to_the_clear_leaves_no_certificate_that_opens_the_door(
+    rig: Rig, registry: Registry, users: NoBroker
+) -> None:
+    by_tls = replace(CONNECTION, tls_port=8883, tls=True)
+    done = registry.provision("d1", site="s", device_type=TYPE, connection=by_tls)
+    first = decode_record(NodeConfig, done.config)
+    provision(registry)
+    assert users.revoked == {serial(first)} and users.taken_over == ["d1"] and "d1" in users.passwords
+    again = provision(registry)
+    assert users.taken_over == ["d1"] and provision(registry) == again, "the same every time"
+    done = registry.provision("d1", site="s", device_type=TYPE, connection=by_tls)
+    assert serial(decode_record(NodeConfig, done.config)) not in users.revoked
+
+
 def test_a_device_in_the_clear_is_revoked_by_its_password(registry: Registry, users: NoBroker) -> None:
     before = provision(registry)
     registry.revoke("d1")
