@@ -57,7 +57,7 @@ def check_part(sample: Sample) -> None:
 
 def assemble(device: str, sample: Sample, parts: Mapping[int, tuple[int, bytes]], at_s: float) -> Window:
     """The window of which `sample` is a part and `parts` (number -> offset, bytes) are all. SampleError when
-    they leave a gap or lie over each other.
+    they leave a gap, lie over each other, or are of windows of two sizes.
     """
     data = b""
     for number in range(sample.parts):
@@ -65,6 +65,9 @@ def assemble(device: str, sample: Sample, parts: Mapping[int, tuple[int, bytes]]
         if offset != len(data):
             raise SampleError(f"part {number}: expected at byte {len(data)}, got {offset}")
         data += piece
+    size = sample.samples * sample.channels * VALUE_BYTES
+    if len(data) != size:
+        raise SampleError(f"window: expected {size} bytes, as its last part says, got {len(data)}")
     return Window(
         device=device,
         boot=sample.boot,

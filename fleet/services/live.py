@@ -6,6 +6,7 @@ settings: no update, and no rollout notices.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -66,7 +67,7 @@ class Live:
             device = _device(tx, name)
             capture = Capture(
                 classes=_numbers(tx, device, classes),
-                margin_below=None if margin_below is None else _in_256(margin_below),
+                margin_below=None if margin_below is None else _below_in_256(margin_below),
                 per_day=per_day,
                 day_bytes=day_bytes,
             )
@@ -131,6 +132,12 @@ def _in_256(share: float) -> int:
     return min(255, round(share * 256))
 
 
+def _below_in_256(margin: float) -> int | None:
+    """The bound that the same margins are below; None: all of them."""
+    bound = math.ceil(margin * 256)
+    return None if bound > 255 else bound
+
+
 def _numbers(tx: Tx, device: Device, classes: Sequence[str]) -> tuple[int, ...] | None:
     """Classes by number. BadInput for a label that the device's model does not have."""
     if not classes:
@@ -142,7 +149,7 @@ def _numbers(tx: Tx, device: Device, classes: Sequence[str]) -> tuple[int, ...] 
     for text in classes:
         if text in labels:
             numbers.append(labels.index(text))
-        elif text.isdecimal() and int(text) < (len(labels) or 256):
+        elif text.isdecimal() and len(text) <= 3 and int(text) < (len(labels) or 256):
             numbers.append(int(text))
         else:
             known = ", ".join(labels) or "numbers only, for its model is not one of this fleet"

@@ -91,7 +91,7 @@ def test_what_cannot_be_asked_for_is_refused(rig: Rig) -> None:
     with pytest.raises(BadInput, match="class 'run' of d1: expected one of numbers only"):
         rig.live.capture("d1", classes=("run",), **order)
     rig.say("d1", TopicKind.BIRTH, birth(image=artifact.image, captures=True))
-    for text in ("run", "2", "-1", "1.0"):
+    for text in ("run", "2", "-1", "1.0", "9" * 5000):
         with pytest.raises(BadInput, match="expected one of rest, walk"):
             rig.live.capture("d1", classes=(text,), **order)
     with pytest.raises(BadInput, match="expected 1 to 2 hits of 2 windows, got 3"):
@@ -178,6 +178,26 @@ def test_parts_that_leave_a_gap_or_overlap_are_no_window(rig: Rig, offset: int) 
     assert rig.samples.after(SampleFilter(), 9) == [] and rig.ingest.counts.rejected == 1
     say(rig, parts)
     assert len(rig.samples.after(SampleFilter(), 9)) == 1
+
+
+def test_parts_that_differ_in_what_their_window_is_are_no_window(rig: Rig) -> None:
+    """The last to come says how large the window is; it must be as large as the parts are."""
+    asked(rig)
+    parts = parts_of(window_of(1), bytes(32))
+    size = 2 * SAMPLES * CHANNELS * 2
+    long = replace(parts[2], samples=2 * SAMPLES, data=bytes(size - parts[2].offset))
+    say(rig, [long, parts[0], parts[1]])
+    assert rig.samples.after(SampleFilter(), 9) == []
+
+
+def test_a_margin_is_rounded_so_that_it_says_the_same(rig: Rig) -> None:
+    """Nodes count in 1/256: below the smallest step is 0, and every margin is below 1."""
+    asked(rig, margin_below=0.001)
+    want = rig.want("d1")
+    assert want is not None and want.capture is not None and want.capture.margin_below == 1
+    asked(rig, margin_below=1.0)
+    want = rig.want("d1")
+    assert want is not None and want.capture is not None and want.capture.margin_below is None
 
 
 HOSTILE = [
