@@ -18,6 +18,7 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
         "ALTER TABLE snapshots ADD COLUMN live TEXT",
     ),
     3: (),  # transports
+    4: (),  # shadows, shadow_totals
 }
 """From this version to the next."""
 

@@ -180,7 +180,7 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 4"):
+    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 5"):
         SqlStore(path)
 
 
@@ -200,6 +200,22 @@ def test_a_database_of_schema_3_is_brought_up(tmp_path: Path) -> None:
         assert tx.releases.transports(artifact) == [raw(artifact)]
     store.close()
     SqlStore(path).close()  # once is enough
+
+
+def test_a_database_of_schema_4_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "f.db"
+    SqlStore(path).close()
+    fresh = _columns(path)
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "DROP TABLE shadows; DROP TABLE shadow_totals; UPDATE meta SET value = '4' WHERE key = 'schema'"
+        )
+    connection.close()
+    store = SqlStore(path)
+    with store.read() as tx:
+        assert tx.shadows.all() == [] and tx.shadows.totals() == []
+    store.close()
+    assert _columns(path) == fresh
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
