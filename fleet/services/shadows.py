@@ -201,11 +201,10 @@ class Shadows:
         with self._store.write() as tx:
             for shadow in tx.shadows.due(now_s):
                 device = tx.devices.get(shadow.device)
-                asleep_s = self._asleep_s(device)
-                if asleep_s is not None and asleep_s > now_s:
-                    tx.shadows.put(replace(shadow, deadline_s=asleep_s))
-                    continue
-                self._apply(tx, shadow, core.Tick(), now_s)
+                patient = replace(shadow, deadline_s=self._deadline_s(shadow, device))
+                if patient.deadline_s != shadow.deadline_s:
+                    tx.shadows.put(patient)
+                self._apply(tx, patient, core.Tick(), now_s)
             self._collect(tx)
         self._wake()
 
@@ -267,6 +266,13 @@ class Shadows:
         asleep_s = self._asleep_s(tx.devices.get(shadow.device))
         deadline_s = now_s + self._options.timeout_s if asleep_s is None else asleep_s
         return replace(shadow, generation=generation, deadline_s=deadline_s)
+
+    def _deadline_s(self, shadow: Shadow, device: Device | None) -> float:
+        """By what is known of the device now: it may have woken since, or be told to sleep or not to."""
+        asleep_s = self._asleep_s(device)
+        if asleep_s is not None:
+            return asleep_s
+        return max(shadow.deadline_s or 0.0, shadow.started_s + self._options.timeout_s)
 
     def _asleep_s(self, device: Device | None) -> float | None:
         return None if device is None else missed_all_at_s(device.evidence, self._options.missed_wakes)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, select
 
 from tinyfleet.fleet.adapters.sql.codecs import name_of, named, upsert
 from tinyfleet.fleet.adapters.sql.schema import shadow_totals, shadows
+from tinyfleet.fleet.adapters.sql.series import SHADOW_SERIES, series
 from tinyfleet.fleet.core.shadow import OPEN, Counts, Shadow, ShadowState
 from tinyfleet.fleet.services.ports import ShadowKey, ShadowTotal
 from tinyfleet.wire.enums import Result
 
-SERIES: Final = 4
-"""Of each pair of models at a site."""
 _OPEN: Final = sorted(state.name for state in OPEN)
 
 
@@ -55,10 +54,8 @@ class ShadowTable:
         }
         where = [column == keys[column.name] for column in shadow_totals.primary_key]
         row = self._connection.execute(select(shadow_totals).where(*where)).one_or_none()
-        if row is None:
-            rows = self._connection.execute(select(func.count()).select_from(shadow_totals)).scalar_one()
-            if SERIES * (int(rows) + 1) > room:
-                return SERIES
+        if row is None and series(self._connection) + SHADOW_SERIES > room:
+            return SHADOW_SERIES
         before = (0, 0, 0, 0) if row is None else (row.windows, row.agreements, row.skipped, row.missed)
         values = {
             "windows": before[0] + new.windows,

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
-    func,
     insert,
     select,
 )
@@ -28,6 +27,7 @@ from tinyfleet.fleet.adapters.sql.schema import (
     quarantine,
     snapshots,
 )
+from tinyfleet.fleet.adapters.sql.series import HISTOGRAM_SERIES, LIVE_SERIES, series
 from tinyfleet.fleet.core.counters import Delta, Snapshot
 from tinyfleet.fleet.core.order import Order, newer
 from tinyfleet.fleet.services.ports import ClassTotal, LatencyTotal, LiveTotal, ModelKey, Stored
@@ -38,9 +38,6 @@ from tinyfleet.wire.messages import Event, Tele
 EPOCHS_KEPT: Final = 64
 """What a node kept in flash may be of epochs long past: a forgotten one could not be told from a new one."""
 EVENTS_KEPT: Final = 1000
-HISTOGRAM_SERIES: Final = 17
-LIVE_SERIES: Final = 26
-"""Two histograms of 10 buckets with their counts, and what is counted beside them."""
 PAYLOAD_KEPT_BYTES: Final = 4096
 
 
@@ -150,16 +147,10 @@ class TelemetryTable:
                 dropped += 1
         return dropped
 
-    def _series(self) -> int:
-        classes = self._connection.execute(select(func.count()).select_from(class_totals)).scalar_one()
-        models = self._connection.execute(select(func.count()).select_from(latency_totals)).scalar_one()
-        live = self._connection.execute(select(func.count()).select_from(live_totals)).scalar_one()
-        return int(classes) + HISTOGRAM_SERIES * int(models) + LIVE_SERIES * int(live)
-
     def _add_latency(self, key: ModelKey, delta: Delta, room: int) -> bool:
         row = self._connection.execute(_LATENCY, _values(latency_totals, key)).one_or_none()
         # Series are counted only when a new one is asked for: the rest of the time they all exist.
-        if row is None and self._series() + HISTOGRAM_SERIES > room:
+        if row is None and series(self._connection) + HISTOGRAM_SERIES > room:
             return False
         before = (0,) * len(delta.latency) if row is None else unpack(row.buckets)
         sum_us = 0 if row is None else int(row.sum_us)
@@ -176,7 +167,7 @@ class TelemetryTable:
 
     def _add_live(self, key: ModelKey, delta: Delta, room: int) -> bool:
         row = self._connection.execute(_LIVE, _values(live_totals, key)).one_or_none()
-        if row is None and self._series() + LIVE_SERIES > room:
+        if row is None and series(self._connection) + LIVE_SERIES > room:
             return False
         before = _live_total(key, row)
         upsert(
@@ -202,7 +193,7 @@ class TelemetryTable:
     def _add_class(self, key: ModelKey, label: str, count: int, room: int) -> bool:
         values = {**_values(class_totals, key), "label": label}
         before = self._connection.execute(_CLASS, values).scalar_one_or_none()
-        if before is None and self._series() + 1 > room:
+        if before is None and series(self._connection) + 1 > room:
             return False
         upsert(self._connection, class_totals, {**values, "inferences": count + (before or 0)})
         return True

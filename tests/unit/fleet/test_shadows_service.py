@@ -15,7 +15,7 @@ from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.core.shadow import ShadowState
 from tinyfleet.fleet.services.ports import RetainedKind
 from tinyfleet.wire.enums import Result, UpdateState
-from tinyfleet.wire.messages import ClassPair, Comparison
+from tinyfleet.wire.messages import ClassPair, Comparison, Sleep
 from tinyfleet.wire.topics import TopicKind
 
 
@@ -190,6 +190,19 @@ def test_what_takes_too_long_ends(rig: Rig) -> None:
     assert rig.want("d1").shadow is None  # type: ignore[union-attr]
 
 
+def test_a_device_that_wakes_up_for_good_gets_the_time_of_one_that_is_awake(rig: Rig) -> None:
+    first, _ = models(rig)
+    online(rig, "d1", first, sleep=Sleep(wake_s=60))
+    rig.shadows.start("demo", "2.0.0")
+    rig.say("d1", TopicKind.BIRTH, birth(image=first.image, seq=2, shadow_bytes=60_000, arena_bytes=65_536))
+    rig.now_s += 599
+    rig.shadows.tick()
+    assert state(rig) is ShadowState.QUEUED
+    rig.now_s += 1
+    rig.shadows.tick()
+    assert state(rig) is ShadowState.TIMED_OUT
+
+
 def text_of(rig: Rig) -> str:
     collector = FleetCollector(rig.store, rig.clock, rig.ingest.counts, dict, lambda: None, 4096)
     return exposition(collector).decode()
@@ -251,6 +264,20 @@ def test_too_many_series_are_dropped_and_counted(tmp_path: Path) -> None:
     rig.say("d1", TopicKind.TELE, tele(first.image, shadow=counts(second, 8, 2)))
     assert rig.ingest.counts.series_dropped == 4
     assert "tinyfleet_shadow_windows_total{" not in text_of(rig)
+
+
+def test_challengers_count_in_the_same_cap_as_all_series(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, series_max=6)
+    first, second = models(rig)
+    online(rig, "d1", first)
+    rig.shadows.start("demo", "2.0.0")
+    rig.say("d1", TopicKind.TELE, tele(first.image, 6, 4, shadow=counts(second, 8, 2)))
+    # Four of the challenger leave room for both classes, not for a histogram; a third class has none.
+    lines = [line for line in text_of(rig).splitlines() if line.startswith("tinyfleet_inferences_total{")]
+    assert "tinyfleet_shadow_windows_total{" in text_of(rig) and len(lines) == 2
+    rig.say("d1", TopicKind.TELE, tele(bytes(32), 3, 1, seq=1, epoch=2))
+    lines = [line for line in text_of(rig).splitlines() if line.startswith("tinyfleet_inferences_total{")]
+    assert len(lines) == 2
 
 
 def test_a_device_that_leaves_takes_its_challenger_along(rig: Rig) -> None:
