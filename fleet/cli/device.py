@@ -110,8 +110,8 @@ def _sleep_in(wake_s: int | None, wake_bytes: int | None, awake_s: float | None)
 @click.option("--device-type", default="mps2-an386", show_default=True, help="What the device is.")
 @click.option("--site", default="default", show_default=True, help="Where it stands; a label in metrics.")
 @click.option("--node-host", help="IPv4 address by which the node reaches the broker.")
-@click.option("--period", "period_s", type=int, help="Seconds between two reports.")
-@click.option("--window-ms", type=int, help="Milliseconds between two inferences.")
+@click.option("--period", "period_s", type=click.IntRange(1, 86400), help="Seconds between two reports.")
+@click.option("--window-ms", type=click.IntRange(1, 3_600_000), help="Milliseconds between two inferences.")
 @click.option(
     "--replay",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -237,12 +237,21 @@ def show(name: str, state: Path) -> None:
 @device.command()
 @click.argument("name")
 @click.option("--host", help="IPv4 address of its broker.")
-@click.option("--port", type=int, help="Port of its broker.")
-@click.option("--keepalive", "keepalive_s", type=int, help="Seconds of MQTT keep-alive.")
-@click.option("--period", "period_s", type=int, help="Seconds between two reports.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of its broker.")
+@click.option("--keepalive", "keepalive_s", type=click.IntRange(5, 3600), help="Seconds of MQTT keep-alive.")
+@click.option("--period", "period_s", type=click.IntRange(1, 86400), help="Seconds between two reports.")
 @click.option("--sntp", help="SNTP server: IPv4 address, or address:port.")
-@click.option("--days", type=int, help="How long the new certificate is good; else as long as the authority.")
-@click.option("--wait", "wait_s", type=float, help="Wait so many seconds for what the device makes of it.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 10_000),
+    help="How long the new certificate is good; else as long as the authority.",
+)
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    help="Wait so many seconds for what the device makes of it.",
+)
 @state_option
 @json_option
 @one_line_errors

@@ -25,6 +25,15 @@ def test_the_tail_takes_a_device_and_no_filter(tmp_path: Path, device: str) -> N
     assert done.output.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "option", ["--port=0", "--keepalive=4", "--period=0", "--days=0", "--days=10001", "--wait=-1"]
+)
+def test_a_configuration_out_of_bounds_is_told_its_bounds(tmp_path: Path, option: str) -> None:
+    done = CliRunner().invoke(commands, ["device", "rotate", "d1", option, "--state", str(tmp_path)])
+    assert done.exit_code == 2
+    assert option.partition("=")[0] in done.output and "range" in done.output
+
+
 def test_serve_alone_says_which_ports_it_needs(tmp_path: Path) -> None:
     done = CliRunner().invoke(commands, ["serve", "--state", str(tmp_path)])
     assert done.exit_code == 1
