@@ -82,6 +82,8 @@ def emulate(
 
     if (flash is None) != (kernel is None):
         fail("a networked node needs both --flash and --kernel")
+    if flash is None and (smp_port is not None or terminal):
+        fail("--smp-port and --terminal are of a networked node: give its --flash and --kernel, too")
     with until_stopped() as stop:
         if flash is not None and kernel is not None:
             if machine not in MACHINES or count != 1:

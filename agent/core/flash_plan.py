@@ -65,7 +65,7 @@ def _app_piece(memory: MemoryMap, segment: Segment) -> Piece:
     region = next((region for region in memory.regions if region.name == APP), None)
     if region is None:
         raise PlanError(
-            f"{memory.board} has no flash for firmware", "give it to the emulator: `bench emulate --firmware`"
+            f"{memory.board} has no flash for firmware", "start QEMU with it as -kernel (docs/bench.md)"
         )
     start, end = memory.base + region.offset, memory.base + region.end
     if segment.address < start or segment.end > end:
