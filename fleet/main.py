@@ -79,10 +79,17 @@ class Manager:
     store: SqlStore
     rollouts: Rollouts
     shadows: Shadows
+    samples: Samples
     access: Access
     reader: Reader
     publisher: Publisher
     server: uvicorn.Server
+
+    def tick(self) -> None:
+        """What is due by the clock alone: ends what took too long, forgets windows that are too old."""
+        self.rollouts.tick()
+        self.shadows.tick()
+        self.samples.expire()
 
 
 def read_model(payload: bytes) -> ModelFacts:
@@ -280,7 +287,7 @@ def build(settings: Settings, state: State) -> Manager:
             timeout_graceful_shutdown=3,
         )
     )
-    return Manager(store, rollouts, shadows, access, reader, publisher, server)
+    return Manager(store, rollouts, shadows, services.samples, access, reader, publisher, server)
 
 
 class _Server(uvicorn.Server):
@@ -333,8 +340,7 @@ async def serve(settings: Settings, state: State) -> None:
 def _tick(manager: Manager, stop: threading.Event) -> None:
     while not stop.wait(TICK_S):
         try:
-            manager.rollouts.tick()
-            manager.shadows.tick()
+            manager.tick()
         except FleetError as error:
             log.error("cannot look after deadlines: %s", error)
         except Exception:

@@ -76,11 +76,11 @@ class Samples:
         return count
 
     def expire(self) -> None:
-        """What is too old is not shown either, though nothing new came that would have pushed it out."""
+        """What is too old goes, though nothing new came that would have pushed it out."""
         since_s = self._clock() - self._bounds.keep_s
         with self._store.read() as tx:
-            oldest = tx.samples.find(SampleFilter(), 1)
-        if oldest and oldest[0].window.at_s < since_s:
+            too_old = tx.samples.any_before(since_s)
+        if too_old:
             with self._store.write() as tx:
                 tx.samples.keep(self._bounds.budget_bytes, since_s)
 

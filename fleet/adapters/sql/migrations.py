@@ -18,7 +18,8 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
         "ALTER TABLE snapshots ADD COLUMN live TEXT",
     ),
     3: (),  # transports
-    4: (),  # shadows, shadow_totals
+    # shadows, shadow_totals; parts of windows that were under way are sent again or never whole
+    4: ("DROP TABLE IF EXISTS sample_parts",),
 }
 """From this version to the next."""
 

@@ -41,6 +41,7 @@ class SampleTable:
                 part=sample.part,
                 offset=sample.offset,
                 data=sample.data,
+                at_s=now_s,
             )
             .on_conflict_do_nothing()
         )
@@ -85,7 +86,10 @@ class SampleTable:
         )
 
     def keep(self, budget_bytes: int, since_s: float) -> int:
-        """Forgets windows older than `since_s`, then the oldest until the rest fits the budget; how many."""
+        """Forgets windows older than `since_s`, then the oldest until the rest fits the budget; how many.
+        Parts that old go, too: their window will never be whole.
+        """
+        self._connection.execute(delete(sample_parts).where(sample_parts.c.at_s < since_s))
         gone = self._connection.execute(delete(samples).where(samples.c.at_s < since_s)).rowcount
         while self.totals()[1] > budget_bytes:
             oldest = select(samples.c.id).order_by(samples.c.id).limit(DELETED_AT_ONCE)
@@ -106,6 +110,13 @@ class SampleTable:
             select(func.count(), func.coalesce(func.sum(samples.c.size_bytes), 0)).select_from(samples)
         ).one()
         return int(row[0]), int(row[1])
+
+    def any_before(self, since_s: float) -> bool:
+        """Whether there is a window, or a part of one, that came before."""
+        return any(
+            self._connection.execute(select(table.c.at_s).where(table.c.at_s < since_s).limit(1)).first()
+            for table in (samples, sample_parts)
+        )
 
     def find(self, wanted: SampleFilter, limit: int) -> list[StoredWindow]:
         """The oldest first, behind `wanted.after`."""

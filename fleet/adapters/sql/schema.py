@@ -240,6 +240,7 @@ sample_parts = Table(
     Column("part", Integer, primary_key=True),
     Column("offset", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Column("at_s", Float, nullable=False),
 )
 
 samples = Table(

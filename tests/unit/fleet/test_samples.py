@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinyfleet.fleet.adapters.prometheus.metrics import FleetCollector, expositi
 from tinyfleet.fleet.api import show
 from tinyfleet.fleet.cli.samples_file import write_npz
 from tinyfleet.fleet.core.errors import BadInput, NotFound
+from tinyfleet.fleet.main import Manager
 from tinyfleet.fleet.services.live import OFF
 from tinyfleet.fleet.services.ports import SampleFilter
 from tinyfleet.wire.enums import Result, UpdateState
@@ -156,6 +158,25 @@ def test_what_is_kept_has_bounds_and_an_end(rig: Rig) -> None:
     assert newest == list(range(30, 30 - count, -1))
     rig.now_s += 86_401
     assert rig.samples.newest(SampleFilter(), 100) == []
+
+
+def test_what_is_too_old_goes_by_itself_whole_or_not(rig: Rig) -> None:
+    """Nobody has to look at them, and the parts of a window that was broken off are raw data, too."""
+    asked(rig)
+    say(rig, parts_of(window_of(1), bytes(32), seq=1))
+    broken_off = parts_of(window_of(2), bytes(32), seq=2)
+    say(rig, broken_off[:2])
+    manager: Any = SimpleNamespace(rollouts=rig.rollouts, shadows=rig.shadows, samples=rig.samples)
+    rig.now_s += 86_399
+    Manager.tick(manager)
+    with rig.store.read() as tx:
+        assert tx.samples.totals()[0] == 1
+    rig.now_s += 2
+    Manager.tick(manager)
+    with rig.store.read() as tx:
+        assert tx.samples.totals() == (0, 0) and not tx.samples.any_before(rig.now_s)
+    say(rig, broken_off[2:])
+    assert rig.samples.newest(SampleFilter(), 9) == [], "its other parts are gone"
 
 
 def test_windows_go_with_their_device_or_when_told(rig: Rig) -> None:

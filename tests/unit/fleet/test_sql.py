@@ -208,7 +208,12 @@ def test_a_database_of_schema_4_is_brought_up(tmp_path: Path) -> None:
     fresh = _columns(path)
     with sqlite3.connect(path) as connection:
         connection.executescript(
-            "DROP TABLE shadows; DROP TABLE shadow_totals; UPDATE meta SET value = '4' WHERE key = 'schema'"
+            """
+            DROP TABLE shadows;
+            DROP TABLE shadow_totals;
+            ALTER TABLE sample_parts DROP COLUMN at_s;
+            UPDATE meta SET value = '4' WHERE key = 'schema';
+            """
         )
     connection.close()
     store = SqlStore(path)
