@@ -34,16 +34,20 @@ static bool take_part(tf_line_source_t *line, const tf_frame_t *frame) {
     return true;
 }
 
+/* Whether a byte is there; false, too, when this call has read its share. */
+static bool has_byte(tf_line_source_t *line, uint32_t *chunks) {
+    if (line->chunk_at < line->chunk_bytes) return true;
+    if (*chunks == 0) return false;
+    (*chunks)--;
+    line->chunk_at = 0;
+    line->chunk_bytes = line->read(line->chunk, sizeof line->chunk);
+    if (line->chunk_bytes == 0) line->more = false;
+    return line->more;
+}
+
 /* The next byte of the line, or false: it has none for us now. */
 static bool next_byte(tf_line_source_t *line, uint32_t *chunks, uint8_t *byte) {
-    if (line->chunk_at == line->chunk_bytes) {
-        if (*chunks == 0) return false;
-        (*chunks)--;
-        line->chunk_at = 0;
-        line->chunk_bytes = line->read(line->chunk, sizeof line->chunk);
-        if (line->chunk_bytes == 0) line->more = false;
-        if (line->chunk_bytes == 0) return false;
-    }
+    if (!has_byte(line, chunks)) return false;
     *byte = line->chunk[line->chunk_at++];
     return true;
 }
@@ -68,6 +72,8 @@ static bool take(void *context, uint64_t now_us, tf_window_t *window) {
         tf_frame_t frame;
         if (!tf_frame_reader_put(&line->reader, byte, &frame) || !take_part(line, &frame)) continue;
         follow(line, window);
+        /* Time is free where nothing stands behind the window: who waits for that asks due_us. */
+        (void)has_byte(line, &chunks);
         return true;
     }
     return false;

@@ -151,6 +151,45 @@ static tf_result_t challenge(recipe_t challenger) {
     return shadow_start(&shadow, &image, &detail);
 }
 
+/* ---- windows over a line ---- */
+
+static uint8_t wire[512];
+static uint32_t wire_at, wire_bytes;
+static tf_line_source_t line;
+
+static uint32_t line_read(uint8_t *out, uint32_t capacity) {
+    uint32_t count = wire_bytes - wire_at < capacity ? wire_bytes - wire_at : capacity;
+    memcpy(out, wire + wire_at, count);
+    wire_at += count;
+    return count;
+}
+
+static void line_put(const uint8_t *data, uint32_t length) {
+    CHECK(length <= sizeof wire - wire_bytes);
+    memcpy(wire + wire_bytes, data, length);
+    wire_bytes += length;
+}
+
+/* Behind what was read of the line. */
+static void send_window(uint32_t number) {
+    const uint8_t head[] = {(uint8_t)number, (uint8_t)(number >> 8), 0, 0};
+    tf_frame_writer_t writer;
+    if (wire_at == wire_bytes) wire_at = wire_bytes = 0;
+    tf_frame_begin(&writer, line_put, TF_FRAME_TYPE_SAMPLES, 0);
+    tf_frame_put(&writer, head, sizeof head);
+    tf_frame_put(&writer, windows, SAMPLES * sizeof *windows);
+    tf_frame_end(&writer);
+}
+
+static void begin_line(recipe_t active) {
+    begin(active);
+    const tf_feed_t record = {.sensor = {"", 0}, .unit = {"", 0}, .samples = SAMPLES, .channels = 1};
+    wire_at = wire_bytes = 0;
+    tf_line_source_init(&line, &record, line_read, &source);
+    tf_image_t image = make(plans[0], active);
+    CHECK_EQUAL(sampler_run(&sampler, &image), TF_RESULT_SUCCESS);
+}
+
 /* A turn of the main loop. */
 static shadow_outcome_t turn(void) {
     step_us = active_us;
@@ -324,6 +363,28 @@ static void one_that_finds_no_time_is_ended(void) {
     CHECK_EQUAL(sampler.telemetry.dropped, dropped);
 }
 
+/* Nobody knows when a line brings the next one: between two there is time while nothing stands on it. */
+static void windows_of_a_line_are_seen_by_both(void) {
+    begin_line((recipe_t){.what = SAME});
+    (void)turn();
+    CHECK_EQUAL(challenge((recipe_t){.what = SAME, .vectors = 1}), TF_RESULT_SUCCESS);
+    CHECK_EQUAL(run(20).result, TF_RESULT_SUCCESS);
+    for (uint32_t i = 0; i < 100; i++) {
+        send_window(i);
+        for (uint32_t k = 0; k < 3; k++) CHECK(!turn().answered);
+    }
+    CHECK_EQUAL(shadow.counts.windows, 100);
+    CHECK_EQUAL(shadow.counts.skipped, 0);
+    /* The next one stands there already: it is the running model's turn. */
+    send_window(100);
+    send_window(101);
+    for (uint32_t k = 0; k < 4; k++) CHECK(!turn().answered);
+    CHECK_EQUAL(shadow.counts.skipped, 1);
+    CHECK_EQUAL(shadow.counts.windows, 101);
+    CHECK_EQUAL(sampler.telemetry.inferences, 102);
+    CHECK_EQUAL(sampler.telemetry.dropped, 0);
+}
+
 /* Its stream begins where the active one's does, and behind a window that it left out. */
 static void streams_begin_together(void) {
     begin((recipe_t){.what = SAME});
@@ -374,6 +435,7 @@ int main(void) {
     RUN(a_slow_challenger_skips_windows_and_costs_none);
     RUN(windows_that_it_costs_are_counted);
     RUN(one_that_finds_no_time_is_ended);
+    RUN(windows_of_a_line_are_seen_by_both);
     RUN(streams_begin_together);
     RUN(pairs_are_bounded);
     return 0;
