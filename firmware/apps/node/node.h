@@ -47,6 +47,7 @@ typedef struct {
     bool switched;     /* another configuration is in use than the session knows */
     uint32_t failures; /* of the session, already counted as attempts */
     uint64_t late_ms;  /* when the trial has taken too long */
+    bool slept;        /* since then: the next wake's attempts begin */
 } rotation_t;
 
 typedef struct {

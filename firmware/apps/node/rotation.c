@@ -11,6 +11,7 @@ static bool may_begin(const node_t *node) {
 static void begin_attempts(node_t *node) {
     node->rotation.failures = node->session.failures;
     node->rotation.late_ms = node_uptime_ms(node) + TF_CONFIG_TRIAL_MS;
+    node->rotation.slept = false;
 }
 
 static void take_up(node_t *node) {
@@ -55,9 +56,22 @@ void rotation_link(node_t *node, bool up) {
     }
 }
 
+/* Asleep. A wake that ended before the broker answered was an attempt, unless one was counted in it: with
+ * a wake shorter than what a broker may take to answer no connection would ever fail. */
+static bool wake_ended(node_t *node) {
+    rotation_t *rotation = &node->rotation;
+    const bool counted = rotation->slept || rotation->failures > 0;
+    rotation->slept = true;
+    return !counted && tf_config_missed(&rotation->store, TF_RESULT_CONNECTION_LOST,
+                                        "the wake was over before the broker answered");
+}
+
 /* True: the configuration before is in use again. */
 static bool attempt_ended(node_t *node) {
     rotation_t *rotation = &node->rotation;
+    if (!radio_on(node)) return wake_ended(node);
+    /* It goes on with this wake, whose time and failures are counted anew. */
+    if (rotation->slept) begin_attempts(node);
     if (rotation->failures != node->session.failures) {
         rotation->failures = node->session.failures;
         return tf_config_missed(&rotation->store, TF_RESULT_CONNECTION_LOST, node->session.trouble);
@@ -67,7 +81,6 @@ static bool attempt_ended(node_t *node) {
 
 void rotation_poll(node_t *node) {
     rotation_t *rotation = &node->rotation;
-    if (!radio_on(node)) begin_attempts(node); /* a trial goes on with the next wake */
     if (rotation->store.record.state == TF_CONFIG_STAGED && may_begin(node)) {
         rotation->switched = tf_config_begin(&rotation->store);
         if (!rotation->switched) node->birth_due = true; /* flash does not take it */
@@ -84,7 +97,7 @@ bool rotation_is_settled(const node_t *node) {
 }
 
 uint32_t rotation_wait_ms(const node_t *node) {
-    if (node->rotation.store.record.state != TF_CONFIG_TRIAL) return UINT32_MAX;
+    if (node->rotation.store.record.state != TF_CONFIG_TRIAL || !radio_on(node)) return UINT32_MAX;
     uint64_t now_ms = node_uptime_ms(node);
     return node->rotation.late_ms <= now_ms ? 0 : (uint32_t)(node->rotation.late_ms - now_ms);
 }
