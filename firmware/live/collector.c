@@ -84,6 +84,7 @@ bool tf_collector_sent(tf_collector_t *collector) {
     return true;
 }
 
-void tf_collector_again(tf_collector_t *collector) {
-    collector->sample.part = 0;
+void tf_collector_again(tf_collector_t *collector, uint32_t unacknowledged) {
+    uint8_t *part = &collector->sample.part;
+    *part = *part > unacknowledged ? (uint8_t)(*part - unacknowledged) : 0;
 }

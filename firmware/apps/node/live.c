@@ -14,13 +14,13 @@ void live_model(node_t *node) {
 }
 
 void live_link(node_t *node, bool up) {
-    if (up) tf_collector_again(&node->collector);
+    if (up) tf_collector_again(&node->collector, TF_MQTT_INFLIGHT);
 }
 
 bool live_is_done(const node_t *node) {
     const tf_collector_t *collector = &node->collector;
     const uint32_t since_ms = (uint32_t)collector->sample.uptime_ms - node->session.up_ms;
-    return !collector->pending || since_ms < 1u << 31;
+    return !collector->pending || since_ms < 1u << 31 || !radio_may_send(node);
 }
 
 /* Settings, not an update: taken from every want that is not older than what the node acted on. */
@@ -71,7 +71,7 @@ void live_verdict(node_t *node, const sampler_outcome_t *outcome) {
 void live_poll(node_t *node) {
     tf_sample_t sample;
     if (!tf_collector_next(&node->collector, &sample)) return;
-    if (!session_ready(&node->session, sizeof message)) return;
+    if (!radio_may_send(node) || !session_ready(&node->session, sizeof message)) return;
     sample.boot = tf_update_record(&node->update)->boot;
     uint32_t size = tf_encode_sample(&sample, message, sizeof message);
     if (size == 0) tf_console("capture: window %lu cannot be encoded", (unsigned long)sample.seq);

@@ -136,7 +136,7 @@ void radio_init(node_t *node);
 void radio_policy(node_t *node, const tf_want_t *want);
 /* What this wake has left for an update. */
 void radio_budget(const node_t *node, tf_update_now_t *now);
-/* Whether this wake has bytes for what waits in flash: an update has its share first. */
+/* Whether this wake has bytes for what waits in flash and for windows: an update has its share first. */
 bool radio_may_send(const node_t *node);
 bool radio_on(const node_t *node);
 /* True when it did something: the rest of the node is to be polled before it idles. */

@@ -47,7 +47,8 @@ bool radio_may_send(const node_t *node) {
     tf_update_now_t now = {.uptime_ms = node_uptime_ms(node)};
     radio_budget(node, &now);
     bool open = state >= TF_UPDATE_STATE_OFFERED && state <= TF_UPDATE_STATE_PAUSED;
-    return !now.has_budget || !open || now.left_bytes > now.budget_bytes / 2u;
+    if (!now.has_budget) return true;
+    return now.left_bytes > (open ? now.budget_bytes / 2u : 0);
 }
 
 bool radio_on(const node_t *node) {

@@ -52,7 +52,8 @@ tf_collector_verdict_t tf_collector_offer(tf_collector_t *collector, const tf_ca
 bool tf_collector_next(const tf_collector_t *collector, tf_sample_t *sample);
 /* It was sent. True: the window is through. */
 bool tf_collector_sent(tf_collector_t *collector);
-/* The link broke: what it had taken may be lost. */
-void tf_collector_again(tf_collector_t *collector);
+/* The link broke: the last so many parts that it had taken may be lost. Not from the first again, or a window
+ * that needs more than one connection would never be through. */
+void tf_collector_again(tf_collector_t *collector, uint32_t unacknowledged);
 
 #endif
