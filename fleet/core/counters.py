@@ -133,7 +133,7 @@ def advance(last: Snapshot | None, tele: Tele) -> tuple[Verdict, Delta | None]:
         raise CounterError(
             f"latency_sum_us went backwards: expected {last.latency_sum_us}, got {tele.latency_sum_us}"
         )
-    return Verdict.NEW, Delta(
+    delta = Delta(
         inferences=_since("inferences", tele.inferences, last.inferences),
         classes=tuple(
             _since(f"class {i}", new, old)
@@ -147,6 +147,11 @@ def advance(last: Snapshot | None, tele: Tele) -> tuple[Verdict, Delta | None]:
         dropped=_since("dropped", tele.dropped, last.dropped),
         live=_live_since(live_of(tele), last.live),
     )
+    if delta.paused > delta.dropped:
+        raise CounterError(
+            f"paused: expected at most {delta.dropped} more, as many as were dropped, got {delta.paused}"
+        )
+    return Verdict.NEW, delta
 
 
 def _live_since(new: tuple[int, ...], old: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -71,9 +71,11 @@ def test_what_a_node_keeps_of_its_windows_becomes_totals(rig: Rig) -> None:
     assert total.margin == grown and total.confidence == (0,) * 9 + (18,)
     assert (total.switches, total.captured, total.skipped) == (6, 1, 7)
     assert (total.missed, total.paused) == (6, 1)
-    # Counters that go back are no counters.
+    # Counters that go back are no counters, nor is a part that is more than the whole.
     rig.say("d1", TopicKind.TELE, replace(second, seq=3, switches=5))
     assert rig.ingest.counts.rejected == 1
+    rig.say("d1", TopicKind.TELE, replace(second, seq=3, dropped=6, paused=4))
+    assert rig.ingest.counts.rejected == 2
 
 
 def test_counters_kept_by_an_earlier_version_begin_where_they_are(rig: Rig) -> None:
