@@ -61,7 +61,7 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def fail(message: str) -> NoReturn:
-    click.echo(f"tinyfleet: {message}", err=True)
+    click.echo(f"tinyfleet: {_printable(message)}", err=True)
     raise SystemExit(1)
 
 
@@ -84,7 +84,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else str(value)
+    return "-" if value is None or value == "" else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """What devices say may be anything; escaped, it moves no cursor and ends no line."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def ago(at_s: float | None) -> str | None:

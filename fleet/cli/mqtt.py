@@ -86,6 +86,7 @@ def describe(topics: Any, topic: str, payload: bytes, retained: bool) -> dict[st
     from tinyfleet.wire.topics import TopicKind
 
     line: dict[str, Any] = {"topic": topic, "retained": retained}
+    raw_window = topic.endswith(f"/{TopicKind.SAMPLE}")
     if not payload:
         return line | {"empty": True}
     try:
@@ -94,4 +95,5 @@ def describe(topics: Any, topic: str, payload: bytes, retained: bool) -> dict[st
             return line | {"bytes": len(payload)}
         return line | {"message": to_json(decode(message_class(kind.value), payload))}
     except (WireError, KeyError) as error:
-        return line | {"unreadable": str(error), "payload": payload.hex()}
+        what = {"bytes": len(payload)} if raw_window else {"payload": payload.hex()}
+        return line | {"unreadable": str(error)} | what

@@ -8,7 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from tinyfleet.fleet.cli import commands
+from tinyfleet.fleet.cli.common import fail, show_table
+from tinyfleet.fleet.cli.mqtt import describe
 from tinyfleet.fleet.state import Endpoints, State
+from tinyfleet.wire.topics import TopicKind, Topics
 
 
 @pytest.mark.parametrize("device", ["a/#b", "#", "+", "a/b", ""])
@@ -32,6 +35,23 @@ def test_a_configuration_out_of_bounds_is_told_its_bounds(tmp_path: Path, option
     done = CliRunner().invoke(commands, ["device", "rotate", "d1", option, "--state", str(tmp_path)])
     assert done.exit_code == 2
     assert option.partition("=")[0] in done.output and "range" in done.output
+
+
+def test_what_a_device_says_of_itself_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("SENSOR", "UNIT"), [("\x1b[2Jaccel\n\x9b1A", "m/s²")])
+    with pytest.raises(SystemExit):
+        fail("d1 did not keep it: \x1b[2J")
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1].split() == [r"\x1b[2Jaccel\n\x9b1A", "m/s²"]
+    assert told.err == "tinyfleet: d1 did not keep it: \\x1b[2J\n"
+
+
+def test_the_tail_prints_no_raw_window_even_where_it_cannot_read_it() -> None:
+    topics = Topics()
+    line = describe(topics, topics.device("d1", TopicKind.SAMPLE), b"\xff\x01\x02", False)
+    assert "payload" not in line and line["bytes"] == 3 and line["unreadable"]
+    line = describe(topics, topics.device("d1", TopicKind.TELE), b"\xff\x01\x02", False)
+    assert line["payload"] == "ff0102"
 
 
 def test_serve_alone_says_which_ports_it_needs(tmp_path: Path) -> None:
