@@ -32,6 +32,10 @@ class Door:
     def __init__(self, services: api.Services) -> None:
         self._app = api.build(services, TOKEN)
 
+    def schema(self) -> dict[str, Any]:
+        """Every route there is."""
+        return self._app.openapi()
+
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
@@ -90,6 +94,23 @@ def test_a_body_is_not_read_beyond_its_bound(
 def test_who_shows_no_token_hears_only_that(door: Door) -> None:
     answer = door.ask("POST", "/api/v1/rollouts", content=b"{ not json")
     assert (answer.status_code, answer.json()["kind"]) == (401, "Http")
+
+
+PRIVATE = {"/api/v1/samples", "/api/v1/samples/windows"}
+"""Readings that take the token as well: raw windows."""
+
+
+def test_whatever_changes_the_fleet_or_shows_raw_windows_takes_the_token(door: Door) -> None:
+    routes = [
+        (method.upper(), path.format(name="d1", device="d1", number=1, agent="a1", release="r", digest="0"))
+        for path, ways in door.schema()["paths"].items()
+        for method in ways
+        if method != "get" or path in PRIVATE
+    ]
+    assert len(routes) >= 20
+    for wrong in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Bearer {TOKEN}x"}):
+        for method, path in routes:
+            assert door.ask(method, path, headers=wrong, json={}).status_code == 401, f"{method} {path}"
 
 
 @pytest.mark.parametrize("number", ["99999999999999999999", "-1", "0", "x"])
