@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from tinyfleet.fleet.core.errors import FleetError
-from tinyfleet.wire.errors import WireError
+from tinyfleet.fleet.core.errors import BadInput, FleetError
+from tinyfleet.wire.errors import WireError, shown
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from tinyfleet.fleet.client import FleetClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Order = TypeVar("Order", bound="BaseModel")
 
 
 def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,6 +61,18 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
             raise SystemExit(130) from None
 
     return wrapped
+
+
+def order_of(schema: type[Order], **values: Any) -> Order:
+    """An order to the API, refused here as it would be there. Raises BadInput."""
+    from pydantic import ValidationError
+
+    try:
+        return schema(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{where}: {first['msg'].lower()}, got {shown(first['input'])}") from error
 
 
 def fail(message: str) -> NoReturn:

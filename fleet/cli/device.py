@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tinyfleet.fleet.cli.common import (
     fail,
     json_option,
     one_line_errors,
+    order_of,
     show_json,
     show_table,
     state_option,
@@ -86,20 +88,16 @@ def sleep_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _sleep_in(wake_s: int | None, wake_bytes: int | None, awake_s: float | None) -> SleepIn | None:
     """None: nothing was said. Raises BadInput."""
-    from pydantic import ValidationError
-
     from tinyfleet.fleet.api.schemas import SleepIn
 
     if wake_s is None:
         if wake_bytes is not None or awake_s is not None:
             raise BadInput("--wake-bytes and --awake are of a wake: say by --wake how often it comes")
         return None
+    if awake_s is not None and not math.isfinite(awake_s):
+        raise BadInput(f"--awake: expected a number of seconds, got {awake_s}")
     awake_ms = None if awake_s is None else round(awake_s * 1000)
-    try:
-        return SleepIn(wake_s=wake_s, budget_bytes=wake_bytes, awake_ms=awake_ms)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(f"{first['loc'][0]}: {first['msg'].lower()}, got {first['input']}") from error
+    return order_of(SleepIn, wake_s=wake_s, budget_bytes=wake_bytes, awake_ms=awake_ms)
 
 
 @device.command()
@@ -173,7 +171,8 @@ def provision(
     region = None if replay is None else replay_region(replay, replay_card)
     region = region if feed is None else feed_region(feed)
     with client(state) as fleet, FlashFile(flash, memory) as content:
-        order = ProvisionIn(
+        order = order_of(
+            ProvisionIn,
             id=name,
             device_type=device_type,
             site=site,
@@ -263,7 +262,7 @@ def rotate(name: str, wait_s: float | None, state: Path, as_json: bool, **change
     from tinyfleet.fleet.api.schemas import RotateIn
 
     with client(state) as fleet:
-        found = fleet.rotate_device(name, RotateIn(**changes))
+        found = fleet.rotate_device(name, order_of(RotateIn, **changes))
         end = time.monotonic() + (wait_s or 0)
         while found.state == "PENDING" and time.monotonic() < end:
             time.sleep(POLL_S)

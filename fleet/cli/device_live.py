@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyfleet.fleet.cli.common import client, fail, one_line_errors, state_option
+from tinyfleet.fleet.cli.common import client, fail, one_line_errors, order_of, state_option
 
 if TYPE_CHECKING:
     from tinyfleet.fleet.api.schemas import LiveOut
@@ -58,7 +58,9 @@ def capture(
         return
     if per_day is None or day_bytes is None:
         fail("name a budget by --per-day and --day-bytes, or --off")
-    order = CaptureIn(classes=list(classes), margin_below=margin_below, per_day=per_day, day_bytes=day_bytes)
+    order = order_of(
+        CaptureIn, classes=list(classes), margin_below=margin_below, per_day=per_day, day_bytes=day_bytes
+    )
     with client(state) as fleet:
         done = fleet.capture(name, order)
     of = f" of {', '.join(classes)}" if classes else ""
@@ -96,8 +98,13 @@ def event_rule(
     """Say when device NAME tells of a class. Without options: of any change of class, as it does at first."""
     from tinyfleet.fleet.api.schemas import EventRuleIn
 
-    order = EventRuleIn(
-        classes=list(classes), min_score=min_score, windows=windows, hits=hits, hold_off_s=hold_off_s
+    order = order_of(
+        EventRuleIn,
+        classes=list(classes),
+        min_score=min_score,
+        windows=windows,
+        hits=hits,
+        hold_off_s=hold_off_s,
     )
     with client(state) as fleet:
         done = fleet.event_rule(name, order)

@@ -37,6 +37,24 @@ def test_a_configuration_out_of_bounds_is_told_its_bounds(tmp_path: Path, option
     assert option.partition("=")[0] in done.output and "range" in done.output
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["capture", "d1", *["--class=1"] * 17, "--per-day=1", "--day-bytes=1"], "classes: "),
+        (["capture", "d1", "--margin-below=nan", "--per-day=1", "--day-bytes=1"], "margin_below: "),
+        (["event-rule", "d1", *["--class=1"] * 17], "classes: "),
+        (["event-rule", "d1", "--min-score=nan"], "min_score: "),
+        (["sleep", "d1", "--wake=60", "--awake=nan"], "--awake: expected a number of seconds, got nan"),
+        (["sleep", "d1", "--wake=60", "--awake=1"], "awake_ms: "),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else each,
+)
+def test_orders_out_of_bounds_are_told_in_a_line(tmp_path: Path, words: list[str], told: str) -> None:
+    done = CliRunner().invoke(commands, ["device", *words, "--state", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"tinyfleet: {told}") and done.output.count("\n") == 1
+
+
 def test_what_a_device_says_of_itself_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(("SENSOR", "UNIT"), [("\x1b[2Jaccel\n\x9b1A", "m/s²")])
     with pytest.raises(SystemExit):
