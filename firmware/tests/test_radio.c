@@ -132,10 +132,34 @@ static void without_a_policy_nothing_is_held_back(void) {
     CHECK(node.birth_due && radio_may_send(&node));
 }
 
+/* The broker comes back after the wake would have been over. */
+static void a_firmware_that_tests_itself_stays_awake(void) {
+    begin(20000);
+    record.firmware = true;
+    record.state = TF_UPDATE_STATE_TRIAL;
+    node.self_test.open = true;
+    node.session.up = false;
+    for (uint32_t i = 0; i < 200; i++, uptime_ms += 1000) {
+        (void)radio_poll(&node);
+        CHECK(radio_on(&node) && power);
+    }
+    CHECK_EQUAL(radio_wait_ms(&node), UINT32_MAX); /* the trial's own end is the update's to wake for */
+    node.session.up = true;
+    (void)radio_poll(&node);
+    CHECK_EQUAL(node.sleeper.state, SLEEPER_AWAKE);
+    /* It passed. */
+    node.self_test.open = false;
+    record.state = TF_UPDATE_STATE_CONFIRMED;
+    CHECK_EQUAL(radio_wait_ms(&node), 0);
+    (void)sends();
+    record.firmware = false;
+}
+
 int main(void) {
     RUN(a_wake_ends_with_its_bytes);
     RUN(an_update_has_half_of_them);
     RUN(a_wake_ends_with_its_time);
+    RUN(a_firmware_that_tests_itself_stays_awake);
     RUN(without_a_policy_nothing_is_held_back);
     return 0;
 }

@@ -62,6 +62,13 @@ static bool updates(const node_t *node) {
            (state >= TF_UPDATE_STATE_VERIFIED && state <= TF_UPDATE_STATE_TRIAL);
 }
 
+/* A firmware that tests itself waits for the broker: asleep it would only wait for the end of its trial, and
+ * be taken back for nothing. That end is bounded; so is what this costs. */
+static bool tests_itself(const node_t *node) {
+    const tf_update_record_t *record = tf_update_record(&node->update);
+    return node->self_test.open && record->firmware && record->state == TF_UPDATE_STATE_TRIAL;
+}
+
 static sleeper_facts_t facts(const node_t *node) {
     const session_t *session = &node->session;
     uint64_t now_ms = node_uptime_ms(node);
@@ -74,6 +81,7 @@ static sleeper_facts_t facts(const node_t *node) {
                              .idle = heard && said && !updates(node) && rotation_is_settled(node) &&
                                      report_is_done(node) && live_is_done(node),
                              .said = said,
+                             .held = tests_itself(node),
                              .random = entropy_next};
 }
 
@@ -111,7 +119,7 @@ bool radio_poll(node_t *node) {
 uint32_t radio_wait_ms(const node_t *node) {
     uint64_t due_ms = sleeper_due_ms(&node->sleeper), now_ms = node_uptime_ms(node);
     if (node->sleeper.policy.wake_s == 0 && node->sleeper.state == SLEEPER_STAYS) return UINT32_MAX;
-    if (due_ms <= now_ms) return 0;
+    if (due_ms <= now_ms) return tests_itself(node) ? UINT32_MAX : 0;
     /* For a want that may not be there. */
     uint64_t wait_ms = due_ms - now_ms;
     bool lingers = node->sleeper.state == SLEEPER_AWAKE && !node->session.heard_want;

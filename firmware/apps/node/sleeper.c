@@ -124,6 +124,7 @@ static bool holds(const sleeper_t *sleeper, sleeper_event_t event, const sleeper
         case SLEEPER_DOWN:
             return !facts->up;
         case SLEEPER_SPENT:
+            if (facts->held) return false;
             return facts->now_ms >= end_ms(sleeper) ||
                    (facts->heard && sleeper_left_bytes(sleeper, facts->now_ms, facts->bytes) == 0);
         case SLEEPER_IDLE:

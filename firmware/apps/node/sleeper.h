@@ -68,6 +68,7 @@ typedef struct {
     uint64_t now_ms;
     uint32_t bytes;             /* on air so far; wraps */
     bool up, heard, idle, said; /* heard: the want, without which no wake ends by its bytes */
+    bool held;                  /* a wake does not end by its budgets now */
     uint32_t (*random)(void);
 } sleeper_facts_t;
 
