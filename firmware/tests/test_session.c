@@ -177,6 +177,30 @@ static void the_clock_may_wrap(void) {
     world_close(&world);
 }
 
+/* A broker that takes smaller packets than the node writes (Maximum Packet Size, MQTT 5.0, 3.2.2.3.6) would
+ * leave it waiting for room with its first birth, for ever and at full speed. */
+static void a_broker_must_take_our_packets(void) {
+    static const uint8_t little[] = {0x20, 8, 0, 0, 5, 0x27, 0, 0, 4, 255};
+    static const uint8_t enough[] = {0x20, 8, 0, 0, 5, 0x27, 0, 0, 5, 0};
+    begin();
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t before = opened;
+        while (opened == before) clock_ms += session_poll(&session, true, clock_ms);
+        tf_mqtt_opened(&session.client, clock_ms);
+        receive(little, sizeof little, 5);
+        CHECK_EQUAL(session.client.state, TF_MQTT_IDLE);
+        CHECK_EQUAL(session.failures, i + 1);
+        CHECK(strstr(session.trouble, "smaller packets") != NULL);
+    }
+    clock_ms += 60000;
+    (void)session_poll(&session, true, clock_ms);
+    tf_mqtt_opened(&session.client, clock_ms);
+    receive(enough, sizeof enough, 5);
+    CHECK_EQUAL(session.client.state, TF_MQTT_ONLINE);
+    tf_mqtt_lost(&session.client);
+    world_close(&world);
+}
+
 /* ---- noise ---- */
 
 static uint32_t put_publish(uint8_t *out, const char *topic, const uint8_t *payload, uint32_t size) {
@@ -325,6 +349,7 @@ int main(void) {
     maker_image(&model, 2000, 1, 0, SIGNER_OURS);
     RUN(a_connection_that_does_not_last_is_no_success);
     RUN(the_clock_may_wrap);
+    RUN(a_broker_must_take_our_packets);
     RUN(noise_does_no_harm);
     return 0;
 }

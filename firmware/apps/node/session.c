@@ -13,6 +13,7 @@
 #define RECEIVE_MAXIMUM 32u
 #define MQTT_WITH_WILL 4u          /* DISCONNECT's reason (MQTT 5.0, 3.14.2.1) */
 #define PACKET_OVERHEAD_BYTES 256u /* header, topic and properties beside a message of ours */
+#define PACKET_LEAST_BYTES (1024u + PACKET_OVERHEAD_BYTES) /* of our largest: births, reports, samples */
 
 static const char *end_text(tf_mqtt_end_t why) {
     static const char *const texts[] = {
@@ -35,6 +36,13 @@ static uint32_t encode_conn(const session_t *session, tf_conn_state_t state, uin
 
 static void on_connected(void *context) {
     session_t *session = context;
+    /* Its limit would make "not now" of a birth for ever. */
+    if (session->client.server_packet_bytes < PACKET_LEAST_BYTES) {
+        tf_mqtt_close(&session->client, 0);
+        session->trouble = "the broker takes smaller packets than this node writes";
+        tf_console("mqtt: %s", session->trouble);
+        return;
+    }
     uint8_t payload[sizeof session->will];
     uint32_t size = encode_conn(session, TF_CONN_STATE_ONLINE, payload, sizeof payload);
     const tf_mqtt_filter_t want = {.filter = session->want_topic, .qos = 1, .retain_handling = 0};
