@@ -14,9 +14,12 @@ static bool is_settled(const tf_update_t *update) {
     return !update->reset_due && (state == TF_UPDATE_STATE_IDLE || state >= TF_UPDATE_STATE_CONFIRMED);
 }
 
-/* The model slot is not, while a challenger runs from it. */
+/* The model slot is not, while a challenger or a model on trial runs from it: until the node was told that it
+ * shall not, which a status before that may delay. */
 static bool may_write(const tf_update_t *update, bool firmware) {
-    return is_settled(update) && (firmware || update->record.state != TF_UPDATE_STATE_SHADOW);
+    const bool runs =
+        update->record.state == TF_UPDATE_STATE_SHADOW || update->shadow_runs || update->run_due;
+    return is_settled(update) && (firmware || !runs);
 }
 
 typedef struct {

@@ -375,6 +375,47 @@ static void a_challenger_that_runs_is_not_written_over(void) {
     end();
 }
 
+/* The engine has moved on, but a status keeps it from telling: the model in the slot still runs. */
+static void what_has_not_yet_ended_is_not_written_over(void) {
+    tf_update_t *update = &machine.world.update;
+    begin(TF_IMAGE_START_RAM_LOAD);
+    machine_offer(&machine, NULL, &model, 7);
+    world_challenge(&machine.want, &second);
+    machine.world.other = &second;
+    tf_update_want(update, &machine.want, &machine.world.now);
+    world_run(&machine.world);
+    CHECK(world_shadows(&machine.world, &second));
+    machine_offer(&machine, NULL, &model, 8);
+    machine.want.has_shadow = false;
+    tf_update_want(update, &machine.want, &machine.world.now);
+    CHECK_EQUAL(tf_update_record(update)->state, TF_UPDATE_STATE_CONFIRMED);
+    send(&third, 1, 0, 64, true);
+    expect(-1, TF_SMP_BUSY);
+    erase(3);
+    expect(-1, TF_SMP_BUSY);
+    world_run(&machine.world);
+    CHECK(world_shadows(&machine.world, NULL));
+    send(&third, 1, 0, 64, true);
+    CHECK_EQUAL(reply.off, 64);
+    /* A model on trial, likewise. */
+    machine_offer(&machine, NULL, &third, 9);
+    tf_update_want(update, &machine.want, &machine.world.now);
+    world_run_until(&machine.world, TF_UPDATE_STATE_TRIAL, 3000);
+    tf_update_action_t action = {0};
+    while (tf_update_next(update, &action) && action.kind != TF_UPDATE_TRIAL) {
+    }
+    CHECK_EQUAL(action.kind, TF_UPDATE_TRIAL);
+    machine_offer(&machine, NULL, &model, 10);
+    tf_update_want(update, &machine.want, &machine.world.now);
+    CHECK_EQUAL(tf_update_record(update)->state, TF_UPDATE_STATE_CONFIRMED);
+    send(&second, 1, 0, 64, true);
+    expect(-1, TF_SMP_BUSY);
+    world_run(&machine.world);
+    send(&second, 1, 0, 64, true);
+    CHECK_EQUAL(reply.off, 64);
+    end();
+}
+
 static void without_a_bootloader_there_are_models_only(void) {
     begin(TF_IMAGE_START_RAM_LOAD);
     machine.world.config.boot = machine.world.update.config.boot = NULL;
@@ -511,6 +552,7 @@ int main(void) {
     RUN(only_what_does_not_run_is_erased);
     RUN(a_want_comes_before_it);
     RUN(a_challenger_that_runs_is_not_written_over);
+    RUN(what_has_not_yet_ended_is_not_written_over);
     RUN(without_a_bootloader_there_are_models_only);
     RUN(what_is_gone_by_the_next_start_fails);
     RUN(power_may_fail_at_any_operation);
