@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -21,6 +22,8 @@ from tinyfleet.fleet.core.errors import Conflict, NotFound, Unavailable
 DEFAULT_STATE: Final = "./.state"
 ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 TOKEN_BYTES: Final = 32
+_PORTS: Final = range(20000, 32000)
+_PORT_TRIES: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,23 +182,47 @@ class Lock:
             self._file = None
 
 
-def choose_port(name: str, host: str, given: int, before: int | None) -> int:
-    """A port that can be bound now: the given one, else the one used before, else a free one.
+def choose_port(name: str, host: str, given: int, before: int | None, others: Collection[int] = ()) -> int:
+    """A port that can be bound now: the given one, else the one used before, else a free one, none of `others`.
 
-    Raises Unavailable when the given one, or the one nodes were told, is taken.
+    Raises Unavailable when the given one, or the one nodes were told, is taken; or when none is free.
     """
-    wanted = given or before or 0
+    wanted = given or before
+    if wanted is None or wanted == 0:
+        return _fresh_port(host, others)
+    try:
+        _probe(host, wanted)
+    except OSError as error:
+        option = f"--{name.replace('_', '-')}"
+        raise Unavailable(
+            f"port {wanted} of {host} cannot be used: {error.strerror}; "
+            f"stop what uses it, or choose another with {option}"
+        ) from error
+    return wanted
+
+
+def _probe(host: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def _fresh_port(host: str, others: Collection[int]) -> int:
+    """Not one of those that the system gives to outgoing connections (ip(7), ip_local_port_range; by default
+    from 32768 up): one of these could hold it whenever its server starts, now or after the next boot.
+    """
+    why: OSError | None = None
+    for _ in range(_PORT_TRIES):
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        if port in others:
+            continue
         try:
-            probe.bind((host, wanted))
+            _probe(host, port)
         except OSError as error:
-            option = f"--{name.replace('_', '-')}"
-            raise Unavailable(
-                f"port {wanted} of {host} cannot be used: {error.strerror}; "
-                f"stop what uses it, or choose another with {option}"
-            ) from error
-        return int(probe.getsockname()[1])
+            why = error
+        else:
+            return port
+    raise Unavailable(f"no free port of {host} in {_PORTS.start}-{_PORTS.stop - 1}: {why}") from why
 
 
 def reached(host: str) -> str:

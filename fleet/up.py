@@ -142,7 +142,7 @@ class Fleet:
             ("api_port", given.host),
             ("prometheus_port", given.host),
         ):
-            ports[name] = choose_port(name, host, getattr(given, name), before.get(name))
+            ports[name] = choose_port(name, host, getattr(given, name), before.get(name), ports.values())
         self._state.write_ports(ports)
         return given.model_copy(update=ports)
 
