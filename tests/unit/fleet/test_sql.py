@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.fleet.fleet_rig import Rig, birth
 
+from tinyfleet.fleet.adapters.sql import migrations
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.core.deployment import Deployment, DeploymentState
 from tinyfleet.fleet.core.device import Device
@@ -158,6 +159,27 @@ def test_a_database_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
     fresh = tmp_path / "fresh.db"
     SqlStore(fresh).close()
     assert _columns(path) == _columns(fresh)
+
+
+@pytest.mark.parametrize("version", sorted(migrations.STEPS))
+def test_a_migration_that_is_cut_off_changed_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    path = tmp_path / "f.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((Path(__file__).parent / "schema_2.sql").read_text())
+    connection.close()
+    before = _columns(path)
+    step = migrations.STEPS[version]
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "STEPS", {**migrations.STEPS, version: (*step, "no statement")})
+        with pytest.raises(Unavailable):
+            SqlStore(path)
+    assert _columns(path) == before
+    store = SqlStore(path)
+    with store.read() as tx:
+        assert tx.devices.get("node-1") is not None
+    store.close()
 
 
 def _columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
