@@ -183,7 +183,7 @@ class Lock:
 
 
 def choose_port(name: str, host: str, given: int, before: int | None, others: Collection[int] = ()) -> int:
-    """A port that can be bound now: the given one, else the one before, else a free one that is not in `others`.
+    """A port that can be bound now: the given one, else the one before, else a free one not in `others`.
 
     Raises Unavailable when the given one, or the one nodes were told, is taken; or when none is free.
     """
