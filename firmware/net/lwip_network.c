@@ -6,6 +6,10 @@
 #include "netif/ethernet.h"
 #include "tinyfleet/link.h"
 
+/* lwIP's timers of TCP, DHCP and ARP are served together, at the pace of the fastest: an idle node wakes four
+ * times a second, not seven. */
+#define TURN_MS 250u
+
 static struct netif netif;
 static bool told, off;
 
@@ -47,7 +51,14 @@ void tf_link_power(tf_link_t *link, bool on) {
     if (off && power != NULL) power(false);
 }
 
-void tf_link_idle(tf_link_t *link, uint32_t ms) {
+static uint32_t until_timers_ms(void) {
     uint32_t due_ms = off ? UINT32_MAX : sys_timeouts_sleeptime();
+    if (due_ms == 0 || due_ms == UINT32_MAX) return due_ms;
+    uint32_t past_ms = (sys_now() + due_ms) % TURN_MS;
+    return past_ms == 0 ? due_ms : due_ms + TURN_MS - past_ms;
+}
+
+void tf_link_idle(tf_link_t *link, uint32_t ms) {
+    uint32_t due_ms = until_timers_ms();
     link->port->idle(due_ms < ms ? due_ms : ms);
 }
