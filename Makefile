@@ -17,7 +17,7 @@ demo: setup ## a model reaches emulated nodes over MQTT, runs, and its results r
 	@$(VENV)/python -m examples.demo $(if $(ONCE),--once)
 
 test: setup ## every test
-	@$(VENV)/python -m pytest -n 2 --dist loadgroup
+	@$(VENV)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## style, types, doors, generated files
 	@$(VENV)/python .ci/check.py

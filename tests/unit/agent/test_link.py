@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import select
 import subprocess
 import time
@@ -16,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.host_build import TIMEOUT_S as BUILD_TIMEOUT_S
+from tests.host_build import build_host
 from tests.integration.agent.emulated_bench import mlperf_model, plan_of
 from tests.models import livestock
 from tests.unit.agent.fakes import FakeClock
@@ -35,7 +36,6 @@ from tinyfleet.wire.messages import Hello
 ROOT = Path(__file__).resolve().parents[3]
 BENCH_HOST = ROOT / "build" / "firmware" / "host" / "tests" / "bench_host"
 WINDOW_BYTES = 600
-BUILD_TIMEOUT_S = 900
 
 pytestmark = pytest.mark.timeout(BUILD_TIMEOUT_S + 120)
 
@@ -261,18 +261,7 @@ def payload() -> bytes:
 @pytest.fixture(scope="module")
 def bench_host() -> None:
     """Builds it with the firmware's host tests, whose libraries it shares."""
-    paths = [
-        f"-D{name}={os.environ[name]}"
-        for name in ("TINYFLEET_LWIP", "TINYFLEET_BEARSSL")
-        if name in os.environ
-    ]
-    for command in (
-        ["cmake", "--preset", "host", *paths],
-        ["cmake", "--build", "--preset", "host", "--parallel", "2", "--target", "bench_host"],
-    ):
-        subprocess.run(
-            command, cwd=ROOT / "firmware", check=True, capture_output=True, timeout=BUILD_TIMEOUT_S
-        )
+    build_host("bench_host")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ configuration and certificates of an authority that lives as long.
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.host_build import TIMEOUT_S as BUILD_TIMEOUT_S
+from tests.host_build import build_host
 
 from tinyfleet.fleet.adapters.authority import Authority
 from tinyfleet.model.compiler import InputSpec, ModelSpec, compile_model
@@ -26,11 +27,7 @@ from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import encode_record
 
 ROOT = Path(__file__).resolve().parents[3]
-FIRMWARE = ROOT / "firmware"
-BUILD = ROOT / "build" / "firmware" / "host"
 LIVESTOCK = ROOT / "examples" / "livestock"
-# Building BearSSL under sanitizers takes most of it, once.
-BUILD_TIMEOUT_S = 900
 RUN_TIMEOUT_S = 300
 
 pytestmark = pytest.mark.timeout(BUILD_TIMEOUT_S + RUN_TIMEOUT_S)
@@ -56,14 +53,7 @@ def run(*command: str | Path, timeout_s: float, cwd: Path = ROOT) -> str:
 @pytest.fixture(scope="module")
 def build() -> Path:
     """Folder with the host tests, built."""
-    paths = [
-        f"-D{name}={os.environ[name]}"
-        for name in ("TINYFLEET_LWIP", "TINYFLEET_BEARSSL")
-        if name in os.environ
-    ]
-    run("cmake", "--preset", "host", *paths, timeout_s=BUILD_TIMEOUT_S, cwd=FIRMWARE)
-    run("cmake", "--build", "--preset", "host", "--parallel", "2", timeout_s=BUILD_TIMEOUT_S, cwd=FIRMWARE)
-    return BUILD
+    return build_host()
 
 
 @dataclass(frozen=True)
