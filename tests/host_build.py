@@ -14,8 +14,10 @@ TIMEOUT_S = 900
 
 
 def build_host(*goals: str) -> Path:
-    """The folder of the `host` preset, with these CMake goals built (none: all). Raises AssertionError with the
-    end of what a failed command said."""
+    """The folder of the `host` preset, with these CMake goals built; none: all.
+
+    Raises AssertionError with the end of what a failed command said.
+    """
     places = [
         f"-D{name}={os.environ[name]}"
         for name in ("TINYFLEET_LWIP", "TINYFLEET_BEARSSL")
