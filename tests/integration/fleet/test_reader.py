@@ -14,25 +14,28 @@ from tests.servers import wait_for
 pytestmark = pytest.mark.broker
 
 CHILD = """
-import sys, threading, time
-from tests.servers import wait_for
+import os, sys, threading, time
 from tinyfleet.fleet.adapters.mqtt.reader import Reader
 port, password, prefix, stores = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], sys.argv[4] == "stores"
+
+def say(line):
+    # One write: two threads speak, and print() writes the end of a line apart.
+    os.write(1, line.encode() + b"\\n")
 
 def handle(batch):
     for each in batch:
         if each.topic.endswith("/event"):
-            print("got", each.payload.hex(), flush=True)
+            say("got " + each.payload.hex())
     if not stores:
         time.sleep(3600)
-    print("stored", flush=True)
+    say("stored")
 
 reader = Reader(port=port, user="manager.reader", password=password, client_id="manager.reader-test",
                 filters=[prefix + "/+/event"], handle=handle, lost=lambda: None)
 reader.start()
 while not reader.connected:
     time.sleep(0.01)
-print("connected", flush=True)
+say("connected")
 threading.Event().wait()
 """
 
