@@ -29,6 +29,26 @@ class Folders:
         return self.state / "agent" / "nodes"
 
     @property
+    def leases(self) -> Path:
+        """Who has which board reserved."""
+        return self.state / "agent" / "leases"
+
+    @property
+    def consoles(self) -> Path:
+        """What boards said, and the sockets by which their consoles are shared."""
+        return self.state / "agent" / "consoles"
+
+    @property
+    def recoveries(self) -> Path:
+        """What was done to bring boards back, and which are in quarantine."""
+        return self.state / "agent" / "recoveries"
+
+    @property
+    def provisioning(self) -> Path:
+        """How far each board's provisioning came."""
+        return self.state / "agent" / "provisioning"
+
+    @property
     def runs(self) -> Path:
         """The last bench run of each board."""
         return self.state / "agent" / "runs"

@@ -40,7 +40,8 @@ def run(bench_file: Path, credentials: Path | None, alone: bool, folders: Folder
     from rich.table import Table
 
     from tinyfleet.agent.adapters.mqtt import read_credentials
-    from tinyfleet.agent.main import Agent, read_bench
+    from tinyfleet.agent.adapters.part_files import read_bench
+    from tinyfleet.agent.main import Agent
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with until_stopped() as stop, Agent(read_bench(bench_file), folders) as bench:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -23,9 +24,31 @@ P = ParamSpec("P")
 R = TypeVar("R")
 FILE = click.Path(dir_okay=False, path_type=Path)
 
+MODEL_HELP = "A model: as `tinyfleet model build` wrote it, or an image of one for this board."
+GOLDEN_HELP = "A golden set (.npz with `windows` and `labels`)."
+
 out = Console()
 """Results. What goes on meanwhile is on standard error, so that output can be piped."""
 meanwhile = Console(stderr=True)
+
+
+class Lazy(click.Group):
+    """A group whose commands are read when they are needed: `modules` by the command's name. A module holds
+    its command under the name without `bench_`."""
+
+    def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self._modules:
+            return None
+        module = importlib.import_module(f"tinyfleet.agent.cli.{self._modules[name]}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
 
 
 def state_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -67,6 +67,8 @@ class Inventory:
 
 
 def _seen(status: BoardStatus, found: Mapping[str, ProbeInfo]) -> BoardStatus:
+    if status.spec.probe is None:
+        return status
     probe = found.get(status.spec.probe)
     if probe is None:
         return replace(status, state=BoardState.ABSENT, detail=f"no probe {status.spec.probe}")

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.report import ROOT, Figure, publish
+from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.core.bench_image import wrap_model
-from tinyfleet.agent.main import SystemClock
 from tinyfleet.agent.services.console_client import ConsoleClient
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.wire.artifact import decode_artifact

@@ -27,13 +27,14 @@ from tests.servers import wait_for
 
 from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.emulated_boards import console_of
+from tinyfleet.agent.adapters.part_files import Parts, load_parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import BoardBusyError, BoardSaidNo, ConsoleError, NoSuchBoardError
 from tinyfleet.agent.core.flash_plan import plan_flash
 from tinyfleet.agent.core.golden import GoldenSet
-from tinyfleet.agent.main import Agent, Parts, load_parts
+from tinyfleet.agent.main import Agent
 from tinyfleet.wire.enums import BoardState, ConnState, Result, Timing
 from tinyfleet.wire.image_format import MODEL_HEADER_BYTES
 from tinyfleet.wire.memory_map import MICROBIT

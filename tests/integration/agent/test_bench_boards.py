@@ -18,12 +18,14 @@ from tests.integration.agent.emulated_bench import (
     plan_of,
 )
 
+from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.consoles import SerialConsoles
+from tinyfleet.agent.adapters.part_files import load_parts
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.golden import GoldenSet
-from tinyfleet.agent.main import Agent, SystemClock, load_parts
+from tinyfleet.agent.main import Agent
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.model.twin import Twin

@@ -20,9 +20,10 @@ from tests.models import livestock
 from tests.servers import TIMEOUT_S
 
 from tinyfleet.agent.adapters.emulated_boards import console_of
+from tinyfleet.agent.adapters.part_files import load_parts
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
-from tinyfleet.agent.main import Agent, load_parts
+from tinyfleet.agent.main import Agent
 from tinyfleet.wire.enums import FrameType
 from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
 from tinyfleet.wire.image import read_image

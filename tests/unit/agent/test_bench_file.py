@@ -41,7 +41,7 @@ def test_a_good_file() -> None:
         (("    console: /dev/ttyACM0\n", ""), "bench.yaml:8: boards.1: console is missing"),
         (("name: real", "name: microbit-1"), "two boards have the name 'microbit-1'"),
         (("labels", "lables"), "bench.yaml:12: boards.1.lables: Extra inputs"),
-        (("    probe: qemu-microbit-0001\n", ""), "bench.yaml:4: boards.0.probe: Field required"),
+        (("    probe: qemu-microbit-0001\n", ""), "bench.yaml:4: boards.0: nothing programs it"),
         (
             ("agent: lab-1", "agent: lab-1\nagent: lab-2"),
             "bench.yaml:2: the key 'agent' stands here for the second",

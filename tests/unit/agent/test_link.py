@@ -21,11 +21,11 @@ from tests.integration.agent.emulated_bench import mlperf_model, plan_of
 from tests.models import livestock
 from tests.unit.agent.fakes import FakeClock
 
+from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.core.bench_image import wrap_model
 from tinyfleet.agent.core.bench_run import Answer
 from tinyfleet.agent.core.errors import BoardSaidNo, ConsoleError
 from tinyfleet.agent.core.link import UNDER_WAY_MAX, Link, Lost, Request
-from tinyfleet.agent.main import SystemClock
 from tinyfleet.agent.services.console_client import ConsoleClient
 from tinyfleet.model.twin import Twin
 from tinyfleet.wire.codec import encode

@@ -1,0 +1,62 @@
+"""`tinyfleet bench emulate`: emulated boards and nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinyfleet.agent.cli.common import (
+    FILE,
+    fail,
+    one_line_errors,
+    state_option,
+    until_stopped,
+)
+from tinyfleet.agent.config import Folders
+
+
+@click.command()
+@click.option(
+    "--machine",
+    type=click.Choice(["microbit", "mps2-an386", "mps2-an500"]),
+    default="microbit",
+    show_default=True,
+)
+@click.option("--count", type=click.IntRange(1, 8), default=1, show_default=True, help="How many.")
+@click.option("--flash", type=FILE, help="mps2-*: the node's flash, a file; made when absent.")
+@click.option("--kernel", type=FILE, help="mps2-*: the bootloader (boot.elf).")
+@click.option(
+    "--smp-port", type=click.IntRange(1, 65535), help="mps2-*: UDP port here that leads to the node's SMP."
+)
+@click.option("--terminal", is_flag=True, help="mps2-*: the node's console is a terminal, too.")
+@state_option
+@one_line_errors
+def emulate(
+    machine: str,
+    count: int,
+    flash: Path | None,
+    kernel: Path | None,
+    smp_port: int | None,
+    terminal: bool,
+    folders: Folders,
+) -> None:
+    """Run emulated boards until Ctrl-C.
+
+    With --kernel, one networked node that starts like a deployed one. Without, boards for pyOCD: what is
+    programmed is kept.
+    """
+    from tinyfleet.agent.adapters.emulator import MACHINES
+    from tinyfleet.agent.cli import emulation
+
+    if (flash is None) != (kernel is None):
+        fail("a networked node needs both --flash and --kernel")
+    if flash is None and (smp_port is not None or terminal):
+        fail("--smp-port and --terminal are of a networked node: give its --flash and --kernel, too")
+    with until_stopped() as stop:
+        if flash is not None and kernel is not None:
+            if machine not in MACHINES or count != 1:
+                fail(f"--flash and --kernel go with one --machine {' or '.join(MACHINES)}")
+            emulation.node(machine, flash, kernel, folders, stop, smp_port, terminal)
+        else:
+            emulation.boards(machine, count, folders, stop)

@@ -1,0 +1,96 @@
+"""YAML files that people write: read strictly, and every fault named by `file:line`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tinyfleet.agent.core.errors import BenchFileError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_yaml(model: type[M], text: str, name: str, *, limit_bytes: int, hint: str) -> M:
+    """`text` as a `model`. Raises BenchFileError with every fault as `name:line: what`; `hint` ends it."""
+    if len(text) > limit_bytes:
+        raise BenchFileError(f"{name}: {len(text)} characters, expected at most {limit_bytes}", hint)
+    root, document = _load(text, name, hint)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(root, fault["loc"], fault["msg"], name) for fault in error.errors()]
+        raise BenchFileError("\n".join(faults), hint) from error
+
+
+def _load(text: str, name: str, hint: str) -> tuple[yaml.Node, Any]:
+    try:
+        # An alias can make a small file huge; a bench needs none.
+        for token in yaml.scan(text, yaml.SafeLoader):
+            if isinstance(token, yaml.AliasToken):
+                line = token.start_mark.line + 1
+                raise BenchFileError(f"{name}:{line}: an alias (*{token.value}), expected none", hint)
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                raise BenchFileError(f"{name}:1: an empty file", hint)
+            _refuse_doubles(root, name, hint)
+            return root, loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BenchFileError(f"{name}:{line}: a character that no text file holds", hint) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise BenchFileError(f"{name}:{line}: {problem}", hint) from error
+    except ValueError as error:
+        # PyYAML lets those of numbers and dates through, which it takes "2000-99-99" for.
+        raise BenchFileError(f"{name}:1: {error}", hint) from error
+
+
+def _refuse_doubles(node: yaml.Node, name: str, hint: str) -> None:
+    """YAML lets the last of two equal keys win without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise BenchFileError(
+                    f"{name}:{line}: the key {key.value!r} stands here for the second time", hint
+                )
+            seen.add(key.value)
+            _refuse_doubles(value, name, hint)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_doubles(item, name, hint)
+
+
+def _fault(root: yaml.Node, place: tuple[int | str, ...], message: str, name: str) -> str:
+    node = root
+    for step in place:
+        below = _below(node, step)
+        if below is None:
+            break
+        node = below
+    where = ".".join(str(step) for step in place)
+    what = re.sub(r"^Value error, ", "", message)
+    return f"{name}:{node.start_mark.line + 1}: {where + ': ' if where else ''}{what}"
+
+
+def _below(node: yaml.Node, step: int | str) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                # The key, where the value is a scalar on its line or a block below it.
+                found: yaml.Node = value if isinstance(value, yaml.CollectionNode) else key
+                return found
+    return None
