@@ -49,6 +49,16 @@ class Folders:
         return self.state / "agent" / "provisioning"
 
     @property
+    def tally(self) -> Path:
+        """What was counted, by all programs of the bench."""
+        return self.state / "agent" / "tally.json"
+
+    @property
+    def health(self) -> Path:
+        """What `tinyfleet agent run` found at its last round; its lock is held while it runs."""
+        return self.state / "agent" / "health.json"
+
+    @property
     def runs(self) -> Path:
         """The last bench run of each board."""
         return self.state / "agent" / "runs"

@@ -21,11 +21,13 @@ from tinyfleet.agent.adapters.mqtt import Broker, Publisher, read_credentials
 from tinyfleet.agent.adapters.part_files import Parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
+from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError
 from tinyfleet.agent.core.golden import GoldenSet
+from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, RUNS, Metric
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory
 from tinyfleet.agent.services.runner import Runner
@@ -52,6 +54,7 @@ class Agent:
         self._flasher = Flasher(self.probes, clock)
         self._runner = Runner(SerialConsoles(), clock)
         self._runs = RunStore(folders.runs)
+        self.counting = TallyFile(folders.tally)
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
         self._publisher: Publisher | None = None
         self._mark_lock = threading.Lock()
@@ -87,10 +90,15 @@ class Agent:
         self, board: str, parts: Parts, progress: StepProgress = lambda step, part: None
     ) -> FlashReport:
         """Raises AgentError; see services.flasher."""
-        probe = _probe(self.spec(board))
-        return self._busy(
-            board, lambda: self._flasher.flash(self._workers[board], probe, parts.plan, progress)
+        spec = self.spec(board)
+        probe = _probe(spec)
+        report = self._busy(
+            board, FLASHES, lambda: self._flasher.flash(self._workers[board], probe, parts.plan, progress)
         )
+        self.counting.add(FLASHES, board=board, outcome="OK")
+        self.counting.add(FLASH_BYTES, report.size_bytes, board=board)
+        self.counting.observe(FLASH_SECONDS, report.elapsed_s, device_type=spec.device_type)
+        return report
 
     def run(
         self,
@@ -109,6 +117,7 @@ class Agent:
         emulated = any(p.emulated for p in self.probes.all() if p.unique_id == spec.probe)
         result = self._busy(
             board,
+            RUNS,
             lambda: self._runner.run(
                 self._workers[board],
                 console,
@@ -122,6 +131,7 @@ class Agent:
                 on_line=on_line,
             ),
         )
+        self.counting.add(RUNS, board=board, outcome="DIFFERENT" if result.different else "OK")
         self._runs.keep(result)
         self.refresh()
         self._tell()
@@ -176,11 +186,13 @@ class Agent:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _busy(self, board: str, work: Callable[[], R]) -> R:
+    def _busy(self, board: str, counted: Metric, work: Callable[[], R]) -> R:
+        """`counted` takes the failures; what succeeded counts whoever knows how well."""
         self._mark(board, BoardState.BUSY)
         try:
             answer = work()
         except AgentError as error:
+            self.counting.add(counted, board=board, outcome="FAILED")
             self._mark(board, BoardState.FAILED, str(error))
             raise
         except BaseException:

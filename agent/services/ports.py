@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from tinyfleet.agent.core.tally import Metric
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeInfo:
@@ -62,3 +64,11 @@ class Clock(Protocol):
     def monotonic_s(self) -> float: ...
 
     def unix_s(self) -> int: ...
+
+
+class Counting(Protocol):
+    """Counters and histograms of core/tally.py. Never fails; every thread and program may count."""
+
+    def add(self, metric: Metric, amount: float = 1, **labels: str) -> None: ...
+
+    def observe(self, metric: Metric, value: float, **labels: str) -> None: ...
