@@ -77,6 +77,8 @@ class BoardState(IntEnum):
     BUSY = 2
     FAILED = 3
     ABSENT = 4
+    RECOVERING = 5
+    QUARANTINED = 6
 
 
 class Encoding(IntEnum):

@@ -25,6 +25,9 @@ from tinyfleet.wire.enums import (
     UpdateState,
 )
 from tinyfleet.wire.limits import (
+    BENCH_MAX_BYTES,
+    BOARD_LABELS_MAX,
+    BOARDS_MAX,
     CONFIDENCE_BUCKETS,
     DEVICE_ID_MAX,
     DEVICE_ID_PATTERN,
@@ -512,7 +515,12 @@ class BenchRun:
 @message("board", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """A board on an agent's bench, and its last bench run."""
+    """A board on an agent's bench, and its last bench run.
+
+    `reserved_by` holds it until `reserved_until` (unix s). `recoveries`: how often it was brought back;
+    `rung`: what was tried last for that. `labels` are `name=value` (nesting is bounded, so no maps). `meter`
+    measures it; its text begins with "simulated" when its figures are made up.
+    """
 
     name: Annotated[str, Size(1, 32), Key(0)]
     device_type: Annotated[str, Size(0, 32), Key(1)]
@@ -521,16 +529,26 @@ class Board:
     probe: Annotated[str | None, Size(0, 64), Key(4)] = None
     detail: Annotated[str | None, Size(0, 96), Key(5)] = None
     run: Annotated[BenchRun | None, Key(6)] = None
+    reserved_by: Annotated[str | None, Size(1, 32), Key(7)] = None
+    reserved_until: Annotated[U64 | None, Key(8)] = None
+    recoveries: Annotated[U32 | None, Key(9)] = None
+    labels: Annotated[
+        tuple[Annotated[str, Size(3, 65)], ...] | None,
+        Size(1, BOARD_LABELS_MAX),
+        Key(10),
+    ] = None
+    meter: Annotated[str | None, Size(1, 48), Key(11)] = None
+    rung: Annotated[str | None, Size(1, 32), Key(12)] = None
 
 
-@message("bench", section="3", max_bytes=MESSAGE_MAX_BYTES)
+@message("bench", section="3", max_bytes=BENCH_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What an agent has. As its will: the same boards, with state LOST."""
 
     seq: Annotated[U32, Key(0)]
     state: Annotated[ConnState, Key(1)]
-    boards: Annotated[tuple[Board, ...], Size(0, 8), Key(2)]
+    boards: Annotated[tuple[Board, ...], Size(0, BOARDS_MAX), Key(2)]
 
 
 @message("hello", section="9", max_bytes=1024)

@@ -14,6 +14,12 @@ LogicInput = Annotated[int, Field(ge=0, le=7)]
 
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """What people are told that it is."""
+        return self.kind
 
 
 class Ppk2Spec(_Spec):
@@ -66,6 +72,10 @@ class SimulatedMeterSpec(_Spec):
 
     kind: Literal["simulated"]
     like: Literal["ppk2", "lpm01a"] = "ppk2"
+
+    @property
+    def label(self) -> str:
+        return f"simulated {self.like}"
 
 
 MeterSpec = Annotated[

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from tinyfleet.agent.core.attachments import Command, MeterSpec, SwitchSpec, Text
 from tinyfleet.agent.core.yaml_file import parse_yaml
+from tinyfleet.wire.limits import BOARD_LABELS_MAX, BOARDS_MAX
 
 LIMIT_BYTES = 64 * 1024
-BOARDS_MAX = 8
 _EDIT = "correct the file; `tinyfleet bench scan` proposes one"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,48}$")]
@@ -25,6 +25,9 @@ def _bytes_at_most(limit: int) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+Label = Annotated[str, StringConstraints(min_length=1), _bytes_at_most(32)]
 
 
 class _Model(BaseModel):
@@ -58,7 +61,7 @@ class BoardSpec(_Model):
     switch: SwitchSpec | None = None
     known_good: KnownGood | None = None
     device: Id | None = None
-    labels: Annotated[dict[Name, Text], Field(max_length=16)] = {}
+    labels: Annotated[dict[Name, Label], Field(max_length=BOARD_LABELS_MAX)] = {}
 
     @property
     def is_emulated_probe(self) -> bool:

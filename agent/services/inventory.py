@@ -32,6 +32,8 @@ class BoardStatus:
             probe=self.spec.probe,
             detail=None if self.detail is None else _shortened(self.detail),
             run=self.run,
+            labels=tuple(f"{name}={value}" for name, value in self.spec.labels.items()) or None,
+            meter=None if self.spec.meter is None else self.spec.meter.label,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from tinyfleet.fleet.cli.common import (
     ago,
+    ahead,
     client,
     json_option,
     one_line_errors,
@@ -65,9 +67,12 @@ def boards(state: Path, as_json: bool) -> None:
         show_json([each.model_dump() for each in agents])
         return
     show_table(
-        ("AGENT", "IT IS", "BOARD", "TYPE", "STATE", "HEARD"),
+        ("AGENT", "IT IS", "BOARD", "TYPE", "STATE", "HELD BY", "HEARD", "NOTES"),
         (
-            (each.id, each.state, board["name"], board["device_type"], _known(each, board), ago(each.heard_s))
+            (
+                *(each.id, each.state, board["name"], board["device_type"], _known(each, board)),
+                *(board.get("reserved_by"), ago(each.heard_s), "; ".join(_notes(board))),
+            )
             for each in agents
             for board in each.boards
         ),
@@ -77,3 +82,19 @@ def boards(state: Path, as_json: bool) -> None:
 def _known(agent: BoardsOut, board: dict[str, Any]) -> str:
     """A board's state is known only while its agent is there to look."""
     return str(board["state"]) if agent.state == "ONLINE" else "UNKNOWN"
+
+
+def _notes(board: dict[str, Any]) -> Iterator[str]:
+    """What else the agent told, as it told it."""
+    if board.get("detail"):
+        yield board["detail"]
+    if "reserved_until" in board:
+        yield f"held until {ahead(board['reserved_until'])}"
+    if board.get("recoveries"):
+        rung = f", last tried: {board['rung']}" if "rung" in board else ""
+        yield f"recovered {board['recoveries']} times{rung}"
+    if board["emulated"]:
+        yield "emulated"
+    if "meter" in board:
+        yield f"meter: {board['meter']}"
+    yield from board.get("labels", [])

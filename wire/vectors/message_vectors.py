@@ -314,6 +314,42 @@ BENCH = Bench(
         ),
     ),
 )
+BENCH_RESERVED = Bench(
+    seq=5,
+    state=ConnState.ONLINE,
+    boards=(
+        Board(
+            name="nrf-1",
+            device_type="nrf52840-dk",
+            state=BoardState.BUSY,
+            emulated=False,
+            probe="000683459357",
+            reserved_by="ci-runner-7",
+            reserved_until=1_700_000_600,
+            recoveries=2,
+            labels=("desk=3", "power=ppk2"),
+            meter="ppk2 C9F2D1A7",
+            rung="reset under connect",
+        ),
+        Board(
+            name="microbit-1",
+            device_type="microbit",
+            state=BoardState.RECOVERING,
+            emulated=True,
+            recoveries=1,
+            meter="simulated ppk2",
+        ),
+        Board(
+            name="old-1",
+            device_type="microbit",
+            state=BoardState.QUARANTINED,
+            emulated=False,
+            detail="no rung brought it back",
+            recoveries=17,
+            rung="quarantine",
+        ),
+    ),
+)
 
 ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("birth", BIRTH, "an emulated node with a model in slot B"),
@@ -430,6 +466,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("hello_windowed", HELLO_WINDOWED, "that takes several requests at once, with a golden set"),
     ("golden", GOLDEN, ""),
     ("bench", BENCH, "one board that ran, one that is gone"),
+    ("bench_reserved", BENCH_RESERVED, "reserved, being brought back, and given up"),
     ("bench_lost", Bench(seq=4, state=ConnState.LOST, boards=()), "as the will"),
 )
 

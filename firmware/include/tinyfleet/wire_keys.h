@@ -337,7 +337,7 @@ enum {
     TF_BENCH_STATE = 1,
     TF_BENCH_BOARDS = 2,
 };
-#define TF_BENCH_BOARDS_MAX 8u
+#define TF_BENCH_BOARDS_MAX 32u
 #define TF_BENCH_REQUIRED 0x7u
 
 /* image_info (SPEC section 3) */
@@ -470,12 +470,26 @@ enum {
     TF_BOARD_PROBE = 4, /* optional */
     TF_BOARD_DETAIL = 5, /* optional */
     TF_BOARD_RUN = 6, /* optional */
+    TF_BOARD_RESERVED_BY = 7, /* optional */
+    TF_BOARD_RESERVED_UNTIL = 8, /* optional */
+    TF_BOARD_RECOVERIES = 9, /* optional */
+    TF_BOARD_LABELS = 10, /* optional */
+    TF_BOARD_METER = 11, /* optional */
+    TF_BOARD_RUNG = 12, /* optional */
 };
 #define TF_BOARD_NAME_MIN 1u
 #define TF_BOARD_NAME_MAX 32u
 #define TF_BOARD_DEVICE_TYPE_MAX 32u
 #define TF_BOARD_PROBE_MAX 64u
 #define TF_BOARD_DETAIL_MAX 96u
+#define TF_BOARD_RESERVED_BY_MIN 1u
+#define TF_BOARD_RESERVED_BY_MAX 32u
+#define TF_BOARD_LABELS_MIN 1u
+#define TF_BOARD_LABELS_MAX 16u
+#define TF_BOARD_METER_MIN 1u
+#define TF_BOARD_METER_MAX 48u
+#define TF_BOARD_RUNG_MIN 1u
+#define TF_BOARD_RUNG_MAX 32u
 #define TF_BOARD_REQUIRED 0xfu
 
 /* bench_run (SPEC section 3) */
@@ -694,6 +708,8 @@ typedef enum {
     TF_BOARD_STATE_BUSY = 2,
     TF_BOARD_STATE_FAILED = 3,
     TF_BOARD_STATE_ABSENT = 4,
+    TF_BOARD_STATE_RECOVERING = 5,
+    TF_BOARD_STATE_QUARANTINED = 6,
 } tf_board_state_t;
 
 /* FrameType */

@@ -25,6 +25,7 @@ from tinyfleet.fleet.adapters.authority import BrokerIdentity
 from tinyfleet.fleet.adapters.process import read_pid
 from tinyfleet.fleet.core import credentials
 from tinyfleet.fleet.core.errors import Unavailable
+from tinyfleet.wire.limits import BENCH_MAX_BYTES
 from tinyfleet.wire.topics import TopicKind
 
 # A dot cannot stand in a device id, so no device can be registered under these names.
@@ -36,7 +37,8 @@ PROBE: Final = "manager.probe"
 QUEUED_MESSAGES_MAX: Final = 200_000
 QUEUED_BYTES_MAX: Final = 256 * 1024 * 1024
 INFLIGHT_MAX: Final = 1000
-PACKET_BYTES_MAX: Final = 8192
+# The largest message (a bench's) as a will, with topic, names and properties around it.
+PACKET_BYTES_MAX: Final = BENCH_MAX_BYTES + 4096
 RELOAD_S: Final = 5.0
 CONNECT_S: Final = 1.0
 

@@ -214,16 +214,22 @@ def test_an_agent_registers_and_its_boards_are_listed(shared_fleet: Any) -> None
     from paho.mqtt.enums import MQTTProtocolVersion
 
     from tinyfleet.wire.codec import encode
-    from tinyfleet.wire.enums import BoardState, ConnState
-    from tinyfleet.wire.messages import Bench, Board
+    from tinyfleet.wire.enums import ConnState
+    from tinyfleet.wire.limits import BENCH_MAX_BYTES
+    from tinyfleet.wire.messages import Bench
 
     given = shared_fleet.client.register_agent("bench1", "lab")
-    board = Board(name="b1", device_type="microbit", state=BoardState.READY, emulated=True)
+    # As large as 32 boards may be, and the same as the will: the broker must take that in one packet.
+    boards = tuple(_large_board(f"b{at}") for at in range(1, 33))
+    told = encode(Bench(seq=1, state=ConnState.ONLINE, boards=boards))
+    assert len(told) > 0.7 * BENCH_MAX_BYTES
+    topic = f"{given.prefix}/bench1/bench"
     publish.single(
-        f"{given.prefix}/bench1/bench",
-        encode(Bench(seq=1, state=ConnState.ONLINE, boards=(board,))),
+        topic,
+        told,
         qos=1,
         retain=True,
+        will={"topic": topic, "payload": told, "qos": 1, "retain": True},
         port=given.port,
         hostname=given.host,
         client_id=given.user,
@@ -233,5 +239,28 @@ def test_an_agent_registers_and_its_boards_are_listed(shared_fleet: Any) -> None
     wait_for("the board", lambda: shared_fleet.client.agents()[0].boards)
     (agent,) = shared_fleet.client.agents()
     assert agent.site == "lab"
-    assert agent.boards[0]["name"] == "b1"
-    assert "bench1" in shared_fleet.cli("agent", "boards").stdout
+    assert [board["name"] for board in agent.boards] == [f"b{at}" for at in range(1, 33)]
+    assert agent.boards[0]["reserved_by"] == "ci-7"
+    (line,) = [each for each in shared_fleet.cli("agent", "boards").stdout.splitlines() if " b1 " in each]
+    for word in ("bench1", "QUARANTINED", "ci-7", "recovered 3 times, last tried: quarantine", "desk0=xx"):
+        assert word in line
+
+
+def _large_board(name: str) -> Any:
+    from tinyfleet.wire.enums import BoardState
+    from tinyfleet.wire.messages import Board
+
+    return Board(
+        name=name,
+        device_type="microbit",
+        state=BoardState.QUARANTINED,
+        emulated=False,
+        probe="p" * 64,
+        detail="d" * 96,
+        reserved_by="ci-7",
+        reserved_until=1_700_000_000,
+        recoveries=3,
+        labels=tuple(f"desk{at}={'x' * 55}" for at in range(16)),
+        meter="m" * 48,
+        rung="quarantine",
+    )

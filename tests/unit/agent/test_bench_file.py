@@ -49,6 +49,10 @@ def test_a_good_file() -> None:
         (("manager: agent.json", "manager: [a, b"), "bench.yaml:3: "),
         (("lab-1", "&x lab-1\nmanager: *x\nboards:"), r"bench.yaml:2: an alias \(\*x\)"),
         (("agent: lab-1", "agent: 'über'"), "bench.yaml:1: agent: "),
+        (
+            ('desk: "3"', f"desk: {'x' * 33}"),
+            "bench.yaml:12: boards.1.labels.desk: 33 bytes, expected at most 32",
+        ),
     ],
 )
 def test_faults_name_their_line(change: tuple[str, str], complaint: str) -> None:

@@ -20,7 +20,11 @@ BENCH = parse_bench(
     """
 boards:
   - {name: one, device_type: microbit, probe: qemu-microbit-0001}
-  - {name: two, device_type: microbit, probe: qemu-microbit-0002}
+  - name: two
+    device_type: microbit
+    probe: qemu-microbit-0002
+    labels: {desk: "3"}
+    meter: {kind: simulated, like: lpm01a}
 """,
     "b",
 )
@@ -46,6 +50,8 @@ def test_a_failure_stays_until_the_next_success_or_the_board_goes() -> None:
     assert (report.seq, report.state, report.boards[0].state) == (3, ConnState.ONLINE, BoardState.FAILED)
     assert report.boards[0].detail == "ü" * 48
     assert report.boards[1].detail == "no probe qemu-microbit-0002"
+    assert (report.boards[1].labels, report.boards[1].meter) == (("desk=3",), "simulated lpm01a")
+    assert (report.boards[0].labels, report.boards[0].meter) == (None, None)
     probes.sessions.clear()
     assert inventory.refresh()
     assert inventory.all()[0].state is BoardState.ABSENT

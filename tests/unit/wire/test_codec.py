@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tinyfleet.wire.codec import decode, encode, message_class, to_json
 from tinyfleet.wire.enums import ConnState, Result, Timing
 from tinyfleet.wire.errors import MissingKey, OutOfBounds, WireError, WrongType
-from tinyfleet.wire.messages import MESSAGES, Conn, Message, NodeConfig, Want
+from tinyfleet.wire.limits import BOARDS_MAX
+from tinyfleet.wire.messages import MESSAGES, Bench, Conn, Message, NodeConfig, Want
 from tinyfleet.wire.table import (
     Array,
     Boolean,
@@ -117,6 +118,34 @@ def rows() -> list[Any]:
         for cls in MESSAGES
         for row in table_of(cls)
     ]
+
+
+def test_a_bench_at_all_its_bounds_fits() -> None:
+    """The broker takes packets of that size; every text and number here is as long as the table allows."""
+
+    def most(kind: Type) -> Any:
+        match kind:
+            case Integer(_, high):
+                return high
+            case Enumeration(enum):
+                return max(enum)
+            case Boolean():
+                return True
+            case ByteString(_, high):
+                return b"x" * high
+            case Text(_, high):
+                return "x" * high
+            case Array(item, _, high):
+                return (most(item),) * high
+            case Struct(inner):
+                return filled(inner)
+
+    def filled(cls: type[Any]) -> Any:
+        return cls(**{row.name: most(row.type) for row in table_of(cls)})
+
+    bench = filled(Bench)
+    assert len(bench.boards) == BOARDS_MAX
+    assert decode(Bench, encode(bench)) == bench
 
 
 def sample(cls: type[Message]) -> dict[int, Any]:
