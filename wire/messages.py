@@ -121,7 +121,8 @@ class Ring:
 @message("birth", section="3", max_bytes=MESSAGE_MAX_BYTES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
-    """What a node is and runs; sent at every connect and change, retained."""
+    """What a node is and runs; sent at every connect and change, retained. `via`: the agent that speaks for
+    it, as it has no network."""
 
     boot: Annotated[U32, Key(0)]
     seq: Annotated[U32, Key(1)]
@@ -153,6 +154,7 @@ class Birth:
     config: Annotated[ConfigReport | None, Key(27)] = None
     clock: Annotated[ClockReport | None, Key(28)] = None
     captures: Annotated[bool | None, Key(29)] = None
+    via: Annotated[str | None, Size(1, DEVICE_ID_MAX), Pattern(DEVICE_ID_PATTERN), Key(31)] = None
 
 
 @message("conn", section="3", max_bytes=MESSAGE_MAX_BYTES)
@@ -557,7 +559,8 @@ class Hello:
     """A bench board's answer on its console. No model image: the board has none.
 
     window_bytes: of requests that may be under way at once; absent: one request at a time. golden_bytes: room
-    for golden sets; golden_set: the one selected. load_bytes: the largest input that LOAD takes.
+    for golden sets; golden_set: the one selected. load_bytes: the largest input that LOAD takes. ops: as in
+    birth.
     """
 
     app: Annotated[str, Size(0, 32), Key(0)]
@@ -575,6 +578,7 @@ class Hello:
     golden_set: Annotated[Digest | None, Key(12)] = None
     load_bytes: Annotated[U32 | None, Key(13)] = None
     emulated: Annotated[bool | None, Key(14)] = None
+    ops: Annotated[bytes | None, Size(0, 32), Key(15)] = None
 
 
 Message = (

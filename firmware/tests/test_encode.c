@@ -314,6 +314,9 @@ static void hellos(void) {
     hello.has_emulated = hello.emulated = true;
     memcpy(hello.golden_set, windows, sizeof windows);
     expect("hello_windowed", encode_hello, &hello);
+    static const uint8_t ops[] = {0xFE, 0x03};
+    hello.ops = (tf_bytes_t){ops, sizeof ops};
+    expect("hello_ops", encode_hello, &hello);
 }
 
 /* A node writes what it has read, but for what was changed. */

@@ -261,9 +261,9 @@ uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacit
     bool has_version = hello->version.text != NULL;
     tf_writer_t writer;
     tf_writer_init(&writer, out, capacity);
-    tf_write_map(&writer,
-                 PAIRS(8, hello->has_model, has_version, hello->has_window_bytes, hello->has_golden_bytes,
-                       hello->has_golden_set, hello->has_load_bytes, hello->has_emulated));
+    tf_write_map(&writer, PAIRS(8, hello->has_model, has_version, hello->has_window_bytes,
+                                hello->has_golden_bytes, hello->has_golden_set, hello->has_load_bytes,
+                                hello->has_emulated, hello->ops.data != NULL));
     put_text(&writer, TF_HELLO_APP, hello->app, TF_HELLO_APP_MAX);
     put_text(&writer, TF_HELLO_DEVICE_TYPE, hello->device_type, TF_HELLO_DEVICE_TYPE_MAX);
     if (hello->has_model) put_digest(&writer, TF_HELLO_MODEL, hello->model);
@@ -279,5 +279,9 @@ uint32_t tf_encode_hello(const tf_hello_t *hello, uint8_t *out, uint32_t capacit
     if (hello->has_golden_set) put_digest(&writer, TF_HELLO_GOLDEN_SET, hello->golden_set);
     if (hello->has_load_bytes) put_uint(&writer, TF_HELLO_LOAD_BYTES, hello->load_bytes);
     if (hello->has_emulated) put_bool(&writer, TF_HELLO_EMULATED, hello->emulated);
+    if (hello->ops.data != NULL) {
+        tf_write_uint(&writer, TF_HELLO_OPS);
+        tf_write_bytes(&writer, hello->ops.data, hello->ops.length);
+    }
     return tf_writer_end(&writer);
 }

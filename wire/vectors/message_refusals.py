@@ -186,6 +186,7 @@ def _not_the_message() -> Iterator[Made]:
     yield make("birth_slots", BIRTH, "OutOfBounds", "five slots", k9=[{0: 1, 1: 0, 2: 0}] * 5)
     yield make("birth_clock", BIRTH, "OutOfBounds", "source 4", k28={0: 4})
     yield make("birth_config", BIRTH, "MissingKey", "", k27={})
+    yield make("birth_via", BIRTH, "OutOfBounds", "a space", k31="bench 1")
     yield make("birth_emulated", BIRTH, "WrongType", "1 is no boolean", k20=1)
     yield make("status_detail", STATUS, "OutOfBounds", "97 bytes", k7="d" * 97)
     yield make("tele_latency", TELE, "OutOfBounds", "14 buckets", k7=[0] * 14)

@@ -4,7 +4,7 @@
 #include "bench.h"
 #include "tinyfleet/wire.h"
 
-enum { HELLO_BYTES = 256, RESULT_HEAD_BYTES = 8, DIGEST_BYTES = 32, WORD_BYTES = 4, HALF_THE_NUMBERS = 128 };
+enum { HELLO_BYTES = 288, RESULT_HEAD_BYTES = 8, DIGEST_BYTES = 32, WORD_BYTES = 4, HALF_THE_NUMBERS = 128 };
 
 #define OUTPUT_MAX (TF_FRAME_BODY_MAX - RESULT_HEAD_BYTES)
 
@@ -42,6 +42,8 @@ static void say_no(const bench_t *bench, const tf_frame_t *request, tf_result_t 
 static void hello(bench_t *bench, const tf_frame_t *request) {
     bench->job.type = 0;
     const bool runs = bench->result == TF_RESULT_SUCCESS;
+    uint8_t ops[TF_HELLO_OPS_MAX];
+    tf_runtime_ops(ops);
     tf_hello_t message = {
         .app = tf_text("bench " TINYFLEET_VERSION),
         .device_type = tf_text(bench->port->device_type),
@@ -61,6 +63,7 @@ static void hello(bench_t *bench, const tf_frame_t *request) {
         .load_bytes = bench->spare_bytes,
         .has_emulated = true,
         .emulated = bench->port->emulated,
+        .ops = {ops, sizeof ops},
     };
     memcpy(message.golden_set, bench->set.digest, sizeof message.golden_set);
     if (bench->has_image) {

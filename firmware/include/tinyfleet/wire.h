@@ -248,6 +248,7 @@ typedef struct {
     uint32_t load_bytes;
     bool has_emulated;
     bool emulated;
+    tf_bytes_t ops; /* optional */
 } tf_hello_t;
 
 uint32_t tf_encode_birth(const tf_birth_t *birth, uint8_t *out, uint32_t capacity);

@@ -75,12 +75,15 @@ enum {
     TF_BIRTH_CONFIG = 27, /* optional */
     TF_BIRTH_CLOCK = 28, /* optional */
     TF_BIRTH_CAPTURES = 29, /* optional */
+    TF_BIRTH_VIA = 31, /* optional */
 };
 #define TF_BIRTH_DEVICE_TYPE_MAX 32u
 #define TF_BIRTH_HW_REV_MAX 16u
 #define TF_BIRTH_SLOTS_MAX 4u
 #define TF_BIRTH_OPS_MAX 32u
 #define TF_BIRTH_SENSOR_MAX 32u
+#define TF_BIRTH_VIA_MIN 1u
+#define TF_BIRTH_VIA_MAX 48u
 #define TF_BIRTH_REQUIRED 0x1ffeffu
 
 /* conn (SPEC section 3) */
@@ -321,6 +324,7 @@ enum {
     TF_HELLO_GOLDEN_SET = 12, /* optional */
     TF_HELLO_LOAD_BYTES = 13, /* optional */
     TF_HELLO_EMULATED = 14, /* optional */
+    TF_HELLO_OPS = 15, /* optional */
 };
 #define TF_HELLO_APP_MAX 32u
 #define TF_HELLO_DEVICE_TYPE_MAX 32u
@@ -329,6 +333,7 @@ enum {
 #define TF_HELLO_VERSION_MAX 32u
 #define TF_HELLO_GOLDEN_SET_MIN 32u
 #define TF_HELLO_GOLDEN_SET_MAX 32u
+#define TF_HELLO_OPS_MAX 32u
 #define TF_HELLO_REQUIRED 0x3f3u
 
 /* bench (SPEC section 3) */
