@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,13 +26,15 @@ from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
-from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError
+from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchError
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, RUNS, Metric
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory
+from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.worker import BoardWorker
+from tinyfleet.agent.switching import switch_of
 from tinyfleet.wire.enums import BoardState, ConnState
 
 R = TypeVar("R")
@@ -137,6 +140,16 @@ class Agent:
         self._tell()
         return result
 
+    def power(self, board: str, action: PowerAction) -> str:
+        """Switches the board's power; answers by what. Raises NoSwitchError, SwitchError."""
+        switch = switch_of(self.bench, self.spec(board), self._emulated)
+        if switch is None:
+            raise NoSwitchError(f"{board} has no power switch", "name its `switch` in bench.yaml")
+        self._busy(board, None, lambda: act(switch, action, time.sleep))
+        self.refresh()
+        self._tell()
+        return switch.label
+
     def connect(self, broker: Broker | None = None) -> Publisher | None:
         """Tells the manager from now on what is on the bench; None when the bench names no manager."""
         if broker is None and self.bench.manager is not None:
@@ -186,13 +199,14 @@ class Agent:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _busy(self, board: str, counted: Metric, work: Callable[[], R]) -> R:
+    def _busy(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
         """`counted` takes the failures; what succeeded counts whoever knows how well."""
         self._mark(board, BoardState.BUSY)
         try:
             answer = work()
         except AgentError as error:
-            self.counting.add(counted, board=board, outcome="FAILED")
+            if counted is not None:
+                self.counting.add(counted, board=board, outcome="FAILED")
             self._mark(board, BoardState.FAILED, str(error))
             raise
         except BaseException:

@@ -4,15 +4,26 @@ run."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from pyocd_qemu import registry
 from pyocd_qemu.board import Board
 from pyocd_qemu.errors import QemuError
+from pyocd_qemu.process import OWNER_NAME, end_stranded
 
-from tinyfleet.agent.core.errors import EmulatorError, NoSuchBoardError
+from tinyfleet.agent.core.errors import EmulatorError, NoSuchBoardError, SwitchError, SwitchRefused
+
+POWER_NAME: Final = "power"
+"""In a board's folder once it was switched: `off`, or `on` until whichever program runs it has started it."""
+_OFF: Final = "off"
+_ON: Final = "on"
+_SWITCHED_S: Final = 15.0
+_POLL_S: Final = 0.02
 
 
 def use_folder(folder: Path) -> Path:
@@ -23,43 +34,134 @@ def use_folder(folder: Path) -> Path:
 
 
 class EmulatedBoards:
-    """Boards by probe id. Not for several threads at once. A context manager: leaving it stops them all."""
+    """Boards by probe id. A context manager: leaving it stops them all."""
 
     def __init__(self) -> None:
         self._boards: dict[str, Board] = {}
+        # A switch is used by whoever recovers a board, beside the thread that watches all of them.
+        self._lock = threading.RLock()
 
     def start(self, unique_id: str, machine: str) -> str:
-        """Starts a board, with the flash it had; answers its console's address. Raises EmulatorError."""
-        with _translated():
+        """Starts a board, with the flash it had and its power on; answers its console's address. Raises
+        EmulatorError."""
+        with self._lock, _translated():
             board = Board(unique_id, machine)
+            _power_file(unique_id).unlink(missing_ok=True)
             board.start()
             self._boards[unique_id] = board
             return board.console_url
 
+    def owns(self, unique_id: str) -> bool:
+        return unique_id in self._boards
+
     def revive(self) -> list[str]:
         """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. Answers
-        why, each."""
-        causes = []
-        for unique_id, board in self._boards.items():
+        why, each. Boards without power stay off; those that have it again start as boards do. Raises
+        EmulatorError for one that does not start, once all have been tried."""
+        causes, failures = [], []
+        for unique_id in list(self._boards):
+            try:
+                cause = self.revive_one(unique_id)
+            except EmulatorError as error:
+                failures.append(error)
+                continue
+            if cause is not None:
+                causes.append(f"{unique_id}: {cause}")
+        if failures:
+            raise failures[0]
+        return causes
+
+    def revive_one(self, unique_id: str) -> str | None:
+        """As `revive`, for one board."""
+        with self._lock:
+            board = self._boards.get(unique_id)
+            power = _power(unique_id)
+            if board is None or power == _OFF:
+                return None
+            cause = None
             try:
                 board.check()
             except QemuError as error:
-                causes.append(f"{unique_id}: {error}")
                 with _translated():
-                    board.restart(run=False)
-        return causes
+                    board.restart(run=power == _ON)
+                cause = None if power == _ON else str(error)
+            if power == _ON:
+                _power_file(unique_id).unlink(missing_ok=True)
+            return cause
 
     def stop(self) -> None:
         """Ends every board; their flash is kept."""
-        while self._boards:
-            _, board = self._boards.popitem()
-            board.stop()
+        with self._lock:
+            while self._boards:
+                _, board = self._boards.popitem()
+                board.stop()
 
     def __enter__(self) -> EmulatedBoards:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class EmulatedSwitch:
+    """`services.power_switch.PowerSwitch`: off is SIGKILL of the board's QEMU, as a power cut.
+
+    The switch is a file in the board's folder, so that any program of the same user can turn it; the one that
+    runs the board starts it again when it finds `on` there.
+    """
+
+    off_s = 0.0
+
+    def __init__(self, board: str, unique_id: str, boards: EmulatedBoards) -> None:
+        self._board = board
+        self._id = unique_id
+        self._boards = boards
+
+    @property
+    def label(self) -> str:
+        return "emulated"
+
+    def off(self) -> None:
+        folder = registry.root() / self._id
+        if registry.find(self._id) is None and not self._has_owner():
+            raise self._nobody("power off")
+        try:
+            _power_file(self._id).write_text(_OFF)
+        except OSError as error:
+            raise SwitchRefused(self._board, "power off", str(error), "is there room on the disk?") from error
+        end_stranded(folder)
+        if not _within(_SWITCHED_S, lambda: not registry.is_locked(folder / registry.LOCK_NAME)):
+            raise SwitchError(self._board, "power off", "its QEMU still runs", f"see {folder}")
+
+    def on(self) -> None:
+        if not self._boards.owns(self._id) and not self._has_owner():
+            raise self._nobody("power on")
+        try:
+            # Whoever runs the board must not take this for a QEMU that died of its program.
+            _power_file(self._id).write_text(_ON)
+            self._boards.revive_one(self._id)
+        except OSError as error:
+            raise SwitchError(self._board, "power on", str(error), "is there room on the disk?") from error
+        except EmulatorError as error:
+            raise SwitchError(self._board, "power on", error.what, error.hint) from error
+        if not _within(_SWITCHED_S, lambda: registry.find(self._id) is not None):
+            raise SwitchError(
+                self._board,
+                "power on",
+                f"whoever runs it did not start it within {_SWITCHED_S:g} s",
+                "see that program's log",
+            )
+
+    def _has_owner(self) -> bool:
+        return registry.is_locked(registry.root() / self._id / OWNER_NAME)
+
+    def _nobody(self, step: str) -> SwitchRefused:
+        return SwitchRefused(
+            self._board,
+            step,
+            f"no program runs the emulated board {self._id}",
+            "start it: `tinyfleet agent run`, or `tinyfleet bench emulate`",
+        )
 
 
 def console_of(unique_id: str) -> str:
@@ -79,3 +181,23 @@ def _translated() -> Iterator[None]:
         yield
     except QemuError as error:
         raise EmulatorError(error.what, error.hint) from error
+
+
+def _power_file(unique_id: str) -> Path:
+    return registry.root() / unique_id / POWER_NAME
+
+
+def _power(unique_id: str) -> str | None:
+    try:
+        return _power_file(unique_id).read_text()
+    except OSError:
+        return None
+
+
+def _within(timeout_s: float, condition: Callable[[], bool]) -> bool:
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= end_s:
+            return False
+        time.sleep(_POLL_S)
+    return True

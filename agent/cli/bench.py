@@ -11,6 +11,7 @@ _MODULES = {
     "emulate": "bench_emulate",
     "flash": "bench_flash",
     "run": "bench_run",
+    "power": "bench_power",
 }
 
 

@@ -5,9 +5,12 @@ AgentError
 ├── PlanError           an image, model or golden set that does not fit the board
 ├── EmulatorError       an emulated board or node did not start, or died
 ├── NoSuchBoardError    no board, probe or console by that name
+├── NoSwitchError       nothing switches the board's power
 ├── BoardBusyError      somebody else holds the board
 ├── StepFailed          one step on a board failed: names board, step, cause
 │   ├── StepTimeout
+│   ├── SwitchError     power may not be as it should
+│   │   └── SwitchRefused   nothing was switched
 │   └── ConsoleError    the console's peer broke off, stayed silent or answered nonsense
 └── BoardSaidNo         the board answered with a Result other than success
 """
@@ -40,6 +43,10 @@ class NoSuchBoardError(AgentError):
     pass
 
 
+class NoSwitchError(AgentError):
+    pass
+
+
 class BoardBusyError(AgentError):
     pass
 
@@ -55,6 +62,14 @@ class StepFailed(AgentError):
 
 
 class StepTimeout(StepFailed):
+    pass
+
+
+class SwitchError(StepFailed):
+    pass
+
+
+class SwitchRefused(SwitchError):
     pass
 
 

@@ -1,0 +1,41 @@
+"""USB devices as Linux tells them in sysfs; nothing is opened."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tinyfleet.agent.core.usb_tree import UsbDevice
+
+SYSFS: Final = Path("/sys/bus/usb/devices")
+_DEVICE: Final = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
+_HUB_CLASS: Final = "09"
+
+
+def usb_devices(root: Path = SYSFS) -> list[UsbDevice]:
+    """Every device but the buses themselves, by path; none where there is no sysfs."""
+    if not root.is_dir():
+        return []
+    return [_device(path) for path in sorted(root.iterdir()) if _DEVICE.fullmatch(path.name)]
+
+
+def _device(path: Path) -> UsbDevice:
+    name = _attribute(path, "product") or _attribute(path, "idProduct") or "a device"
+    # Interfaces lie below the device as PATH:CONFIG.INTERFACE; a serial port below that, or one deeper.
+    ttys = {tty.name for pattern in ("*:*/tty/tty*", "*:*/tty*") for tty in path.glob(pattern)}
+    return UsbDevice(
+        path=path.name,
+        serial=_attribute(path, "serial"),
+        name=name,
+        is_hub=_attribute(path, "bDeviceClass") == _HUB_CLASS,
+        ports=tuple(sorted(f"/dev/{tty}" for tty in ttys if tty != "tty")),
+    )
+
+
+def _attribute(path: Path, name: str) -> str | None:
+    """None for what the device does not tell, or when it just went away."""
+    try:
+        return (path / name).read_text(errors="replace").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,259 @@
+"""Power switches: what uhubctl says is checked, a neighbour's port is left alone, power comes back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from pyocd_qemu import registry
+from pyocd_qemu.errors import QemuError
+
+from tinyfleet.agent.adapters import switches
+from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards
+from tinyfleet.agent.adapters.switches import CommandSwitch, UsbHubSwitch
+from tinyfleet.agent.adapters.usb_sysfs import usb_devices
+from tinyfleet.agent.core import uhubctl
+from tinyfleet.agent.core.attachments import CommandSwitchSpec, UsbSwitchSpec
+from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.errors import EmulatorError, SwitchError, SwitchRefused
+from tinyfleet.agent.services.power_switch import PowerAction, act
+from tinyfleet.agent.switching import switch_of
+
+USB2 = """\
+Current status for hub 1-1 [0424:9514, USB 2.00, 5 ports, ppps]
+  Port 2: 0503 power highspeed enable connect [0d28:0204 Arm BBC micro:bit CMSIS-DAP 9904]
+Sent power off request
+New status for hub 1-1 [0424:9514, USB 2.00, 5 ports, ppps]
+  Port 2: {state}
+"""
+USB3 = """\
+Current status for hub 2-1 [2109:0813, USB 3.00, 4 ports, ppps]
+  Port 2: 02a0 power 5gbps Rx.Detect
+Sent power off request
+New status for hub 2-1 [2109:0813, USB 3.00, 4 ports, ppps]
+  Port 2: {state}
+"""
+ON2, OFF2, ON3, OFF3 = "0100 power", "0000 off", "02a0 power 5gbps Rx.Detect", "0080 off"
+
+
+@pytest.mark.parametrize(
+    ("output", "on", "fault"),
+    [
+        (USB2.format(state=OFF2), False, None),
+        (USB2.format(state=ON2), True, None),
+        (USB2.format(state=ON2), False, "port 2 of hub 1-1 is still on"),
+        (USB2.format(state=OFF2), True, "port 2 of hub 1-1 is still off"),
+        # Both halves of a USB 3 hub feed the port.
+        (USB2.format(state=OFF2) + USB3.format(state=OFF3), False, None),
+        (USB2.format(state=OFF2) + USB3.format(state=ON3), False, "port 2 of hub 2-1 is still on"),
+        (USB2.format(state=ON2) + USB3.format(state=OFF3), True, None),
+        (USB2.format(state=OFF2) + USB3.format(state=OFF3), True, "port 2 of hub 1-1, 2-1 is still off"),
+        # A name with the word in it is no state.
+        (USB2.format(state="0000 off [1209:0001 a power meter]"), False, None),
+        # The state before switching is not that after it, nor is another port's.
+        (USB2.partition("New")[0], False, "did not tell the port's state; it said: Sent power off request"),
+        (USB2.format(state=OFF2).replace("Port 2", "Port 3"), False, "did not tell the port's state"),
+        ("", False, "it said: nothing"),
+    ],
+)
+def test_only_what_uhubctl_saw_afterwards_counts(output: str, on: bool, fault: str | None) -> None:
+    said = uhubctl.fault(output, 2, on=on)
+    assert (said is None) if fault is None else (said is not None and fault in said)
+
+
+class Recorder:
+    """A switch that does as told, and writes down what."""
+
+    label = "recorder"
+    off_s = 2.0
+
+    def __init__(self, fail: dict[str, Exception] | None = None) -> None:
+        self.done: list[str | float] = []
+        self._fail = fail or {}
+
+    def on(self) -> None:
+        self._do("on")
+
+    def off(self) -> None:
+        self._do("off")
+
+    def _do(self, what: str) -> None:
+        self.done.append(what)
+        if what in self._fail:
+            raise self._fail[what]
+
+
+def test_a_cycle_is_off_wait_on() -> None:
+    switch = Recorder()
+    act(switch, PowerAction.CYCLE, switch.done.append)
+    assert switch.done == ["off", 2.0, "on"]
+
+
+@pytest.mark.parametrize(
+    ("error", "done"),
+    [
+        (SwitchError("b", "power off", "it may be off", "look"), ["off", "on"]),
+        (KeyboardInterrupt(), ["off", "on"]),
+        (SwitchRefused("b", "power off", "a neighbour's", "look"), ["off"]),
+    ],
+)
+def test_a_cycle_that_fails_does_not_leave_the_board_off(error: Exception, done: list[str]) -> None:
+    switch = Recorder({"off": error})
+    with pytest.raises(type(error)):
+        act(switch, PowerAction.CYCLE, switch.done.append)
+    assert switch.done == done
+
+
+def test_a_cycle_tells_that_power_did_not_come_back() -> None:
+    switch = Recorder({"on": SwitchError("b", "power on", "still off", "look")})
+    with pytest.raises(SwitchError, match="still off"):
+        act(switch, PowerAction.CYCLE, switch.done.append)
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code)
+
+
+def test_a_relay_s_commands_are_run_as_they_are(tmp_path: Path) -> None:
+    mark = tmp_path / "with space; and more"
+    spec = CommandSwitchSpec(
+        kind="command",
+        on=("rm", str(mark)),
+        off=("touch", str(mark)),
+    )
+    switch = CommandSwitch("b1", spec)
+    switch.off()
+    assert mark.exists()
+    switch.on()
+    assert not mark.exists()
+    with pytest.raises(SwitchError, match=r"b1: power on: `rm .*` ended with status 1; it said: rm: cannot"):
+        switch.on()
+
+
+def test_a_relay_that_hangs_or_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switches, "TIMEOUT_S", 0.2)
+    spec = CommandSwitchSpec(
+        kind="command", on=("no-such-relay",), off=python("import time; time.sleep(600)")
+    )
+    with pytest.raises(SwitchError, match=r"did not end within 0\.2 s"):
+        CommandSwitch("b1", spec).off()
+    with pytest.raises(SwitchRefused, match="there is no no-such-relay on this host"):
+        CommandSwitch("b1", spec).on()
+
+
+def fake_uhubctl(folder: Path, output: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A uhubctl first on the path that writes its arguments down and prints `output`."""
+    log, program = folder / "arguments", folder / "uhubctl"
+    program.write_text(f'#!/bin/sh\nprintf "%s " "$@" >> {log}\ncat {folder}/output\n')
+    (folder / "output").write_text(output)
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return log
+
+
+def test_a_hub_that_does_not_switch_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = fake_uhubctl(tmp_path, USB2.format(state=ON2), monkeypatch)
+    switch = UsbHubSwitch("b1", UsbSwitchSpec(kind="uhubctl", location="1-1", port=2), lambda: None)
+    switch.on()
+    with pytest.raises(SwitchError, match="b1: power off: port 2 of hub 1-1 is still on"):
+        switch.off()
+    assert log.read_text() == "-l 1-1 -p 2 -a on -l 1-1 -p 2 -a off "
+
+
+def device(sysfs: Path, path: str, *, serial: str | None = None, hub: bool = False, tty: str = "") -> None:
+    folder = sysfs / path
+    folder.mkdir(parents=True)
+    (folder / "product").write_text("a hub\n" if hub else f"thing {path}\n")
+    (folder / "bDeviceClass").write_text("09\n" if hub else "00\n")
+    if serial:
+        (folder / "serial").write_text(f"{serial}\n")
+    if tty:
+        (folder / f"{path}:1.1" / "tty" / tty).mkdir(parents=True)
+    (sysfs / f"{path}:1.0").mkdir()
+
+
+BOARDS = """\
+boards:
+  - name: b1
+    device_type: microbit
+    probe: serial-1
+    console: /dev/ttyACM7
+    switch: {kind: uhubctl, location: 1-1, port: 2}
+  - {name: b2, device_type: microbit, probe: serial-2, console: /dev/ttyACM8}
+  - {name: b3, device_type: microbit, console: /dev/ttyACM9, smp: serial}
+"""
+
+
+@pytest.mark.parametrize(
+    ("plugged", "refusal"),
+    [
+        ([("1-1.2", "serial-1", "")], None),
+        ([("1-1.2", None, "ttyACM7")], None),
+        # Not every board tells a serial number.
+        ([("1-1.2", None, "")], None),
+        ([], None),
+        ([("1-1.2", "serial-1", ""), ("1-1.3", "serial-2", ""), ("1-1.21", "serial-3", "")], None),
+        # A hub there, with all that the board has behind it.
+        ([("1-1.2.1", "serial-1", ""), ("1-1.2.2", None, "ttyACM7")], None),
+        ([("1-1.2.1", "serial-1", ""), ("1-1.2.2", "serial-2", "")], "thing 1-1.2.2 at 1-1.2.2 is another"),
+        ([("1-1.2", "serial-1", ""), ("1-1.2.4", None, "ttyACM9")], "at 1-1.2.4 is another board's"),
+        ([("1-1.2.1", "serial-1", ""), ("1-1.2.2", "a disk", "")], "1-1.2.2 hangs there, too"),
+        ([("1-1.2", "serial-2", "")], "is another board's"),
+        ([("1-1.3", "serial-1", ""), ("1-1.2", None, "")], "the board is at 1-1.3, not at 1-1.2"),
+    ],
+)
+def test_a_port_with_somebody_else_on_it_is_not_cut_off(
+    plugged: list[tuple[str, str | None, str]],
+    refusal: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = fake_uhubctl(tmp_path, USB2.format(state=OFF2), monkeypatch)
+    sysfs = tmp_path / "sys"
+    device(sysfs, "1-1", hub=True)
+    for path, serial, tty in plugged:
+        device(sysfs, path, serial=serial, tty=tty)
+    bench = parse_bench(BOARDS, "bench.yaml")
+    switch = switch_of(bench, bench.boards[0], EmulatedBoards(), sysfs)
+    assert switch is not None
+    if refusal is None:
+        switch.off()
+        assert log.read_text() == "-l 1-1 -p 2 -a off "
+        return
+    with pytest.raises(SwitchRefused, match=refusal):
+        switch.off()
+    assert not log.exists(), "nothing was switched"
+
+
+def test_the_host_s_own_devices_can_be_read() -> None:
+    assert all(each.path[0].isdigit() for each in usb_devices())
+
+
+class DeadBoard:
+    """A board whose QEMU died, and which starts again or not."""
+
+    def __init__(self, starts: bool) -> None:
+        self.starts = starts
+        self.started: list[bool] = []
+
+    def check(self) -> None:
+        raise QemuError("QEMU ended", "see its log")
+
+    def restart(self, *, run: bool) -> None:
+        if not self.starts:
+            raise QemuError("no room", "make some")
+        self.started.append(run)
+
+
+def test_an_emulated_board_that_does_not_start_does_not_keep_others_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.ROOT_VARIABLE, str(tmp_path))
+    emulated = EmulatedBoards()
+    bad, good = DeadBoard(False), DeadBoard(True)
+    emulated._boards = {"qemu-microbit-0001": bad, "qemu-microbit-0002": good}  # type: ignore[dict-item]
+    with pytest.raises(EmulatorError, match="no room"):
+        emulated.revive()
+    assert good.started == [False]
