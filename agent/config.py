@@ -54,9 +54,14 @@ class Folders:
         return self.state / "agent" / "tally.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by `tinyfleet agent run`."""
+        return self.state / "agent" / "agent.lock"
+
+    @property
     def health(self) -> Path:
-        """What `tinyfleet agent run` found at its last round; its lock is held while it runs."""
-        return self.state / "agent" / "health.json"
+        """The socket at which it says how it is."""
+        return self.state / "agent" / "health.sock"
 
     @property
     def runs(self) -> Path:

@@ -8,7 +8,9 @@ with Agent(bench, Folders(Path(".state"))) as agent:
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,28 +20,32 @@ from typing import TypeVar
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, console_of, use_folder
+from tinyfleet.agent.adapters.health_door import health_door
+from tinyfleet.agent.adapters.metrics import BenchCollector, metrics_server
 from tinyfleet.agent.adapters.mqtt import Broker, Publisher, read_credentials
 from tinyfleet.agent.adapters.part_files import Parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
+from tinyfleet.agent.adapters.service_manager import ServiceManager
 from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchError
 from tinyfleet.agent.core.golden import GoldenSet
+from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, RUNS, Metric
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.runner import Runner
+from tinyfleet.agent.services.watch import Rounds, Watch
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.agent.switching import switch_of
 from tinyfleet.wire.enums import BoardState, ConnState
 
 R = TypeVar("R")
 LOG = logging.getLogger(__name__)
-WATCH_S = 1.0
 
 
 class Agent:
@@ -50,12 +56,12 @@ class Agent:
         self.bench = bench
         self.folders = folders
         use_folder(folders.boards)
-        clock = SystemClock()
+        self._clock = SystemClock()
         self.probes = PyocdProbes()
         self.inventory = Inventory(bench, self.probes)
         self._emulated = EmulatedBoards()
-        self._flasher = Flasher(self.probes, clock)
-        self._runner = Runner(SerialConsoles(), clock)
+        self._flasher = Flasher(self.probes, self._clock)
+        self._runner = Runner(SerialConsoles(), self._clock)
         self._runs = RunStore(folders.runs)
         self.counting = TallyFile(folders.tally)
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
@@ -160,20 +166,40 @@ class Agent:
         return self._publisher
 
     def serve(self, stop: threading.Event) -> None:
-        """Does every duty about once a second until `stop`: what a whole bench needs beside its runs."""
-        duties = {"emulated boards": self._revive, "inventory": self._look_around}
-        trouble: dict[str, str] = {}
-        while not stop.is_set():
-            for name, duty in duties.items():
-                try:
-                    duty()
-                    trouble.pop(name, None)
-                except AgentError as error:
-                    # One board, or a moment without USB, must not take the others from the manager.
-                    if str(error) != trouble.get(name):
-                        LOG.warning("%s: trying again: %s", name, error)
-                    trouble[name] = str(error)
-            stop.wait(WATCH_S)
+        """Does what a whole bench needs beside its runs until `stop`; says how it is to whoever asks. Raises
+        AgentError when it cannot begin."""
+        manager = ServiceManager()
+        watch = Watch(
+            {"emulated boards": self._revive, "inventory": self._look_around}, self._clock, manager.alive
+        )
+        with contextlib.ExitStack() as doors:
+            doors.enter_context(
+                health_door(self.folders.health, lambda: self.health(watch.rounds()).to_json())
+            )
+            if self.bench.metrics is not None:
+                collector = BenchCollector(self.statuses, self.counting.read, watch.rounds, self.connected)
+                doors.enter_context(metrics_server(self.bench.metrics, collector))
+            manager.ready()
+            watch.run(stop)
+            manager.stopping()
+
+    def health(self, rounds: Rounds) -> Health:
+        return Health(
+            agent=self.bench.agent,
+            boards={status.spec.name: status.state for status in self.statuses()},
+            round_age_s=rounds.age_s,
+            trouble=rounds.trouble,
+            connected=self.connected(),
+            disk_free_bytes=shutil.disk_usage(self.folders.state).free,
+        )
+
+    def statuses(self) -> list[BoardStatus]:
+        with self._mark_lock:
+            return self.inventory.all()
+
+    def connected(self) -> bool | None:
+        """To the manager's broker; None when working alone."""
+        return None if self._publisher is None else self._publisher.connected
 
     def _revive(self) -> None:
         for cause in self._emulated.revive():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import live
+from dashboards import bench, live
 
 FOLDER = Path(__file__).resolve().parent / "grafana"
 
@@ -19,7 +19,8 @@ FOLDER = Path(__file__).resolve().parent / "grafana"
 def outputs() -> dict[Path, str]:
     """Path and content of each dashboard."""
     encoder = JSONEncoder(sort_keys=True, indent=2)
-    return {FOLDER / "live.json": encoder.encode(live.build()) + "\n"}
+    made = {"live": live.build(), "bench": bench.build()}
+    return {FOLDER / f"{name}.json": encoder.encode(board) + "\n" for name, board in made.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:

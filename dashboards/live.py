@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, timeseries
-from grafana_foundation_sdk.models import common as looks
-from grafana_foundation_sdk.models.dashboard import Dashboard, DataSourceRef, VariableHide, VariableRefresh
+from grafana_foundation_sdk.builders import timeseries
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
-SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${source}")
+from dashboards.panels import board, panel, stacked, variable
+
 CHOSEN: Final = 'site=~"$site",model=~"$model"'
 BY: Final = "site, model, model_version"
 NAME: Final = "{{model}} {{model_version}} at {{site}}"
 BY_PAIR: Final = "model, model_version, challenger, challenger_version"
 PAIR: Final = "{{challenger}} {{challenger_version}} beside {{model}} {{model_version}}"
-ROW: Final = 8
-HALF: Final = 12
 SWITCHES: Final = "tinyfleet_class_switches_total"
 INFERENCES: Final = "tinyfleet_inferences_total"
 AGREEMENTS: Final = "tinyfleet_shadow_agreements_total"
@@ -34,112 +32,70 @@ def _below(metric: str, bound: str) -> str:
     return f"{part} / {whole}"
 
 
-def _panel(title: str, what: str, unit: str, *queries: tuple[str, str]) -> timeseries.Panel:
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(what)
-        .datasource(SOURCE)
-        .unit(unit)
-        .min(0)
-        .height(ROW)
-        .span(HALF)
-        .line_width(1)
-        .fill_opacity(10)
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(looks.LegendDisplayMode.LIST)
-            .placement(looks.LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
-        .tooltip(common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI))
-    )
-    for number, (expr, legend) in enumerate(queries):
-        query = prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + number))
-        panel = panel.with_target(query.datasource(SOURCE))
-    return panel
-
-
-def _stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    return panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL)).fill_opacity(60)
-
-
-def _variable(name: str, label: str) -> dashboard.QueryVariable:
-    return (
-        dashboard.QueryVariable(name)
-        .label(label)
-        .query(f"label_values({INFERENCES}, {name})")
-        .datasource(SOURCE)
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .multi(True)
-        .include_all(True)
-    )
-
-
 def _panels() -> list[timeseries.Panel]:
     return [
-        _stacked(
-            _panel(
+        stacked(
+            panel(
                 "Inferences by class",
                 "The class on top of each inference.",
                 "ops",
                 (_rate(INFERENCES, by="class"), "{{class}}"),
             )
         ),
-        _panel(
+        panel(
             "Switch rate",
             "Share of windows of another class than the one before; what wavers more has drifted.",
             "percentunit",
             (f"{_rate(SWITCHES)} / {_rate(INFERENCES)}", NAME),
         ),
-        _panel(
+        panel(
             "Undecided",
             "Share of inferences whose top score is less than 0.1 or 0.2 above the second.",
             "percentunit",
             (_below(MARGIN, "0.1"), f"margin < 0.1: {NAME}"),
             (_below(MARGIN, "0.2"), f"margin < 0.2: {NAME}"),
         ),
-        _panel(
+        panel(
             "Unsure",
             "Share of inferences whose top score is below 0.5.",
             "percentunit",
             (_below(CONFIDENCE, "0.5"), NAME),
         ),
-        _panel(
+        panel(
             "Median margin",
             "Half of the inferences have a larger one. Nodes count tenths; above 0.9 it says 0.9.",
             "percentunit",
             (f"histogram_quantile(0.5, {_rate(MARGIN, by=f'{BY}, le')})", NAME),
         ),
-        _stacked(
-            _panel(
+        stacked(
+            panel(
                 "Missed windows",
                 "late: inference or sample line too slow; trial: a new model's golden vectors ran.",
                 "ops",
                 (_rate("tinyfleet_windows_missed_total", by="cause"), "{{cause}}"),
             )
         ),
-        _panel(
+        panel(
             "Captured windows",
             "Raw windows that nodes sent as asked, and those that budget or link kept back.",
             "ops",
             (_rate("tinyfleet_samples_captured_total", by="site"), "sent from {{site}}"),
             (_rate("tinyfleet_samples_skipped_total", by="site"), "kept back at {{site}}"),
         ),
-        _panel(
+        panel(
             "Windows kept by the manager",
             "Above the budget the oldest are forgotten; `tinyfleet samples` lists and exports them.",
             "bytes",
             ("tinyfleet_samples_stored_bytes", "kept"),
             ("tinyfleet_samples_budget_bytes", "budget"),
         ),
-        _panel(
+        panel(
             "Agreement with a shadow challenger",
             "Windows of which both models named the same class. No accuracy: which was right is open.",
             "percentunit",
             (f"{_rate(AGREEMENTS, by=BY_PAIR)} / {_rate(COMPARED, by=BY_PAIR)}", PAIR),
         ),
-        _panel(
+        panel(
             "What challengers leave out, and cost",
             "skipped: windows that a challenger left out for want of time; missed: by the running model.",
             "ops",
@@ -150,24 +106,10 @@ def _panels() -> list[timeseries.Panel]:
 
 
 def build() -> Dashboard:
-    board = (
-        dashboard.Dashboard("What nodes see")
-        .uid("tinyfleet-live")
-        .tags(["tinyfleet"])
-        .description("docs/live.md says what each figure is; docs/runbook.md what to do when it alerts.")
-        .refresh("30s")
-        .time("now-6h", "now")
-        .timezone("browser")
-        .editable()
-        .with_variable(
-            dashboard.DatasourceVariable("source")
-            .label("Data source")
-            .type("prometheus")
-            .hide(VariableHide.DONT_HIDE)
-        )
-        .with_variable(_variable("site", "Site"))
-        .with_variable(_variable("model", "Model"))
+    return board(
+        "What nodes see",
+        "tinyfleet-live",
+        "docs/live.md says what each figure is; docs/runbook.md what to do when it alerts.",
+        [variable("site", "Site", INFERENCES), variable("model", "Model", INFERENCES)],
+        _panels(),
     )
-    for number, panel in enumerate(_panels(), 1):
-        board = board.with_panel(panel.id(number))
-    return board.build()

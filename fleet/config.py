@@ -35,6 +35,11 @@ class Settings(BaseModel):
     node_host: str = Field("10.0.2.2", description="IPv4 address by which nodes reach the broker")
     sntp: str = Field("", description="IPv4 address, or address:port, by which nodes reach an SNTP server")
     scrape_interval_s: float = Field(1.0, ge=0.1, le=300, description="how often Prometheus reads /metrics")
+    agents: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5}(,[A-Za-z0-9._-]+:[0-9]{1,5})*)?$",
+        description="HOST:PORT,… of agents whose metrics Prometheus reads, too",
+    )
     keepalive_s: int = Field(15, ge=5, le=3600, description="MQTT keep-alive of nodes")
     period_s: int = Field(1, ge=1, le=86400, description="how often nodes report")
     window_ms: int = Field(100, ge=1, le=3_600_000, description="time between two inferences of a node")
@@ -61,6 +66,10 @@ class Settings(BaseModel):
     )
     samples_keep_days: float = Field(30.0, gt=0, description="how long captured windows are kept")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
+
+    def agents_scraped(self) -> list[str]:
+        """Addresses of agents' metrics."""
+        return self.agents.split(",") if self.agents else []
 
 
 def load(

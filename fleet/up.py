@@ -82,7 +82,9 @@ class Fleet:
         others = [self._manager(settings)]
         if settings.prometheus:
             api = f"{reached(settings.host)}:{settings.api_port}"
-            prometheus.write_configuration(state.prometheus, api, settings.scrape_interval_s)
+            prometheus.write_configuration(
+                state.prometheus, api, settings.agents_scraped(), settings.scrape_interval_s
+            )
             others.append(self._prometheus(settings))
         starting = [asyncio.create_task(self._run(program)) for program in others]
         try:

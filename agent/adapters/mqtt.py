@@ -79,6 +79,7 @@ class Publisher:
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
         self._stopping = False
+        self.connected = False
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
@@ -122,12 +123,15 @@ class Publisher:
                         "connected to the manager's broker at %s:%d", self._broker.host, self._broker.port
                     )
                     pause_s = PAUSE_FIRST_S
+                    self.connected = True
                     await self._tell(client)
             except (aiomqtt.MqttError, OSError) as error:
                 LOG.warning("no broker at %s:%d: %s", self._broker.host, self._broker.port, error)
             except Exception:
                 # A bug must not make the agent mute in silence: it is logged at every try.
                 LOG.exception("cannot tell the manager")
+            finally:
+                self.connected = False
             if not self._stopping:
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)

@@ -1,4 +1,4 @@
-"""`tinyfleet agent run`: the bench host's program."""
+"""`tinyfleet agent …`: the bench host's program, and how it is."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ def run(bench_file: Path, credentials: Path | None, alone: bool, folders: Folder
     """Start the bench's emulated boards, watch all boards, tell the manager, until Ctrl-C."""
     from rich.table import Table
 
+    from tinyfleet.agent.adapters.health_door import sole_agent
     from tinyfleet.agent.adapters.mqtt import read_credentials
     from tinyfleet.agent.adapters.part_files import read_bench
     from tinyfleet.agent.main import Agent
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    with until_stopped() as stop, Agent(read_bench(bench_file), folders) as bench:
+    file = read_bench(bench_file)
+    with until_stopped() as stop, sole_agent(folders.lock), Agent(file, folders) as bench:
         bench.start_boards()
         if not alone:
             bench.connect(None if credentials is None else read_credentials(credentials))
@@ -67,3 +69,24 @@ def run(bench_file: Path, credentials: Path | None, alone: bool, folders: Folder
             out.print(table)
         meanwhile.print("watching; Ctrl-C ends it")
         bench.serve(stop)
+
+
+@agent.command()
+@state_option
+@json_option
+@one_line_errors
+def health(folders: Folders, as_json: bool) -> None:
+    """Ask the agent that runs here how it is. Status 1 when it is not well, or there is none."""
+    from tinyfleet.agent.adapters.health_door import ask
+
+    answer = ask(folders.health)
+    if as_json:
+        show_json(answer)
+    else:
+        boards = answer["boards"].values()
+        counts = ", ".join(f"{list(boards).count(state)} {state}" for state in sorted(set(boards)))
+        out.print(f"{answer['agent']}: {answer['status']}; boards: {counts}", highlight=False, soft_wrap=True)
+        for reason in answer["reasons"]:
+            out.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    if answer["status"] != "ok":
+        raise SystemExit(1)

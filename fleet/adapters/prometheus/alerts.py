@@ -45,6 +45,12 @@ def _alert(name: str, expr: str, hold: str, summary: str) -> dict[str, Any]:
     }
 
 
+def _of_board(function: str, metric: str) -> str:
+    return f"sum by (instance, board) ({function}(tinyfleet_bench_{metric}))"
+
+
+BENCH_STATE: Final = "tinyfleet_bench_board_state"
+BENCH_BOARD: Final = "{{ $labels.board }} at {{ $labels.instance }}"
 _LATE: Final = f'sum by ({BY}) (rate(tinyfleet_windows_missed_total{{cause="late"}}[10m]))'
 _SEEN: Final = f"sum by ({BY}) (rate(tinyfleet_inferences_total[10m]))"
 _OF: Final = "{{ $labels.model }} {{ $labels.model_version }} at {{ $labels.site }}"
@@ -81,7 +87,55 @@ RULES: Final[dict[str, Any]] = {
                     "captured windows fill their budget: the oldest are forgotten for new ones",
                 ),
             ],
-        }
+        },
+        {
+            "name": "tinyfleet_bench",
+            "rules": [
+                _alert(
+                    "TinyfleetAgentDown",
+                    'up{job="tinyfleet-agent"} == 0 or tinyfleet_bench_round_age_seconds > 60',
+                    "5m",
+                    "the agent at {{ $labels.instance }} is gone, or hangs",
+                ),
+                _alert(
+                    "TinyfleetDutyFailing",
+                    "max by (instance, duty) (tinyfleet_bench_duty_failing) == 1",
+                    "15m",
+                    "the agent at {{ $labels.instance }} cannot do one of its duties: {{ $labels.duty }}",
+                ),
+                _alert(
+                    "TinyfleetBoardQuarantined",
+                    f'{BENCH_STATE}{{state="QUARANTINED"}} == 1',
+                    "5m",
+                    f"{BENCH_BOARD} is in quarantine: nothing brought it back",
+                ),
+                _alert(
+                    "TinyfleetBoardAbsent",
+                    f'{BENCH_STATE}{{state="ABSENT"}} == 1',
+                    "15m",
+                    f"{BENCH_BOARD} is not plugged in",
+                ),
+                _alert(
+                    "TinyfleetBoardRecoversOften",
+                    f"{_of_board('increase', 'recoveries_total[6h]')} > 5",
+                    "0m",
+                    f"{BENCH_BOARD} had to be brought back {{{{ $value | humanize }}}} times in six hours",
+                ),
+                _alert(
+                    "TinyfleetMeterLosesSamples",
+                    f"{_of_board('rate', 'meter_lost_samples_total[30m]')} > "
+                    f"0.001 * {_of_board('rate', 'meter_samples_total[30m]')}",
+                    "10m",
+                    f"the meter of {BENCH_BOARD} loses more than one sample in a thousand",
+                ),
+                _alert(
+                    "TinyfleetBenchRunDiffers",
+                    f"""{_of_board("increase", 'runs_total{outcome="DIFFERENT"}[1d]')} > 0""",
+                    "0m",
+                    f"a bench run on {BENCH_BOARD} gave other bytes than the host twin",
+                ),
+            ],
+        },
     ]
 }
 

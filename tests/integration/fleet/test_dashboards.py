@@ -14,16 +14,24 @@ from typing import Any
 import httpx
 import pytest
 from dashboards import build
+from prometheus_client.exposition import generate_latest
 from tests.servers import LOOPBACK, free_port, wait_for
 from tests.unit.fleet.fleet_rig import Rig, birth, tele
 
+from tinyfleet.agent.adapters.metrics import BenchCollector, registry_of
+from tinyfleet.agent.core.bench_file import BoardSpec
+from tinyfleet.agent.core.tally import METRICS, Tally
+from tinyfleet.agent.services.inventory import BoardStatus
+from tinyfleet.agent.services.watch import Rounds
 from tinyfleet.fleet.adapters.prometheus.alerts import RULES, RUNBOOK, rules_file
 from tinyfleet.fleet.adapters.prometheus.metrics import FleetCollector, exposition
 from tinyfleet.fleet.adapters.prometheus.server import write_configuration
+from tinyfleet.wire.enums import BoardState
 from tinyfleet.wire.messages import Comparison, Sample
 from tinyfleet.wire.topics import TopicKind
 
 ROOT = Path(__file__).parents[3]
+VARIABLES = {"live.json": ["source", "site", "model"], "bench.json": ["source", "instance", "board"]}
 STEP_S = 60
 STEPS = 8
 NAME = re.compile(r"\btinyfleet_[a-z0-9_]+")
@@ -85,6 +93,29 @@ def scrapes(rig: Rig) -> list[tuple[float, str]]:
     return taken
 
 
+def bench_scrapes(now_s: float) -> list[tuple[float, str]]:
+    """What an agent's `/metrics` said in the same minutes, with the labels that Prometheus adds."""
+    board = BoardSpec(name="one", device_type="microbit", probe="qemu-microbit-0001")
+    tally, taken = Tally(), []
+    statuses = [BoardStatus(board, BoardState.READY, emulated=True)]
+    trouble = Rounds(9, 0.5, {"inventory": "USB went away"})
+    collector = BenchCollector(lambda: statuses, lambda: tally, lambda: trouble, lambda: True)
+    for step in range(STEPS):
+        for metric in METRICS:
+            labels = {name: name for name in metric.labels} | {"board": "one", "outcome": "DIFFERENT"}
+            labels = {name: labels[name] for name in metric.labels}
+            if metric.bounds:
+                tally.observe(metric, labels, 0.15)
+            else:
+                tally.add(metric, labels, 2)
+        text = generate_latest(registry_of(collector)).decode()
+        text = re.sub(
+            r"^([a-z_0-9]+)(?:{(.*)})? ", r'\1{job="tinyfleet-agent",instance="a:1",\2} ', text, flags=re.M
+        )
+        taken.append((now_s - (STEPS - 1 - step) * STEP_S, text.replace(",} ", "} ")))
+    return taken
+
+
 def test_what_is_committed_is_what_the_code_makes() -> None:
     assert build.main(["--check"]) == 0, "run python -m dashboards.build"
 
@@ -106,13 +137,13 @@ def test_a_dashboard_is_well_formed(name: str) -> None:
         }
         assert not cells & taken and place["x"] + place["w"] <= 24, panel["title"]
         taken |= cells
-    assert [v["name"] for v in board["templating"]["list"]] == ["source", "site", "model"]
+    assert [v["name"] for v in board["templating"]["list"]] == VARIABLES[name]
 
 
 def test_dashboards_and_rules_name_only_what_the_code_declares(rig: Rig) -> None:
-    declared = set(NAME.findall(scrapes(rig)[-1][1]))
+    declared = set(NAME.findall(scrapes(rig)[-1][1] + bench_scrapes(0)[-1][1]))
     named = {name for board in boards().values() for query in queries(board) for name in NAME.findall(query)}
-    rules = RULES["groups"][0]["rules"]
+    rules = [rule for group in RULES["groups"] for rule in group["rules"]]
     # A recorded name has colons; what stands before the first is no metric.
     plain = [re.sub(r"tinyfleet:[a-z_:0-9]+", "", rule["expr"]) for rule in rules]
     named |= {name for expr in plain for name in NAME.findall(expr)}
@@ -138,7 +169,7 @@ def test_the_exposition_and_the_rules_are_taken_by_promtool(rig: Rig, tmp_path: 
 
 
 def test_each_alert_is_tested_and_has_its_heading() -> None:
-    alerts = [rule["alert"] for rule in RULES["groups"][0]["rules"] if "alert" in rule]
+    alerts = [rule["alert"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
     tests = (ROOT / "dashboards" / "tests" / "alerts.yml").read_text()
     headings = re.findall(r"^## (\w+)$", (ROOT / RUNBOOK).read_text(), re.M)
     for alert in alerts:
@@ -152,14 +183,15 @@ def test_each_alert_is_tested_and_has_its_heading() -> None:
 def prometheus(rig: Rig, tmp_path: Path) -> Iterator[tuple[str, float]]:
     """A server that has the fleet's last minutes: its address, and now."""
     taken = scrapes(rig)
+    now_s = taken[-1][0]
     lines = [
         f"{line} {at_s:.3f}"
-        for at_s, text in taken
+        for at_s, text in (*taken, *bench_scrapes(now_s))
         for line in text.splitlines()
         if line and not line.startswith("#")
     ]
     folder = tmp_path / "prometheus"
-    write_configuration(folder, f"{LOOPBACK}:1", 60)
+    write_configuration(folder, f"{LOOPBACK}:1", [f"{LOOPBACK}:2"], 60)
     (folder / "past.om").write_text("\n".join([*lines, "# EOF", ""]))
     subprocess.run(
         ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "past.om", folder / "data"],
@@ -177,7 +209,7 @@ def prometheus(rig: Rig, tmp_path: Path) -> Iterator[tuple[str, float]]:
         try:
             address = f"http://{LOOPBACK}:{port}"
             wait_for("Prometheus", lambda: ready(address))
-            yield address, taken[-1][0]
+            yield address, now_s
         finally:
             server.terminate()
             server.wait(20)
@@ -197,7 +229,7 @@ def test_every_panel_has_data_of_a_fleet_that_works(prometheus: tuple[str, float
         for panel in board["panels"]:
             for target in panel["targets"]:
                 asked = target["expr"].replace("$__rate_interval", "5m")
-                asked = asked.replace("$site", ".+").replace("$model", ".+")
+                asked = re.sub(r"\$(site|model|instance|board)", ".+", asked)
                 query = {"query": asked, "time": str(now_s)}
                 answer = httpx.get(f"{address}/api/v1/query", params=query, timeout=10).json()
                 assert answer["status"] == "success", f"{name}: {panel['title']}: {answer}"

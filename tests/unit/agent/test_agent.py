@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from tests.servers import wait_for
 
-from tinyfleet.agent import main
 from tinyfleet.agent.adapters import mqtt
 from tinyfleet.agent.adapters.emulator import make_blank_flash
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import BenchFileError, EmulatorError, StepFailed
 from tinyfleet.agent.main import Agent
+from tinyfleet.agent.services import watch
 from tinyfleet.wire.enums import ConnState
 from tinyfleet.wire.messages import Bench
 
@@ -26,7 +26,7 @@ BENCH = parse_bench("boards: [{name: one, device_type: microbit, probe: qemu-mic
 def test_a_board_that_cannot_be_looked_at_does_not_end_the_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(main, "WATCH_S", 0.01)
+    monkeypatch.setattr(watch, "WATCH_S", 0.01)
     monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
     tries = 0
 
@@ -43,14 +43,14 @@ def test_a_board_that_cannot_be_looked_at_does_not_end_the_watch(
     stop = threading.Event()
     with Agent(BENCH, Folders(tmp_path)) as agent:
         monkeypatch.setattr(agent._emulated, "revive", revive)
-        watch = threading.Thread(target=agent.serve, args=(stop,))
+        serving = threading.Thread(target=agent.serve, args=(stop,))
         with caplog.at_level(logging.WARNING):
-            watch.start()
-            watch.join(20)
+            serving.start()
+            serving.join(20)
         stop.set()
-        watch.join(20)
+        serving.join(20)
     assert tries >= 6
-    told = [record.getMessage() for record in caplog.records if record.name == main.__name__]
+    told = [record.getMessage() for record in caplog.records if record.name == watch.__name__]
     assert len(told) == 2, "told when it changes, not at every look"
     assert "QEMU ended" in told[0]
     assert "USB went away" in told[1]
