@@ -104,6 +104,11 @@ def test_breakpoint_step_and_registers(microbit: Board, counter_program: bytes) 
         core.resume()
         wait_for("the core to halt", lambda: core.get_state() is Target.State.HALTED)
         assert core.read_core_register("r0") == 0x1000
+        # A reset leaves the debugger its breakpoints.
+        core.reset()
+        wait_for("the core to halt", lambda: core.get_state() is Target.State.HALTED)
+        assert (core.read_core_register("pc"), core.read_core_register("r0")) == (STEP, 0)
+        core.write_core_register("r0", 0x1000)
         core.remove_breakpoint(STEP)
         core.resume()
         wait_for("the program to count", lambda: core.read32(COUNT) > 0x1010)

@@ -3,7 +3,7 @@
 Three things QEMU does otherwise than silicon are mended here:
 
 - BKPT becomes a HardFault that gdb never sees, and flash algorithms return to a BKPT. On resume, when LR
-  points at one, a hardware breakpoint stands there until the next stop.
+  points at one, a hardware breakpoint stands there until the core goes elsewhere.
 - A locked-up core aborts QEMU, and a core reset on blank flash locks up. Such a core is not started; it is
   *reported* as locked up until somebody writes PC or steps.
 - MSP, PSP, PRIMASK and CONTROL have no gdb register: an MRS or MSR is run from scratch RAM.
@@ -18,11 +18,12 @@ from pyocd_qemu.gdb import HARDWARE_BREAKPOINT, GdbLink
 from pyocd_qemu.machines import Machine
 from pyocd_qemu.qmp import QmpLink
 from pyocd_qemu.qtest import QtestLink
+from pyocd_qemu.registers import XPSR, CoreRegisters
 
 # Debug fault status bits: why the core stopped.
 HALTED, BKPT, DWTTRAP, VCATCH = 1, 2, 4, 8
 
-_LR, _PC, _XPSR = 14, 15, 25
+_LR, _PC = 14, 15
 _FPSCR = 42
 _FIRST_D = 26
 _EPSR_T = 1 << 24
@@ -45,6 +46,7 @@ class CoreControl:
         self._bus = bus
         self._gdb = gdb
         self._qmp = qmp
+        self._registers = CoreRegisters(gdb)
         self._return_point: int | None = None
         self._points: set[tuple[int, int, int]] = set()
         # A core that has not run since its reset, and whose PC nobody wrote, starts from the vector table.
@@ -63,6 +65,7 @@ class CoreControl:
         """Notices a stop the core made by itself; waits for one at most that long."""
         reply = self._gdb.poll(timeout_s)
         if reply is not None:
+            self._registers.forget()
             self._stopped_by_itself(reply)
 
     def halt(self) -> None:
@@ -85,7 +88,7 @@ class CoreControl:
         self._from_vectors = False
         self.locked_up = False
         self.wants_to_run = False
-        self._gdb.step()
+        self._step()
         self.faults |= HALTED
 
     def reset(self, *, halt: bool) -> None:
@@ -93,6 +96,11 @@ class CoreControl:
         self._qmp.reset()
         # QEMU may have told gdb of the stop; asking for the reason keeps questions and answers in step.
         self._gdb.ask("?")
+        self._registers.forget()
+        # With that question QEMU forgets every breakpoint, as if gdb had just come.
+        self._return_point = None
+        for point in self._points:
+            self._gdb.set_point(*point)
         self._from_vectors = True
         self.locked_up = False
         self.wants_to_run = False
@@ -119,15 +127,17 @@ class CoreControl:
         self._pause()
         for point in list(self._points):
             self.clear_point(*point)
+        self._drop_return_point()
+        self._registers.flush()
         if self.wants_to_run and not self.locked_up:
             self._gdb.detach()
 
     def read_register(self, selector: int) -> int:
         """A core register by its DCRSR selector; 0 for one this core lacks. The core must be stopped."""
         if selector <= _PC:
-            return self._gdb.read_register(selector)
+            return self._registers.read(selector)
         if selector == _SEL_XPSR:
-            return self._gdb.read_register(_XPSR)
+            return self._registers.read(XPSR)
         if selector in _SYSM:
             return self._execute(_mrs(_SYSM[selector]))
         if selector == _SEL_SPECIAL:
@@ -144,11 +154,11 @@ class CoreControl:
         if selector == _PC:
             self._from_vectors = False
             self.locked_up = False
-            self._gdb.write_register(_PC, value & ~1)
+            self._registers.write(_PC, value & ~1)
         elif selector < _PC:
-            self._gdb.write_register(selector, value)
+            self._registers.write(selector, value)
         elif selector == _SEL_XPSR:
-            self._gdb.write_register(_XPSR, value)
+            self._registers.write(XPSR, value)
         elif selector in _SYSM:
             self._execute(_msr(_SYSM[selector]), value)
         elif selector == _SEL_SPECIAL:
@@ -171,11 +181,23 @@ class CoreControl:
     def _continue(self) -> None:
         self._from_vectors = False
         self.locked_up = False
-        back = self._gdb.read_register(_LR) & ~1
-        if self._is_bkpt(back) and (HARDWARE_BREAKPOINT, back, 2) not in self._points:
-            self._gdb.set_point(HARDWARE_BREAKPOINT, back)
-            self._return_point = back
+        back = self._registers.read(_LR) & ~1
+        returns = self._is_bkpt(back) and (HARDWARE_BREAKPOINT, back, 2) not in self._points
+        wanted = back if returns else None
+        # It stays while the core stands: a flash algorithm's functions return to the same place, call by call.
+        if wanted != self._return_point:
+            self._drop_return_point()
+            if wanted is not None:
+                self._gdb.set_point(HARDWARE_BREAKPOINT, wanted)
+                self._return_point = wanted
+        self._registers.flush()
         self._gdb.resume()
+        self._registers.forget()
+
+    def _step(self) -> None:
+        self._registers.flush()
+        self._gdb.step()
+        self._registers.forget()
 
     def _is_bkpt(self, address: int) -> bool:
         in_memory = self._machine.is_memory(address, 2)
@@ -184,9 +206,10 @@ class CoreControl:
     def _pause(self) -> None:
         """Stops the core without the debugger's notice, unless it stops by itself in the same moment."""
         reply = self._gdb.stop()
+        if reply is not None:
+            self._registers.forget()
         if reply is not None and not reply.startswith("T02"):
             self._stopped_by_itself(reply)
-        self._drop_return_point()
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -199,7 +222,6 @@ class CoreControl:
     def _stopped_by_itself(self, reply: str) -> None:
         self.wants_to_run = False
         self.faults |= DWTTRAP if "watch:" in reply else BKPT
-        self._drop_return_point()
 
     def _drop_return_point(self) -> None:
         if self._return_point is not None:
@@ -210,17 +232,17 @@ class CoreControl:
         """Runs one instruction with that R0 from scratch RAM; answers R0 and leaves all else as it was."""
         scratch = self._machine.scratch
         saved = self._bus.read(scratch, len(instruction))
-        registers = {number: self._gdb.read_register(number) for number in (0, _PC, _XPSR)}
+        registers = {number: self._registers.read(number) for number in (0, _PC, XPSR)}
         self._bus.write(scratch, instruction)
-        self._gdb.write_register(_PC, scratch)
-        self._gdb.write_register(_XPSR, registers[_XPSR] & _KEEP_XPSR | _EPSR_T)
+        self._registers.write(_PC, scratch)
+        self._registers.write(XPSR, registers[XPSR] & _KEEP_XPSR | _EPSR_T)
         if r0 is not None:
-            self._gdb.write_register(0, r0)
-        self._gdb.step()
-        result = self._gdb.read_register(0)
+            self._registers.write(0, r0)
+        self._step()
+        result = self._registers.read(0)
         self._bus.write(scratch, saved)
         for number, value in registers.items():
-            self._gdb.write_register(number, value)
+            self._registers.write(number, value)
         return result
 
 
