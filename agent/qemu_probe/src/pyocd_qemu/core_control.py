@@ -184,7 +184,7 @@ class CoreControl:
         back = self._registers.read(_LR) & ~1
         returns = self._is_bkpt(back) and (HARDWARE_BREAKPOINT, back, 2) not in self._points
         wanted = back if returns else None
-        # It stays while the core stands: a flash algorithm's functions return to the same place, call by call.
+        # It stays while the core stands: the functions of a flash algorithm return to one place.
         if wanted != self._return_point:
             self._drop_return_point()
             if wanted is not None:
