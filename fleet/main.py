@@ -49,6 +49,7 @@ from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.broker_cache import BrokerCache
 from tinyfleet.fleet.services.configurations import Configurations
 from tinyfleet.fleet.services.contents import ModelFacts
+from tinyfleet.fleet.services.enrolments import Enrolments
 from tinyfleet.fleet.services.ingest import Ingest
 from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.registry import Connection, Registry
@@ -80,6 +81,7 @@ class Manager:
     rollouts: Rollouts
     shadows: Shadows
     samples: Samples
+    enrolments: Enrolments
     access: Access
     reader: Reader
     publisher: Publisher
@@ -90,6 +92,7 @@ class Manager:
         self.rollouts.tick()
         self.shadows.tick()
         self.samples.expire()
+        self.enrolments.expire()
 
 
 def read_model(payload: bytes) -> ModelFacts:
@@ -239,6 +242,26 @@ def build(settings: Settings, state: State) -> Manager:
         with store.read() as tx:
             return tx.quarantine.all(QUARANTINE_SHOWN)
 
+    connection = Connection(
+        host=settings.node_host,
+        port=settings.broker_port,
+        tls_port=settings.tls_port,
+        prefix=settings.prefix,
+        keepalive_s=settings.keepalive_s,
+        period_s=settings.period_s,
+        window_ms=settings.window_ms,
+        sntp=settings.sntp or None,
+    )
+    releases = Releases(store, time.time, blobs, signer, verify_ecdsa, read_model)
+    enrolments = Enrolments(
+        store,
+        time.time,
+        access,
+        certificates,
+        trusted_keys=lambda: (signer.key_hash(),),
+        connection=connection,
+        firmware=releases.firmware_image,
+    )
     services = api.Services(
         registry=Registry(
             store,
@@ -248,7 +271,7 @@ def build(settings: Settings, state: State) -> Manager:
             trusted_keys=lambda: (signer.key_hash(),),
             certificates=certificates,
         ),
-        releases=Releases(store, time.time, blobs, signer, verify_ecdsa, read_model),
+        releases=releases,
         rollouts=rollouts,
         live=Live(store, publisher.wake),
         samples=Samples(store, time.time, bounds),
@@ -261,16 +284,8 @@ def build(settings: Settings, state: State) -> Manager:
             port=settings.broker_port,
             prefix=settings.prefix,
         ),
-        connection=Connection(
-            host=settings.node_host,
-            port=settings.broker_port,
-            tls_port=settings.tls_port,
-            prefix=settings.prefix,
-            keepalive_s=settings.keepalive_s,
-            period_s=settings.period_s,
-            window_ms=settings.window_ms,
-            sntp=settings.sntp or None,
-        ),
+        connection=connection,
+        enrolments=enrolments,
         configurations=Configurations(store, time.time, rollouts, certificates),
         health=health,
         metrics=lambda: metrics.exposition(collector),
@@ -287,7 +302,7 @@ def build(settings: Settings, state: State) -> Manager:
             timeout_graceful_shutdown=3,
         )
     )
-    return Manager(store, rollouts, shadows, services.samples, access, reader, publisher, server)
+    return Manager(store, rollouts, shadows, services.samples, enrolments, access, reader, publisher, server)
 
 
 class _Server(uvicorn.Server):

@@ -2,7 +2,8 @@
 
 Everything but the authority's own key is derived from the fleet's secret, and signed deterministically
 (RFC 6979), so that provisioning a device again gives the same records and nothing needs to be kept but which
-certificates are good no more.
+certificates are good no more. A device that was enrolled by a token has a key of its own: it shows the public
+part, and nobody but the device knows the other.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tinyfleet.fleet.adapters.signer import ensure_key
-from tinyfleet.fleet.core.errors import Unavailable
+from tinyfleet.fleet.core.errors import BadInput, Unavailable
 from tinyfleet.fleet.services.ports import Revoked
 from tinyfleet.wire.messages import NodeTls, TlsChange
 
@@ -32,6 +34,8 @@ FIRST_DAY: Final = datetime.date(2025, 1, 1)
 LAST_DAY: Final = datetime.date(2055, 1, 1)
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SERIAL_BYTES: Final = 16
+SCALAR_BYTES: Final = 32
+CSR_MAX_BYTES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Authority:
         """Raises Unavailable when the authority's key cannot be read."""
         key = self._derived("broker")
         name = x509.SubjectAlternativeName([x509.DNSName(SERVER)])
-        certificate = self._issue("broker", SERVER, key, ExtendedKeyUsageOID.SERVER_AUTH, name)
+        certificate = self._issue("broker", SERVER, key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH, name)
         return BrokerIdentity(
             _pem(self._certificate()),
             _pem(certificate),
@@ -77,27 +81,66 @@ class Authority:
         """What a device's configuration holds. Raises Unavailable when the authority's key cannot be read."""
         purpose = f"device/{credential}/{name}"
         key = self._derived(purpose)
+        scalar = key.private_numbers().private_value.to_bytes(SCALAR_BYTES, "big")
+        return self._identity(purpose, name, key.public_key(), scalar)
+
+    def enrolled(self, name: str, credential: int, key: bytes) -> NodeTls:
+        """As `device`, for a key of the device's own, of which this is the public part: where the scalar
+        stands in what is answered are zeros. Raises Unavailable as `device`."""
+        purpose = f"device/{credential}/{name}"
+        return self._identity(purpose, name, _public(key), bytes(SCALAR_BYTES))
+
+    def requested(self, csr: bytes) -> bytes:
+        """The public key, an uncompressed point, of a PKCS #10 request (RFC 2986). Its names count for
+        nothing. Raises BadInput: no request, another curve, or not signed by its own key."""
+        if len(csr) > CSR_MAX_BYTES:
+            raise BadInput(f"certificate request: expected at most {CSR_MAX_BYTES} bytes, got {len(csr)}")
+        try:
+            request = x509.load_der_x509_csr(csr)
+            key = request.public_key()
+            signed = request.is_signature_valid
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise BadInput("certificate request: expected PKCS #10 in DER; make another") from error
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise BadInput("certificate request: expected a P-256 key; make another")
+        if not signed:
+            raise BadInput("certificate request: its own key did not sign it; make another")
+        return _point(key)
+
+    def authority(self) -> bytes:
+        """The authority's own certificate, DER. Raises Unavailable as `device`."""
+        return self._certificate().public_bytes(serialization.Encoding.DER)
+
+    def _identity(self, purpose: str, name: str, key: ec.EllipticCurvePublicKey, scalar: bytes) -> NodeTls:
         certificate = self._issue(purpose, name, key, ExtendedKeyUsageOID.CLIENT_AUTH)
         return NodeTls(
             server=SERVER,
             ca_name=self._name().public_bytes(),
             ca_key=_point(self._own_key().public_key()),
             certificate=certificate.public_bytes(serialization.Encoding.DER),
-            key=key.private_numbers().private_value.to_bytes(32, "big"),
+            key=scalar,
             day=_days(FIRST_DAY) + 1,
         )
 
     def renewed(
-        self, name: str, credential: int, sequence: int, today: datetime.date, days: int | None = None
+        self,
+        name: str,
+        credential: int,
+        sequence: int,
+        today: datetime.date,
+        days: int | None = None,
+        key: bytes | None = None,
     ) -> TlsChange:
-        """Another certificate for the key that the device has, good from today for `days`, or to the end.
+        """Another certificate for the key that the device has (`key`, when it is its own), good from today
+        for `days`, or to the end.
 
         The same every time. Raises Unavailable when the authority's key cannot be read.
         """
         purpose = f"device/{credential}/{name}"
         last = LAST_DAY if days is None else min(LAST_DAY, today + datetime.timedelta(days=days))
+        public = self._derived(purpose).public_key() if key is None else _public(key)
         certificate = self._issue(
-            *(purpose, name, self._derived(purpose), ExtendedKeyUsageOID.CLIENT_AUTH),
+            *(purpose, name, public, ExtendedKeyUsageOID.CLIENT_AUTH),
             rotation=sequence,
             first=today,
             last=last,
@@ -151,7 +194,7 @@ class Authority:
 
     def _certificate(self) -> x509.Certificate:
         number = self._number("authority", 0)
-        builder = self._builder(self._name(), self._own_key(), number, FIRST_DAY, LAST_DAY)
+        builder = self._builder(self._name(), self._own_key().public_key(), number, FIRST_DAY, LAST_DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return builder.sign(self._own_key(), hashes.SHA256(), ecdsa_deterministic=True)
 
@@ -159,7 +202,7 @@ class Authority:
         self,
         purpose: str,
         name: str,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePublicKey,
         usage: x509.ObjectIdentifier,
         *more: x509.ExtensionType,
         rotation: int = 0,
@@ -178,7 +221,7 @@ class Authority:
     def _builder(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePublicKey,
         number: int,
         first: datetime.date,
         last: datetime.date,
@@ -187,7 +230,7 @@ class Authority:
             x509.CertificateBuilder()
             .issuer_name(self._name())
             .subject_name(subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(number)
             .not_valid_before(_midnight(first))
             .not_valid_after(_midnight(last))
@@ -208,6 +251,10 @@ def _days(day: datetime.date) -> int:
 
 def _common_name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _public(point: bytes) -> ec.EllipticCurvePublicKey:
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
 
 
 def _point(key: ec.EllipticCurvePublicKey) -> bytes:

@@ -1,4 +1,5 @@
-"""The application: routes, errors as JSON, and the token that every changing call must show.
+"""The application: routes, errors as JSON, and the token that every changing call must show (enrolling a
+board needs a one-time token instead).
 
 Reading needs no token, for the API listens on loopback; a page of some other site that reaches it by a name
 of its own (DNS rebinding) is turned away by the host check.
@@ -18,12 +19,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tinyfleet import __version__
-from tinyfleet.fleet.api import agents, devices, releases, rollouts, samples, shadows
+from tinyfleet.fleet.api import agents, devices, enrolments, releases, rollouts, samples, shadows
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.api.common import BodyBound
 from tinyfleet.fleet.core.errors import BadInput, Conflict, FleetError, NotFound, Refused, Unavailable
 from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.configurations import Configurations
+from tinyfleet.fleet.services.enrolments import Enrolments
 from tinyfleet.fleet.services.live import Live
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
@@ -50,6 +52,7 @@ class Services:
     shadows: Shadows
     configurations: Configurations
     benches: Benches
+    enrolments: Enrolments
     live: Live
     samples: Samples
     connection: Connection
@@ -75,9 +78,10 @@ def build(services: Services, token: str, hosts: Iterable[str] | None = None) ->
             )
 
     guard = [Depends(authorised)]
-    for noun in (devices, agents, releases, rollouts, samples, shadows):
+    for noun in (devices, enrolments, agents, releases, rollouts, samples, shadows):
         app.include_router(noun.reading, prefix="/api/v1")
         app.include_router(noun.changing, prefix="/api/v1", dependencies=guard)
+    app.include_router(enrolments.enrolling(enrolments.Tries()), prefix="/api/v1")
     app.include_router(_own_routes(services))
     _handle_errors(app)
     return app

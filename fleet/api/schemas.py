@@ -121,6 +121,64 @@ class ProvisionOut(Closed):
     firmware: str | None = Field(description="signed image for the first slot")
 
 
+class TokenIn(Closed):
+    valid_s: float = Field(gt=0, le=30 * 86_400, description="how long it may be used")
+    count: int = Field(1, ge=1, le=1000)
+    device_type: str | None = Field(None, description="only boards of this type; absent: any")
+    site: str = "default"
+    device: str | None = Field(None, description="the id that the board is to bear; absent: one is made")
+    replaces: bool = Field(False, description="that device is registered already, and gets another board")
+    release: str | None = Field(None, description="release whose firmware the board starts with")
+    release_version: str | None = None
+
+
+class TokenOut(Closed):
+    """A one-time token. Its word was told when it was made, and is not kept."""
+
+    id: int
+    state: str = Field(description="OPEN, PENDING (not heard yet), USED, EXPIRED or REVOKED")
+    device_type: str | None
+    site: str
+    device: str | None
+    replaces: bool
+    release: str | None
+    release_version: str | None
+    made_s: float
+    expires_s: float
+    changed_s: float
+
+
+class TokenWordOut(Closed):
+    word: str = Field(description="what who provisions the board must show; told this once")
+    token: TokenOut
+
+
+class OfferOut(Closed):
+    """What a one-time token is good for."""
+
+    token: TokenOut
+    trust: str
+    firmware: str | None = Field(description="signed image for the first slot")
+
+
+class EnrolIn(Closed):
+    csr: str = Field(max_length=4096, description="PKCS #10 in DER, base64; the names in it do not count")
+    device_type: str
+    name: str | None = Field(None, description="device id; absent: the token's, or one is made")
+
+
+class EnrolOut(Closed):
+    """What makes a board the device: it is registered with its first birth."""
+
+    device: str
+    credential: int
+    sequence: int = Field(description="of the configuration; its birth has to tell it")
+    chain: list[str] = Field(description="DER of the device's certificate and of the authority's")
+    trust: str
+    config: str = Field(description="flash record with zeros where the device's key and seed go")
+    expires_s: float = Field(description="until when its birth is awaited")
+
+
 class CaptureIn(Closed):
     classes: list[str] = Field([], max_length=16, description="labels or numbers; none: any class")
     margin_below: float | None = Field(None, gt=0, le=1, description="top score less the second; none: any")

@@ -8,10 +8,12 @@ from collections import Counter
 from tinyfleet.fleet.api import schemas as out
 from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.enrolment import Token
 from tinyfleet.fleet.core.liveness import next_wake_at_s
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.configurations import Configuration
+from tinyfleet.fleet.services.enrolments import Enrolled, Offer
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
 from tinyfleet.fleet.services.rollouts import Carried
 from tinyfleet.fleet.services.samples import SampleView
@@ -145,6 +147,47 @@ def transfer(value: Carried) -> out.TransferOut:
         image_bytes=way.artifact.size_bytes,
         devices=value.devices,
     )
+
+
+def token(value: Token) -> out.TokenOut:
+    return out.TokenOut(
+        id=value.id,
+        state=value.state.value,
+        device_type=value.device_type,
+        site=value.site,
+        device=value.device,
+        replaces=value.replaces,
+        release=value.release,
+        release_version=value.release_version,
+        made_s=value.made_s,
+        expires_s=value.expires_s,
+        changed_s=value.changed_s,
+    )
+
+
+def offer(value: Offer) -> out.OfferOut:
+    return out.OfferOut(
+        token=token(value.token),
+        trust=_base64(value.trust),
+        firmware=None if value.firmware is None else _base64(value.firmware),
+    )
+
+
+def enrolled(value: Enrolled) -> out.EnrolOut:
+    about = value.token
+    return out.EnrolOut(
+        device=about.device or "",
+        credential=about.credential or 0,
+        sequence=about.sequence or 0,
+        chain=[_base64(each) for each in value.chain],
+        trust=_base64(value.trust),
+        config=_base64(value.config),
+        expires_s=about.expires_s,
+    )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def release(value: Release) -> out.ReleaseOut:

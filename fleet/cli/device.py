@@ -24,6 +24,7 @@ from tinyfleet.fleet.cli.common import (
     state_option,
 )
 from tinyfleet.fleet.cli.device_live import capture, event_rule
+from tinyfleet.fleet.cli.device_token import token, token_revoke, tokens
 from tinyfleet.fleet.core.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
     """List the devices."""
     with client(state) as fleet:
         found = fleet.devices(site, in_state)
+        pending = [token for token in fleet.tokens() if token.state == "PENDING"]
     if as_json:
         show_json([each.model_dump() for each in found])
         return
@@ -61,6 +63,9 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
             for each in found
         ),
     )
+    for waiting in pending:
+        since = ago(waiting.changed_s)
+        click.echo(f"{waiting.device}: PENDING, enrolled {since} by token {waiting.id}, not heard yet")
 
 
 @click.group()
@@ -303,3 +308,5 @@ def remove(name: str, state: Path) -> None:
 
 device.add_command(capture)
 device.add_command(event_rule)
+for each in (token, tokens, token_revoke):
+    device.add_command(each)

@@ -84,6 +84,16 @@ class FleetClient:
     def remove_device(self, name: str) -> None:
         self._send("DELETE", f"/devices/{_part(name)}")
 
+    def make_tokens(self, order: schemas.TokenIn) -> list[schemas.TokenWordOut]:
+        answer = self._send("POST", "/tokens", json=order.model_dump(exclude_none=True))
+        return TypeAdapter(list[schemas.TokenWordOut]).validate_json(answer.content)
+
+    def tokens(self) -> list[schemas.TokenOut]:
+        return self._many(schemas.TokenOut, "/tokens")
+
+    def revoke_token(self, number: int) -> schemas.TokenOut:
+        return self._one(schemas.TokenOut, "DELETE", f"/tokens/{number}")
+
     def capture(self, name: str, order: schemas.CaptureIn) -> schemas.LiveOut:
         return self._one(
             schemas.LiveOut,

@@ -2,6 +2,7 @@
 
 FleetError
 ├── NotFound          no such device, release, rollout
+│   └── NoSuchToken   a word that no one-time token of this fleet has
 ├── Conflict          it is there, but its state does not allow this
 ├── Refused           could be carried out, but must not be (budget, foreign key, wrong device type)
 ├── BadInput          bytes or values that do not fit; carries what was expected
@@ -16,6 +17,10 @@ class FleetError(Exception):
 
 
 class NotFound(FleetError):
+    pass
+
+
+class NoSuchToken(NotFound):
     pass
 
 

@@ -86,7 +86,9 @@ class Configurations:
             tx.enrolments.put(name, replace(enrolment, sequence=sequence))
             today = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date()
             tls = (
-                self._certificates.renewed(name, device.credential, sequence, today, change.days)
+                self._certificates.renewed(
+                    name, device.credential, sequence, today, change.days, enrolment.key
+                )
                 if enrolment.tls
                 else None
             )

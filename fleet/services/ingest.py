@@ -13,11 +13,13 @@ from typing import Final
 
 from tinyfleet.fleet.core.counters import CounterError, Verdict, advance, snapshot_of
 from tinyfleet.fleet.core.device import Device, fold_birth
+from tinyfleet.fleet.core.enrolment import Token
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.core.liveness import fold_conn, fold_heard
 from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.core.samples import SampleError
 from tinyfleet.fleet.services.benches import take_bench
+from tinyfleet.fleet.services.enrolments import keep_conn, register_born
 from tinyfleet.fleet.services.ports import Clock, ModelKey, Store, Stored, Tx
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, is_wanted, take_sample
@@ -110,10 +112,11 @@ class Ingest:
         now_s = self._clock()
         with self._store.write() as tx:
             before = tx.identity.seq()
+            pending = tx.tokens.pending()
             for incoming in batch:
                 counts.messages += 1
                 try:
-                    self._one(tx, incoming, now_s, counts)
+                    self._one(tx, incoming, now_s, counts, pending)
                 except (WireError, CounterError, SampleError, Rejected) as error:
                     counts.rejected += 1
                     self._quarantine(tx, incoming, str(error), now_s)
@@ -134,7 +137,14 @@ class Ingest:
         raw = incoming.topic.endswith(f"/{TopicKind.SAMPLE}")
         tx.quarantine.add(incoming.topic, b"" if raw else incoming.payload, reason, now_s)
 
-    def _one(self, tx: Tx, incoming: Incoming, now_s: float, counts: IngestCounts) -> None:
+    def _one(
+        self,
+        tx: Tx,
+        incoming: Incoming,
+        now_s: float,
+        counts: IngestCounts,
+        pending: dict[str, Token],
+    ) -> None:
         topic = self._topics.parse(incoming.topic)
         if topic.device is None:
             raise Rejected("not a device's topic")
@@ -146,7 +156,12 @@ class Ingest:
                 bench = decode(Bench, incoming.payload)
                 counts.duplicate += not take_bench(tx, agent, bench, now_s)
             return
-        device = tx.devices.get(topic.device)
+        if topic.device in pending:
+            device = self._pending(tx, topic.kind, incoming.payload, now_s, pending, topic.device)
+            if device is None:
+                return
+        else:
+            device = tx.devices.get(topic.device)
         if device is None:
             raise Rejected(f"device {topic.device} is not registered; provision it")
         if not incoming.payload and topic.kind in (TopicKind.BIRTH, TopicKind.CONN):
@@ -179,6 +194,23 @@ class Ingest:
                 self._heard(tx, device, now_s)
             case _:
                 raise Rejected(f"{topic.kind} is reserved")
+
+    @staticmethod
+    def _pending(
+        tx: Tx, kind: TopicKind | None, payload: bytes, now_s: float, pending: dict[str, Token], name: str
+    ) -> Device | None:
+        """The device, once its birth shows that it was provisioned; None: a word of its connection."""
+        if kind is TopicKind.CONN or not payload:
+            if payload:
+                pending[name] = keep_conn(tx, pending[name], payload)
+            return None
+        born = None
+        if kind is TopicKind.BIRTH:
+            born = register_born(tx, pending[name], decode(Birth, payload), now_s)
+        if born is None:
+            raise Rejected(f"device {name} is PENDING: its birth with what it was given is awaited")
+        del pending[name]
+        return born
 
     def _heard(self, tx: Tx, device: Device, now_s: float) -> Device:
         heard = replace(device, evidence=fold_heard(device.evidence, now_s))

@@ -16,6 +16,7 @@ from typing import Protocol
 from tinyfleet.fleet.core.counters import Delta, Snapshot
 from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device
+from tinyfleet.fleet.core.enrolment import Token
 from tinyfleet.fleet.core.release import Artifact, Release, Transport
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.core.samples import Window
@@ -134,10 +135,12 @@ class LiveTotal:
 @dataclass(frozen=True, slots=True)
 class Enrolment:
     """How a device was enrolled: by TLS or not, and the number of the last configuration its name was given
-    by a `want` (0: none). Numbers are never used again, whoever bears the name."""
+    by a `want` or a token (0: none). Numbers are never used again, whoever bears the name. `key` is the
+    device's own (P-256, uncompressed), None: derived from the fleet's secret."""
 
     tls: bool = False
     sequence: int = 0
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,17 @@ class EnrolmentRows(Protocol):
     def put(self, device: str, enrolment: Enrolment) -> None: ...
     def revoke(self, revoked: Revoked) -> None: ...
     def revoked(self) -> list[Revoked]: ...
+
+
+class TokenRows(Protocol):
+    def add(self, token: Token) -> Token: ...
+    def get(self, token: int) -> Token | None: ...
+    def hashed(self, digest: bytes) -> Token | None: ...
+    def put(self, token: Token) -> None: ...
+    def all(self, limit: int) -> list[Token]: ...
+    def pending(self) -> dict[str, Token]: ...
+    def due(self, now_s: float) -> list[Token]: ...
+    def forget(self, ended_before_s: float) -> None: ...
 
 
 class TelemetryRows(Protocol):
@@ -308,6 +322,8 @@ class Tx(Protocol):
     def identity(self) -> Identity: ...
     @property
     def enrolments(self) -> EnrolmentRows: ...
+    @property
+    def tokens(self) -> TokenRows: ...
 
 
 class Store(Protocol):
@@ -377,8 +393,28 @@ class Certificates(Protocol):
         """What this device shows and asks of the broker: the same every time. Raises Unavailable."""
         ...
 
-    def renewed(self, name: str, credential: int, sequence: int, today: date, days: int | None) -> TlsChange:
-        """Another certificate for the same key. Raises Unavailable."""
+    def requested(self, csr: bytes) -> bytes:
+        """The public key (P-256, uncompressed) of a request that its own key signed. Raises BadInput."""
+        ...
+
+    def enrolled(self, name: str, credential: int, key: bytes) -> NodeTls:
+        """As `device`, for a key that the device alone knows: that field holds zeros. Raises Unavailable."""
+        ...
+
+    def authority(self) -> bytes:
+        """The authority's own certificate, DER. Raises Unavailable."""
+        ...
+
+    def renewed(
+        self,
+        name: str,
+        credential: int,
+        sequence: int,
+        today: date,
+        days: int | None,
+        key: bytes | None = None,
+    ) -> TlsChange:
+        """Another certificate for the same key; `key`: the device's own. Raises Unavailable."""
         ...
 
     def revocations(self, revoked: Sequence[Revoked]) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device, check_device_id, check_label, forget_past
+from tinyfleet.fleet.core.enrolment import TABLE, TokenEvent
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
 from tinyfleet.fleet.core.liveness import DeviceState, Evidence, missed_wakes, state_of
 from tinyfleet.fleet.services.access import Access
@@ -17,7 +18,7 @@ from tinyfleet.fleet.services.shadows import forget_runs
 from tinyfleet.fleet.services.wants import amend_want, standing_want
 from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.errors import WireError
-from tinyfleet.wire.messages import NodeConfig, Sleep, Trust
+from tinyfleet.wire.messages import NodeConfig, NodeTls, Sleep, Trust
 from tinyfleet.wire.records import encode_record
 
 HISTORY: int = 50
@@ -42,6 +43,35 @@ class Connection:
     sleep: Sleep | None = None
     smp: SmpDoor | None = None
     sntp: str | None = None
+
+
+def node_config(
+    name: str,
+    connection: Connection,
+    *,
+    password: bytes,
+    seed: bytes,
+    tls: NodeTls | None,
+    sequence: int,
+) -> NodeConfig:
+    """What a device's flash says of it. MessageError when a value is out of bounds."""
+    return NodeConfig(
+        device=name,
+        host=connection.host,
+        port=connection.port if tls is None else connection.tls_port,
+        user=name,
+        password=password,
+        prefix=connection.prefix,
+        keepalive_s=connection.keepalive_s,
+        seed=seed,
+        period_s=connection.period_s,
+        window_ms=connection.window_ms,
+        sleep=connection.sleep,
+        tls=tls,
+        smp=connection.smp,
+        sntp=connection.sntp,
+        sequence=sequence or None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +126,8 @@ class Registry:
     ) -> Provisioned:
         """Registers a device, or finds it, and gives its records: the same ones every time.
 
-        `fresh`: its flash is new, so whatever was counted and heard before is forgotten.
+        `fresh`: its flash is new, so whatever was counted and heard before is forgotten. One that was
+        enrolled by a token gets another key by this, made of the fleet's secret.
         Raises BadInput, Conflict.
         """
         check_device_id(name)
@@ -122,14 +153,16 @@ class Registry:
                 if fresh:
                     device = forget_past(device)
                     forget_runs(tx, name)
-                    self._forget(tx, name)
+                    forget_device(tx, name)
+            if name in tx.tokens.pending():
+                raise Conflict(f"{name} is being provisioned by a token: see `tinyfleet device tokens`")
             before = tx.enrolments.get(name)
-            leaves_tls = known is not None and before.tls and not connection.tls
-            if leaves_tls:
+            leaves_key = known is not None and before.tls and not (connection.tls and before.key is None)
+            if leaves_key:
                 # Its certificate would open the door still, and no later revocation would know of it.
-                self._revoke(tx, device)
+                revoke_certificates(tx, device)
                 device = replace(device, credential=tx.identity.next_credential(name))
-            enrolment = replace(before, tls=connection.tls)
+            enrolment = replace(before, tls=connection.tls, key=None)
             tx.enrolments.put(name, enrolment)
             records = self._records(device, connection, enrolment.sequence)
             tx.devices.put(device)
@@ -142,7 +175,7 @@ class Registry:
             word = "" if connection.tls else self._access.hashed(name, device.credential)
             tx.devices.set_password(name, word)
         self._rollouts.wake()
-        if leaves_tls:
+        if leaves_key:
             self._access.shut_out(name)
         else:
             self._access.apply()
@@ -156,7 +189,8 @@ class Registry:
             device = tx.devices.get(name)
             if device is None:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
-            self._revoke(tx, device)
+            revoke_certificates(tx, device)
+            self._end_token(tx, name)
             tx.devices.put(replace(device, credential=tx.identity.next_credential(name)))
             tx.devices.set_password(name, "")
         self._access.shut_out(name)
@@ -168,18 +202,19 @@ class Registry:
             if device is None:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
             tx.shadows.remove(name)
-            self._revoke(tx, device)
+            revoke_certificates(tx, device)
+            self._end_token(tx, name)
             self._rollouts.device_gone(tx, name, self._clock())
             tx.devices.remove(name)
             tx.samples.remove(name)
-            self._forget(tx, name)
+            forget_device(tx, name)
         try:
             self._access.shut_out(name)
         finally:
             # Again: as the broker threw the device out, it published its will.
             with self._store.write() as tx:
                 if tx.devices.get(name) is None:
-                    self._forget(tx, name)
+                    forget_device(tx, name)
             self._rollouts.wake()
 
     def all(self, site: str | None = None, state: DeviceState | None = None) -> list[DeviceView]:
@@ -194,6 +229,8 @@ class Registry:
         """Everything known of one device. NotFound."""
         with self._store.read() as tx:
             device = tx.devices.get(name)
+            if device is None and name in tx.tokens.pending():
+                raise NotFound(f"{name} is PENDING: it has a certificate and was not heard yet")
             if device is None:
                 raise NotFound(f"no device {name}; see `tinyfleet devices`")
             return DeviceDetail(
@@ -204,43 +241,43 @@ class Registry:
                 configuration_of(tx, device),
             )
 
-    @staticmethod
-    def _revoke(tx: Tx, device: Device) -> None:
-        enrolment = tx.enrolments.get(device.id)
-        if enrolment.tls:
-            tx.enrolments.revoke(Revoked(device.id, device.credential, enrolment.sequence))
-
-    @staticmethod
-    def _forget(tx: Tx, name: str) -> None:
-        """Its counters, and what it left at the broker: both would swallow the messages of a new life."""
-        tx.telemetry.forget(name)
-        tx.retained.put(RetainedKind.PAST, name, live=False, payload=b"", names="", size_bytes=0)
+    def _end_token(self, tx: Tx, name: str) -> None:
+        """Whoever shuts a device out shuts out what is about to replace it."""
+        token = tx.tokens.pending().get(name)
+        if token is not None:
+            state, _ = TABLE[token.state, TokenEvent.REVOKE]
+            tx.tokens.put(replace(token, state=state, changed_s=self._clock()))
 
     def _records(self, device: Device, connection: Connection, sequence: int) -> Provisioned:
         try:
             trust = encode_record(Trust(keys=self._trusted_keys()))
+            tls = self._certificates.device(device.id, device.credential) if connection.tls else None
             config = encode_record(
-                NodeConfig(
-                    device=device.id,
-                    host=connection.host,
-                    port=connection.tls_port if connection.tls else connection.port,
-                    user=device.id,
+                node_config(
+                    device.id,
+                    connection,
                     password=self._access.password(device.id, device.credential),
-                    prefix=connection.prefix,
-                    keepalive_s=connection.keepalive_s,
                     seed=self._access.seed(device.id, device.credential),
-                    period_s=connection.period_s,
-                    window_ms=connection.window_ms,
-                    sleep=connection.sleep,
-                    tls=self._certificates.device(device.id, device.credential) if connection.tls else None,
-                    smp=connection.smp,
-                    sntp=connection.sntp,
-                    sequence=sequence or None,
+                    tls=tls,
+                    sequence=sequence,
                 )
             )
         except WireError as error:
             raise BadInput(str(error)) from error
         return Provisioned(device, trust, config)
+
+
+def revoke_certificates(tx: Tx, device: Device) -> None:
+    """Puts what the device's credential brought on the list; the broker reads it with `Access.shut_out`."""
+    enrolment = tx.enrolments.get(device.id)
+    if enrolment.tls:
+        tx.enrolments.revoke(Revoked(device.id, device.credential, enrolment.sequence))
+
+
+def forget_device(tx: Tx, name: str) -> None:
+    """Its counters, and what it left at the broker: both would swallow the messages of a new life."""
+    tx.telemetry.forget(name)
+    tx.retained.put(RetainedKind.PAST, name, live=False, payload=b"", names="", size_bytes=0)
 
 
 def _view(tx: Tx, device: Device, now_s: float) -> DeviceView:

@@ -22,10 +22,17 @@ class EnrolmentTable:
     def get(self, device: str) -> Enrolment:
         query = select(meta.c.value).where(meta.c.key == _ENROLMENT + device)
         value = self._connection.execute(query).scalar_one_or_none()
-        return Enrolment() if value is None else Enrolment(**json.loads(value))
+        if value is None:
+            return Enrolment()
+        held = json.loads(value)
+        key = held.get("key")
+        return Enrolment(
+            tls=held["tls"], sequence=held["sequence"], key=None if key is None else bytes.fromhex(key)
+        )
 
     def put(self, device: str, enrolment: Enrolment) -> None:
-        value = json.dumps({"tls": enrolment.tls, "sequence": enrolment.sequence})
+        key = {} if enrolment.key is None else {"key": enrolment.key.hex()}
+        value = json.dumps({"tls": enrolment.tls, "sequence": enrolment.sequence, **key})
         upsert(self._connection, meta, {"key": _ENROLMENT + device, "value": value})
 
     def revoke(self, revoked: Revoked) -> None:

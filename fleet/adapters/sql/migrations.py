@@ -20,6 +20,7 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
     3: (),  # transports
     # shadows, shadow_totals; parts of windows that were under way are sent again or never whole
     4: ("DROP TABLE IF EXISTS sample_parts",),
+    5: (),  # tokens
 }
 """From this version to the next."""
 

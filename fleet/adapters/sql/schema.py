@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -323,6 +323,31 @@ events = Table(
     Column("model", LargeBinary),
     Column("at_s", Float, nullable=False),
     Index("events_recent", "device", "at_s"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("state", String, nullable=False),
+    Column("device_type", String),
+    Column("site", String, nullable=False),
+    Column("device", String),
+    Column("replaces", Boolean, nullable=False),
+    Column("release", String),
+    Column("release_version", String),
+    Column("key", LargeBinary),
+    Column("credential", Integer),
+    Column("sequence", Integer),
+    Column("keepalive_s", Integer, nullable=False),
+    Column("conn", LargeBinary),
+    Column("made_s", Float, nullable=False),
+    Column("expires_s", Float, nullable=False),
+    Column("changed_s", Float, nullable=False),
+    Index("tokens_due", "state", "expires_s"),
+    # A number names one token for good: lists and logs go by it.
+    sqlite_autoincrement=True,
 )
 
 quarantine = Table(

@@ -29,6 +29,7 @@ from tinyfleet.fleet.adapters.sql.rollouts import RolloutTable
 from tinyfleet.fleet.adapters.sql.samples import SampleTable
 from tinyfleet.fleet.adapters.sql.shadows import ShadowTable
 from tinyfleet.fleet.adapters.sql.telemetry import QuarantineTable, TelemetryTable
+from tinyfleet.fleet.adapters.sql.tokens import TokenTable
 from tinyfleet.fleet.core.errors import Unavailable
 
 LOCK_WAIT_S: Final = 10.0
@@ -51,6 +52,7 @@ class SqlTx:
         self.retained = RetainedTable(connection)
         self.identity = IdentityTable(connection)
         self.enrolments = EnrolmentTable(connection)
+        self.tokens = TokenTable(connection)
 
 
 class SqlStore:

@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import HTTPException
 from tests.unit.fleet.fleet_rig import Rig
 
 from tinyfleet.fleet.api import app as api
 from tinyfleet.fleet.api.common import BODY_MAX_BYTES
+from tinyfleet.fleet.api.enrolments import ADDRESSES_MAX, TRIES_MAX, Tries
 from tinyfleet.fleet.core.errors import Unavailable
 from tinyfleet.fleet.services.registry import Connection
 from tinyfleet.fleet.state import State
@@ -54,6 +56,7 @@ def door(rig: Rig) -> Door:
         rollouts=rig.rollouts,
         configurations=absent,  # type: ignore[arg-type]
         benches=absent,  # type: ignore[arg-type]
+        enrolments=absent,  # type: ignore[arg-type]
         live=rig.live,
         samples=rig.samples,
         shadows=rig.shadows,
@@ -165,3 +168,39 @@ def test_a_device_is_told_when_to_wake(door: Door, rig: Rig) -> None:
     assert want.sleep is None
     nobody = door.ask("PUT", "/api/v1/devices/d2/sleep", headers=BEARER, json=policy)
     assert (nobody.status_code, nobody.json()["message"][:12]) == (404, "no device d2")
+
+
+def test_a_board_shows_a_word_in_the_header_and_tries_only_so_often(door: Door) -> None:
+    order = {"csr": "AA==", "device_type": "mps2-an386"}
+    word = "tfe_" + "x" * 43
+    for tried in range(TRIES_MAX + 2):
+        answer = door.ask(
+            ("GET", "POST")[tried % 2],
+            f"/api/v1/enrol?token={word}",
+            **({"json": order} if tried % 2 else {}),
+            headers=({}, BEARER)[tried // 2 % 2],
+        )
+        assert answer.status_code == (401 if tried < TRIES_MAX else 429)
+        assert word not in answer.text
+
+
+def test_tries_are_forgotten_after_a_minute_and_never_too_many() -> None:
+    now = [0.0]
+    tries = Tries(lambda: now[0])
+
+    def refused(address: str) -> bool:
+        try:
+            tries.check(address)
+        except HTTPException as error:
+            return error.status_code == 429
+        return False
+
+    for _ in range(TRIES_MAX):
+        assert not refused("a")
+        tries.failed("a")
+    assert refused("a") and not refused("b")
+    now[0] = 61
+    assert not refused("a")
+    for number in range(ADDRESSES_MAX + 2):
+        tries.failed(str(number))
+    assert not refused("0") and len(tries._failed) == 0

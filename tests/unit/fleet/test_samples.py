@@ -166,7 +166,12 @@ def test_what_is_too_old_goes_by_itself_whole_or_not(rig: Rig) -> None:
     say(rig, parts_of(window_of(1), bytes(32), seq=1))
     broken_off = parts_of(window_of(2), bytes(32), seq=2)
     say(rig, broken_off[:2])
-    manager: Any = SimpleNamespace(rollouts=rig.rollouts, shadows=rig.shadows, samples=rig.samples)
+    manager: Any = SimpleNamespace(
+        rollouts=rig.rollouts,
+        shadows=rig.shadows,
+        samples=rig.samples,
+        enrolments=SimpleNamespace(expire=lambda: None),
+    )
     rig.now_s += 86_399
     Manager.tick(manager)
     with rig.store.read() as tx:

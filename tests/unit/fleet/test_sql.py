@@ -202,7 +202,7 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 5"):
+    with pytest.raises(Unavailable, match="has schema 99, this tinyfleet needs 6"):
         SqlStore(path)
 
 
