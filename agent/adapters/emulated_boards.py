@@ -24,6 +24,8 @@ _OFF: Final = "off"
 _ON: Final = "on"
 _SWITCHED_S: Final = 15.0
 _POLL_S: Final = 0.02
+BENCH_ICOUNT_SHIFT: Final = 6
+NODE_ICOUNT_SHIFT: Final = 1
 
 
 def use_folder(folder: Path) -> Path:
@@ -41,11 +43,31 @@ class EmulatedBoards:
         # A switch is used by whoever recovers a board, beside the thread that watches all of them.
         self._lock = threading.RLock()
 
-    def start(self, unique_id: str, machine: str) -> str:
+    def start(
+        self,
+        unique_id: str,
+        machine: str,
+        *,
+        kernel: Path | None = None,
+        network: bool = False,
+        smp_port: int | None = None,
+    ) -> str:
         """Starts a board, with the flash it had and its power on; answers its console's address. Raises
-        EmulatorError."""
+        EmulatorError.
+
+        `kernel` (a bootloader in ROM), `network` and `smp_port` make an `mps2-*` board a networked node, as
+        fast as EmulatedNode is.
+        """
+        networked = network or smp_port is not None
         with self._lock, _translated():
-            board = Board(unique_id, machine)
+            board = Board(
+                unique_id,
+                machine,
+                icount_shift=NODE_ICOUNT_SHIFT if networked else BENCH_ICOUNT_SHIFT,
+                kernel=kernel,
+                network=network,
+                smp_port=smp_port,
+            )
             _power_file(unique_id).unlink(missing_ok=True)
             board.start()
             self._boards[unique_id] = board
@@ -56,8 +78,8 @@ class EmulatedBoards:
 
     def revive(self) -> list[str]:
         """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. Answers
-        why, each. Boards without power stay off; those that have it again start as boards do. Raises
-        EmulatorError for one that does not start, once all have been tried."""
+        why, each. Boards without power stay off; those that have it again start as boards do. Cuts logs that
+        have grown long. Raises EmulatorError for one that does not start, once all have been tried."""
         causes, failures = [], []
         for unique_id in list(self._boards):
             try:
@@ -81,6 +103,11 @@ class EmulatedBoards:
             cause = None
             try:
                 board.check()
+                board.trim_logs()
+            except OSError as error:
+                raise EmulatorError(
+                    f"board {unique_id}: cannot cut its logs: {error}", f"make room below {board.folder}"
+                ) from error
             except QemuError as error:
                 with _translated():
                     board.restart(run=power == _ON)

@@ -6,15 +6,15 @@ instructions: latencies are repeatable and *not* a cycle model, which every figu
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import time
 from pathlib import Path
 from types import TracebackType
 
+from pyocd_qemu import blank_flash, logs, options
 from pyocd_qemu.errors import QemuError
-from pyocd_qemu.process import QemuProcess, option_path
+from pyocd_qemu.process import QemuProcess
 from pyocd_qemu.socket_path import connect
 
 from tinyfleet.agent.core.errors import EmulatorError
@@ -22,34 +22,21 @@ from tinyfleet.agent.core.errors import EmulatorError
 FLASH_BYTES = 16 * 1024 * 1024
 MACHINES = ("mps2-an386", "mps2-an500")
 HOST_ADDRESS = "10.0.2.2"
-LOOPBACK = "127.0.0.1"
-SMP_PORT = 1337
 CONSOLE_NAME = "console.log"
 SAMPLE_LINE_NAME = "samples.sock"
-_ERASED_BLOCK = b"\xff" * (1024 * 1024)
 _POLL_S = 0.005
 _LINE_TIMEOUT_S = 10.0
 _SAMPLE_LINE = (
     *("-chardev", f"socket,id=samples,path={SAMPLE_LINE_NAME},server=on,wait=off"),
     *("-serial", "chardev:samples"),
 )
-_CONSOLE_LIMIT_BYTES = 8 * 1024 * 1024
 
 
 def make_blank_flash(path: Path) -> None:
     """Writes an erased 16 MiB flash file. Raises EmulatorError; never leaves half a file."""
-    partial = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        # Provisioning writes the device's password into it.
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            for _ in range(FLASH_BYTES // len(_ERASED_BLOCK)):
-                file.write(_ERASED_BLOCK)
-        partial.rename(path)
+        blank_flash.make_blank_flash(path, FLASH_BYTES)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise EmulatorError(f"cannot make the flash file {path}: {error}", "is there 16 MiB free?") from error
 
 
@@ -91,20 +78,12 @@ class EmulatedNode:
         )
 
     def _arguments(self, machine: str, icount_shift: int, udp_port: int | None, typing: bool) -> list[str]:
-        network = "user,model=lan9118,mac=52:54:00:00:00:01"
-        if udp_port is not None:
-            network += f",hostfwd=udp:{LOOPBACK}:{udp_port}-:{SMP_PORT}"
         console = f"file,id=console,path={CONSOLE_NAME},append=on"
         if typing:
             console = f"pty,id=console,logfile={CONSOLE_NAME},logappend=on"
-        memory = (
-            f"memory-backend-file,id=flash,size={FLASH_BYTES},mem-path={option_path(self.flash)},share=on"
-        )
         return [
-            *("-M", f"{machine},memory-backend=flash", "-object", memory),
-            *("-nodefaults", "-display", "none", "-monitor", "none"),
-            *("-icount", f"shift={icount_shift}"),
-            *("-nic", network),
+            *options.machine(machine, icount_shift=icount_shift, memory=self.flash, size=FLASH_BYTES),
+            *options.network(udp_port),
             *("-chardev", console, "-serial", "chardev:console"),
             *(_SAMPLE_LINE if self._sample_line else ()),
             *("-kernel", str(self.kernel)),
@@ -146,11 +125,8 @@ class EmulatedNode:
             ) from error
 
     def _rotate_console(self) -> None:
-        size = self.console_path.stat().st_size if self.console_path.exists() else 0
-        if size > _CONSOLE_LIMIT_BYTES:
-            self.console_path.replace(self.console_path.with_suffix(".1.log"))
-            size = 0
-        self._console_start = size
+        logs.trim(self.console_path)
+        self._console_start = self.console_path.stat().st_size if self.console_path.exists() else 0
 
     def tty(self) -> str:
         """The terminal that the console hangs on. Raises EmulatorError when it has none."""

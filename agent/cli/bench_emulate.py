@@ -25,7 +25,8 @@ from tinyfleet.agent.config import Folders
 )
 @click.option("--count", type=click.IntRange(1, 8), default=1, show_default=True, help="How many.")
 @click.option("--flash", type=FILE, help="mps2-*: the node's flash, a file; made when absent.")
-@click.option("--kernel", type=FILE, help="mps2-*: the bootloader (boot.elf).")
+@click.option("--kernel", type=FILE, help="mps2-*: a bootloader (boot.elf) in the board's ROM.")
+@click.option("--network", is_flag=True, help="mps2-*: the boards have a network card, too.")
 @click.option(
     "--smp-port", type=click.IntRange(1, 65535), help="mps2-*: UDP port here that leads to the node's SMP."
 )
@@ -37,19 +38,20 @@ def emulate(
     count: int,
     flash: Path | None,
     kernel: Path | None,
+    network: bool,
     smp_port: int | None,
     terminal: bool,
     folders: Folders,
 ) -> None:
     """Run emulated boards until Ctrl-C.
 
-    With --kernel, one networked node that starts like a deployed one. Without, boards for pyOCD: what is
-    programmed is kept.
+    With --flash and --kernel, one networked node that starts like a deployed one. Without --flash, boards for
+    pyOCD: what is programmed is kept. With --kernel and --network these are nodes with a debug probe.
     """
     from tinyfleet.agent.adapters.emulator import MACHINES
     from tinyfleet.agent.cli import emulation
 
-    if (flash is None) != (kernel is None):
+    if flash is not None and kernel is None:
         fail("a networked node needs both --flash and --kernel")
     if flash is None and (smp_port is not None or terminal):
         fail("--smp-port and --terminal are of a networked node: give its --flash and --kernel, too")
@@ -59,4 +61,4 @@ def emulate(
                 fail(f"--flash and --kernel go with one --machine {' or '.join(MACHINES)}")
             emulation.node(machine, flash, kernel, folders, stop, smp_port, terminal)
         else:
-            emulation.boards(machine, count, folders, stop)
+            emulation.boards(machine, count, folders, stop, kernel, network)

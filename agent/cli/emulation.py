@@ -15,7 +15,14 @@ from tinyfleet.agent.config import Folders
 WATCH_S = 0.5
 
 
-def boards(machine: str, count: int, folders: Folders, stop: threading.Event) -> None:
+def boards(
+    machine: str,
+    count: int,
+    folders: Folders,
+    stop: threading.Event,
+    kernel: Path | None = None,
+    network: bool = False,
+) -> None:
     """Starts boards qemu-MACHINE-0001 and on, and again those whose QEMU dies, until `stop`."""
     root = use_folder(folders.boards)
     with EmulatedBoards() as running:
@@ -24,7 +31,7 @@ def boards(machine: str, count: int, folders: Folders, stop: threading.Event) ->
             table.add_column(column, no_wrap=True)
         for number in range(1, count + 1):
             unique_id = f"qemu-{machine}-{number:04d}"
-            table.add_row(unique_id, running.start(unique_id, machine))
+            table.add_row(unique_id, running.start(unique_id, machine, kernel=kernel, network=network))
         out.print(table)
         meanwhile.print("Their time counts instructions: no cycle model.")
         meanwhile.print(

@@ -17,8 +17,8 @@ from pyocd.core import exceptions
 from pyocd.core.helpers import ConnectHelper
 from pyocd.core.target import Target
 from pyocd.flash.loader import FlashLoader
-from pyocd_qemu import chips, registry
-from pyocd_qemu.board import Board
+from pyocd_qemu import chips, logs, registry
+from pyocd_qemu.board import CONSOLE_LOG_NAME, Board
 from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
 from tests.integration.agent.conftest import assemble
 from tests.servers import wait_for
@@ -123,6 +123,23 @@ def test_breakpoint_step_and_registers(microbit: Board, counter_program: bytes) 
         ]
         # Those took instructions run on the core, which left nothing behind.
         assert core.read_core_registers_raw(["r0", "r1", "pc", "sp", "lr", "xpsr"]) == before
+
+
+def test_points_stay_over_a_reset(microbit: Board, counter_program: bytes) -> None:
+    """As on silicon, where a system reset leaves the comparators alone."""
+    with session(microbit) as opened:
+        core = opened.target
+        program(opened, 0, counter_program)
+        core.reset_and_halt()
+        assert core.set_breakpoint(STEP)
+        # pyOCD sets them when it lets the core run.
+        for start in (core.resume, core.reset):
+            start()
+            wait_for("the core to halt", lambda: core.get_state() is Target.State.HALTED)
+            assert core.read_core_register("pc") == STEP
+        # The algorithm's own return point, too.
+        program(opened, 0x4000, b"again")
+        assert bytes(core.read_memory_block8(0x4000, 5)) == b"again"
 
 
 def test_watchpoint(microbit: Board, counter_program: bytes) -> None:
@@ -259,6 +276,29 @@ def test_the_stock_command_line(microbit: Board, counter_program: bytes, tmp_pat
     pyocd("reset", "-u", microbit.unique_id)
     shown = pyocd("commander", "-u", microbit.unique_id, "-c", "halt", "-c", "read32 0 8")
     assert "20002000 00000081" in shown
+
+
+def test_a_console_that_never_stops_does_not_fill_the_disk(
+    boards_root: Path, hello_kernel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Board("qemu-mps2-an386-0001", "mps2-an386", kernel=hello_kernel) as board:
+        log = board.folder / CONSOLE_LOG_NAME
+        wait_for("the first hello", lambda: log.read_text() == "node says hello\n")
+        monkeypatch.setattr(logs, "LIMIT_BYTES", 10)
+        board.trim_logs()
+        assert (log.read_text(), log.with_name("console.log.1").read_text()) == ("", "node says hello\n")
+        with session(board) as opened:
+            opened.target.reset()
+        # QEMU goes on at the file's new start.
+        wait_for("the second hello", lambda: log.read_text() == "node says hello\n")
+
+
+def test_what_a_microbit_does_not_have(boards_root: Path, hello_kernel: Path) -> None:
+    for more in ({"kernel": hello_kernel}, {"network": True}, {"smp_port": 1337}):
+        with pytest.raises(QemuError, match="microbit has no ROM for a bootloader, and no network card"):
+            Board("qemu-microbit-0001", "microbit", **more)
+    with pytest.raises(QemuError, match=r"there is no .*none.elf"):
+        Board("qemu-mps2-an386-0001", "mps2-an386", kernel=boards_root / "none.elf").start()
 
 
 def test_ids_that_pyocd_could_confuse_are_refused(boards_root: Path) -> None:

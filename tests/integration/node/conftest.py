@@ -186,6 +186,11 @@ class Node:
         self.write("firmware_a", self.firmware)
 
     def write_records(self, **changes: Any) -> None:
+        for region, data in self.records(**changes).items():
+            self.write(region, data)
+
+    def records(self, **changes: Any) -> dict[str, bytes]:
+        """What goes into which region beside the firmware."""
         values: dict[str, Any] = {
             "device": DEVICE,
             "host": HOST_ADDRESS,
@@ -198,9 +203,11 @@ class Node:
             "period_s": 1,
             "window_ms": WINDOW_MS,
         } | changes
-        self.write("trust", encode_record(Trust(keys=self.key_hashes)))
-        self.write("config_a", encode_record(NodeConfig(**values)))
-        self.write("replay", replay_region())
+        return {
+            "trust": encode_record(Trust(keys=self.key_hashes)),
+            "config_a": encode_record(NodeConfig(**values)),
+            "replay": replay_region(),
+        }
 
     def start(self) -> None:
         self.emulator.start()

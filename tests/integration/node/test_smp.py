@@ -28,9 +28,9 @@ from smpclient.requests.os_management import (
 from smpclient.requests.statistics_management import GroupData, ListOfGroups
 from smpclient.transport.serial import SMPSerialTransport
 from smpclient.transport.udp import SMPUDPTransport
-from tests.servers import free_port
+from tests.servers import LOOPBACK, free_port
 
-from tinyfleet.agent.adapters.emulator import LOOPBACK, EmulatedNode
+from tinyfleet.agent.adapters.emulator import EmulatedNode
 from tinyfleet.wire.enums import SmpDoor, UpdateState
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.messages import Birth

@@ -4,48 +4,90 @@ for pyOCD."""
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import TracebackType
 
-from pyocd_qemu import registry
+from pyocd_qemu import logs, options, registry
+from pyocd_qemu.blank_flash import make_blank_flash
 from pyocd_qemu.errors import BoardBusyError, LinkError, QemuError, QemuStartError
 from pyocd_qemu.machines import MACHINES, Machine
 from pyocd_qemu.persistence import restore_flash, save_flash
-from pyocd_qemu.process import QemuProcess, option_path
+from pyocd_qemu.process import LOG_NAME, QemuProcess
 from pyocd_qemu.qmp import QmpLink
 from pyocd_qemu.qtest import QtestLink
 
 CONSOLE_LOG_NAME = "console.log"
-_ERASED_BLOCK = b"\xff" * 0x100000
 _PORT = re.compile(r"tcp:(?P<host>[0-9.]+):(?P<port>[0-9]+)")
 
 
 class Board:
-    """A board below `registry.root()`. Its flash survives `stop` and `start`, and on `mps2-an386` also a
-    `kill`.
+    """A board below `registry.root()`. Its flash survives `stop` and `start`, and on `mps2-*` also a `kill`.
+
+    With `kernel`, an ELF file, the core boots from the machine's ROM instead of from flash: a bootloader that
+    no programming and no reset changes. `network` adds a network card behind user-mode NAT; `smp_port` of
+    this machine's loopback then leads to the board's UDP port 1337. Both are for `mps2-*` only.
 
     Time on the board counts instructions (`-icount`, 1 instruction = 2**icount_shift ns): figures repeat
     exactly and are *not* a cycle model. A context manager: leaving it stops the board.
     """
 
-    def __init__(self, unique_id: str, machine: str, *, icount_shift: int = 6) -> None:
+    def __init__(
+        self,
+        unique_id: str,
+        machine: str,
+        *,
+        icount_shift: int = 6,
+        kernel: Path | None = None,
+        network: bool = False,
+        smp_port: int | None = None,
+    ) -> None:
+        """Raises QemuError for an id or a machine that is none, and for what the machine does not have."""
         self.unique_id = registry.check_id(unique_id)
         if machine not in MACHINES:
             raise QemuError(f"there is no emulated machine {machine!r}", f"use one of {sorted(MACHINES)}")
         self.machine: Machine = MACHINES[machine]
+        if self.machine.rom is None and (kernel is not None or network or smp_port is not None):
+            raise QemuError(
+                f"board {unique_id}: {machine} has no ROM for a bootloader, and no network card",
+                f"use one of {sorted(name for name, m in MACHINES.items() if m.rom)}",
+            )
         self.folder = (registry.root() / unique_id).absolute()
+        self._kernel = None if kernel is None else kernel.absolute()
+        self._icount_shift = icount_shift
+        self._network = options.network(smp_port) if network or smp_port is not None else []
         self._process = QemuProcess(
             f"board {unique_id}",
-            self._arguments(icount_shift),
+            self._arguments(),
             self.folder,
             lock_file=self.folder / registry.LOCK_NAME,
             sockets=("qtest.sock", "gdb.sock"),
         )
         self._entry: registry.Entry | None = None
 
-    def _arguments(self, icount_shift: int) -> list[str]:
-        arguments = [
-            *("-M", self.machine.name, "-nodefaults", "-display", "none", "-monitor", "none"),
-            *("-icount", f"shift={icount_shift}"),
+    @property
+    def vectors_at(self) -> int:
+        """Where the core finds its vector table after a reset."""
+        rom = self.machine.rom
+        return self.machine.flash.start if self._kernel is None or rom is None else rom.start
+
+    def _arguments(self) -> list[str]:
+        flash = self.machine.flash
+        if self.machine.file_backed:
+            arguments = options.machine(
+                self.machine.name,
+                icount_shift=self._icount_shift,
+                memory=self.folder / registry.FLASH_NAME,
+                size=flash.size,
+            )
+        else:
+            arguments = options.machine(self.machine.name, icount_shift=self._icount_shift)
+        if self._kernel is not None:
+            arguments += ["-kernel", str(self._kernel)]
+        elif self.machine.file_backed:
+            arguments += ["-global", f"armv7m.init-nsvtor={flash.start:#x}"]
+        return [
+            *arguments,
+            *self._network,
             # A core that started on blank flash would lock up, and QEMU would abort.
             "-S",
             *("-gdb", "unix:gdb.sock,server=on,wait=off"),
@@ -54,18 +96,11 @@ class Board:
             # takes 40 ms.
             *(
                 "-chardev",
-                f"socket,id=console,host=127.0.0.1,port=0,server=on,wait=off,nodelay=on,logfile={CONSOLE_LOG_NAME}",
+                "socket,id=console,host=127.0.0.1,port=0,server=on,wait=off,nodelay=on,"
+                f"logfile={CONSOLE_LOG_NAME},logappend=on",
             ),
             *("-serial", "chardev:console"),
         ]
-        if self.machine.file_backed:
-            path = option_path(self.folder / registry.FLASH_NAME)
-            flash = self.machine.flash
-            arguments += [
-                *("-object", f"memory-backend-file,id=flash,size={flash.size},mem-path={path},share=on"),
-                *("-machine", "memory-backend=flash", "-global", f"armv7m.init-nsvtor={flash.start:#x}"),
-            ]
-        return arguments
 
     @property
     def entry(self) -> registry.Entry:
@@ -90,7 +125,14 @@ class Board:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._make_flash_file()
+            if self._kernel is not None and not self._kernel.is_file():
+                raise QemuStartError(
+                    f"board {self.unique_id}: there is no {self._kernel}", "build the firmware"
+                )
+            flash = self.folder / registry.FLASH_NAME
+            if self.machine.file_backed and not flash.exists():
+                make_blank_flash(flash, self.machine.flash.size)
+            self.trim_logs()
             self._process.start(timeout_s)
             self._bring_up(run=run)
         except OSError as error:
@@ -127,22 +169,18 @@ class Board:
         """Raises QemuDiedError with QEMU's last output when it is not running."""
         self._process.check()
 
+    def trim_logs(self) -> None:
+        """Keeps what QEMU writes down from filling the disk; to be called now and then while the board runs.
+        Raises OSError."""
+        logs.trim(self.folder / CONSOLE_LOG_NAME)
+        logs.trim(self.folder / LOG_NAME)
+
     def last_output(self) -> str:
         return self._process.last_output()
 
     def _strike_out(self) -> None:
         if self._process.owns_folder:
             (self.folder / registry.ENTRY_NAME).unlink(missing_ok=True)
-
-    def _make_flash_file(self) -> None:
-        path = self.folder / registry.FLASH_NAME
-        if not self.machine.file_backed or path.exists():
-            return
-        partial = path.with_name(path.name + ".part")
-        with partial.open("wb") as file:
-            for _ in range(self.machine.flash.size // len(_ERASED_BLOCK)):
-                file.write(_ERASED_BLOCK)
-        partial.replace(path)
 
     def _bring_up(self, *, run: bool) -> None:
         qmp = QmpLink(self.folder / "qmp.sock")
@@ -153,14 +191,14 @@ class Board:
                     restore_flash(bus, self.machine, self.folder)
                     # The core read its vectors before the flash was put back.
                     qmp.reset()
-                if run and self.machine.can_start(bus.read(self.machine.flash.start, 8)):
+                if run and self.machine.can_start(bus.read(self.vectors_at, 8), self.vectors_at):
                     qmp.command("cont")
             finally:
                 bus.close()
             host, port = self._console_address(qmp)
         finally:
             qmp.close()
-        self._entry = registry.Entry(self.unique_id, self.machine.name, host, port)
+        self._entry = registry.Entry(self.unique_id, self.machine.name, host, port, self.vectors_at)
         registry.write(self.folder, self._entry)
 
     def _console_address(self, qmp: QmpLink) -> tuple[str, int]:

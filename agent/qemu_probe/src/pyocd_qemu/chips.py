@@ -12,7 +12,7 @@ from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
 from pyocd.coresight.coresight_target import CoreSightTarget
 from pyocd.target import TARGET
 
-from pyocd_qemu.machines import MPS2_AN386
+from pyocd_qemu.machines import MPS2_AN386, MPS2_AN500, Machine
 
 _SECTOR_BYTES = 0x1000
 _LOAD_ADDRESS = 0x20200000
@@ -46,17 +46,14 @@ FLASH_ALGORITHM: dict[str, Any] = {
 }
 
 
-class Mps2An386(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
-    """Flash is the machine's 16 MiB PSRAM, which QEMU maps to a file."""
-
-    VENDOR = "QEMU"
-    MEMORY_MAP = MemoryMap(
+def _memory_map(machine: Machine) -> MemoryMap:
+    return MemoryMap(
         RamRegion(name="code", start=0x00000000, length=0x400000),
         RamRegion(name="sram", start=0x20000000, length=0x400000),
         FlashRegion(
             name="flash",
-            start=MPS2_AN386.flash.start,
-            length=MPS2_AN386.flash.size,
+            start=machine.flash.start,
+            length=machine.flash.size,
             blocksize=_SECTOR_BYTES,
             page_size=_SECTOR_BYTES,
             is_boot_memory=True,
@@ -64,10 +61,26 @@ class Mps2An386(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
         ),
     )
 
+
+class _Mps2(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
+    """Flash is the machine's 16 MiB PSRAM, which QEMU maps to a file."""
+
+    VENDOR = "QEMU"
+    MEMORY_MAP: MemoryMap
+
     def __init__(self, session: Any) -> None:
         super().__init__(session, self.MEMORY_MAP)
+
+
+class Mps2An386(_Mps2):
+    MEMORY_MAP = _memory_map(MPS2_AN386)
+
+
+class Mps2An500(_Mps2):
+    MEMORY_MAP = _memory_map(MPS2_AN500)
 
 
 def register() -> None:
     """Makes pyOCD know the chips that are not its own."""
     TARGET[MPS2_AN386.chip] = Mps2An386
+    TARGET[MPS2_AN500.chip] = Mps2An500

@@ -40,9 +40,17 @@ class CoreControl:
     """State between the debugger's wishes and QEMU. `faults` collects HALTED, BKPT, DWTTRAP and VCATCH."""
 
     def __init__(
-        self, machine: Machine, bus: QtestLink, gdb: GdbLink, qmp: QmpLink, *, was_running: bool
+        self,
+        machine: Machine,
+        bus: QtestLink,
+        gdb: GdbLink,
+        qmp: QmpLink,
+        *,
+        vectors_at: int,
+        was_running: bool,
     ) -> None:
         self._machine = machine
+        self._vectors_at = vectors_at
         self._bus = bus
         self._gdb = gdb
         self._qmp = qmp
@@ -78,13 +86,15 @@ class CoreControl:
         self.wants_to_run = True
         if self.running:
             return
-        if self._from_vectors and not self._machine.can_start(self._bus.read(self._machine.flash.start, 8)):
+        vectors = self._bus.read(self._vectors_at, 8) if self._from_vectors else b""
+        if self._from_vectors and not self._machine.can_start(vectors, self._vectors_at):
             self.locked_up = True
             return
         self._continue()
 
     def step(self) -> None:
         self._pause()
+        self._drop_return_point()
         self._from_vectors = False
         self.locked_up = False
         self.wants_to_run = False

@@ -155,7 +155,10 @@ class DebugRegisters:
         if old is not None:
             self._core.clear_point(HARDWARE_BREAKPOINT, old)
         if value & 1:
-            at = value & 0x1FFFFFFC | (2 if value >> 30 == _FP_UPPER_HALF else 0)
+            if self._machine.core.fpb_version:
+                at = value & ~1
+            else:
+                at = value & 0x1FFFFFFC | (2 if value >> 30 == _FP_UPPER_HALF else 0)
             self._breakpoints[comparator] = at
             self._core.set_point(HARDWARE_BREAKPOINT, at)
 

@@ -1,4 +1,4 @@
-@ Flash algorithm of the emulated mps2-an386, whose flash is plain memory: it behaves like NOR flash on purpose, so
+@ Flash algorithm of the emulated mps2-* boards, whose flash is plain memory: it behaves like NOR flash on purpose, so
 @ that programming what was not erased is found by the read-back instead of passing.
 @ Built by tests/integration/agent; the bytes stand in chips.py.
     .syntax unified

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ROM_TABLE = 0xE00FF000
 SCS = 0xE000E000
@@ -25,6 +25,7 @@ class Core:
     watchpoints: int
     has_fpu: bool
     has_basepri: bool
+    fpb_version: int = 0
 
     def identity(self) -> dict[int, int]:
         """Words by address that QEMU reads as 0: ROM table, component IDs, unit counts."""
@@ -34,7 +35,7 @@ class Core:
             ROM_TABLE + 8: 0xFFF03003,
             ROM_TABLE + 12: 0,
             DWT: self.watchpoints << 28 | 1 << 25,
-            FPB: self.breakpoints << 4,
+            FPB: self.fpb_version << 28 | self.breakpoints << 4,
         }
         components = (
             (ROM_TABLE, self.rom_part, 1),
@@ -85,6 +86,17 @@ CORTEX_M4 = Core(
 )
 
 
+CORTEX_M7 = replace(
+    CORTEX_M4,
+    name="Cortex-M7",
+    ahb_ap_id=0x84770001,
+    rom_part=0x4C7,
+    fpb_part=0x00E,
+    fpb_version=1,
+    breakpoints=8,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     start: int
@@ -96,9 +108,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`chip` is pyOCD's name for it. `flash` is where the program lies and the core boots from;
-    `file_backed` says that it is a file QEMU maps, else the supervisor saves and restores it. `scratch` is
-    4 bytes of RAM."""
+    """`chip` is pyOCD's name for it. `flash` is where the program lies and the core boots from, unless a
+    bootloader is in its `rom`; `file_backed` says that it is a file QEMU maps, else the supervisor saves and
+    restores it. `scratch` is 4 bytes of RAM. Only machines with a `rom` have a network card."""
 
     name: str
     core: Core
@@ -108,6 +120,7 @@ class Machine:
     scratch: int
     memory: tuple[Region, ...]
     devices: tuple[Region, ...]
+    rom: Region | None = None
 
     def holds(self, address: int, size: int) -> bool:
         return any(r.holds(address, size) for r in (*self.memory, *self.devices))
@@ -116,10 +129,11 @@ class Machine:
         """Whether accesses may be merged: not so for device registers."""
         return any(r.holds(address, size) for r in self.memory)
 
-    def can_start(self, vectors: bytes) -> bool:
-        """Whether a core reset on these 8 bytes of vector table would run rather than lock up."""
+    def can_start(self, vectors: bytes, at: int) -> bool:
+        """Whether a core reset on these 8 bytes of vector table at `at` would run rather than lock up."""
         stack, entry = int.from_bytes(vectors[:4], "little"), int.from_bytes(vectors[4:8], "little")
-        return bool(entry & 1) and self.flash.holds(entry & ~1, 2) and self.is_memory(stack - 4, 4)
+        code = (r for r in self.memory if r.holds(at, len(vectors)))
+        return bool(entry & 1) and any(r.holds(entry & ~1, 2) for r in code) and self.is_memory(stack - 4, 4)
 
 
 _PRIVATE_BUS = Region(0xE0000000, 0x100000)
@@ -140,14 +154,28 @@ MICROBIT = Machine(
         Region(0xF0000000, 0x1000),
     ),
 )
-MPS2_AN386 = Machine(
-    name="mps2-an386",
-    core=CORTEX_M4,
-    chip="mps2_an386",
-    flash=Region(0x21000000, 0x1000000),
-    file_backed=True,
-    scratch=0x203FFFF0,
-    memory=(Region(0, 0x400000), Region(0x20000000, 0x400000), Region(0x21000000, 0x1000000)),
-    devices=(Region(0x40000000, 0x10000000), _PRIVATE_BUS),
+_SSRAM1, _SSRAM23, _MPS2_DEVICES = (
+    Region(0, 0x400000),
+    Region(0x20000000, 0x400000),
+    Region(0x40000000, 0x10000000),
 )
-MACHINES = {machine.name: machine for machine in (MICROBIT, MPS2_AN386)}
+
+
+def _mps2(name: str, core: Core, flash: Region, *other_devices: Region) -> Machine:
+    """Arm MPS2 with one of its Cortex-M images (Arm AN386, AN500); flash is its 16 MiB PSRAM."""
+    return Machine(
+        name=name,
+        core=core,
+        chip=name.replace("-", "_"),
+        flash=flash,
+        file_backed=True,
+        scratch=0x203FFFF0,
+        memory=(_SSRAM1, _SSRAM23, flash),
+        devices=(_MPS2_DEVICES, *other_devices, _PRIVATE_BUS),
+        rom=_SSRAM1,
+    )
+
+
+MPS2_AN386 = _mps2("mps2-an386", CORTEX_M4, Region(0x21000000, 0x1000000))
+MPS2_AN500 = _mps2("mps2-an500", CORTEX_M7, Region(0x60000000, 0x1000000), Region(0xA0000000, 0x10000))
+MACHINES = {machine.name: machine for machine in (MICROBIT, MPS2_AN386, MPS2_AN500)}

@@ -42,7 +42,14 @@ class _Connection:
             links.append(self._bus)
             self._gdb = GdbLink(folder / "gdb.sock")
             links.append(self._gdb)
-            self.core = CoreControl(self._machine, self._bus, self._gdb, self._qmp, was_running=was_running)
+            self.core = CoreControl(
+                self._machine,
+                self._bus,
+                self._gdb,
+                self._qmp,
+                vectors_at=entry.vectors_at,
+                was_running=was_running,
+            )
         except BaseException:
             for link in links:
                 link.close()

@@ -31,11 +31,6 @@ _LISTER_S = 0.2
 _TAIL_BYTES = 8192
 
 
-def option_path(path: Path) -> str:
-    """A path as a value inside a QEMU option list, where a comma separates options unless doubled."""
-    return str(path).replace(",", ",,")
-
-
 class QemuProcess:
     """Starts QEMU with `arguments` in `state_dir` and holds `lock_file` for it.
 
@@ -169,7 +164,9 @@ class QemuProcess:
         for socket in self._sockets:
             socket.unlink(missing_ok=True)
         (self.state_dir / PID_NAME).unlink(missing_ok=True)
-        with (self.state_dir / LOG_NAME).open("wb") as log:
+        (self.state_dir / LOG_NAME).unlink(missing_ok=True)
+        # Appending, so that it can be cut while QEMU has it open.
+        with (self.state_dir / LOG_NAME).open("ab") as log:
             try:
                 self._child = subprocess.Popen(
                     [self._binary, *self._arguments, *_CONTROL],

@@ -27,12 +27,14 @@ ID_PATTERN = re.compile(r"qemu-[a-z0-9-]+-[0-9]{4}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A board as written down: `console` is host and port of its serial line."""
+    """A board as written down: `console` is host and port of its serial line, `vectors_at` where the core
+    finds its vector table after a reset."""
 
     unique_id: str
     machine: str
     console_host: str
     console_port: int
+    vectors_at: int
 
     @property
     def console_url(self) -> str:
