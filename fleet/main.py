@@ -43,6 +43,7 @@ from tinyfleet.fleet.config import Settings
 from tinyfleet.fleet.core import credentials
 from tinyfleet.fleet.core.errors import BadInput, FleetError, Unavailable
 from tinyfleet.fleet.core.fit import Answers, FirmwareOffer, InputKind, ModelNeeds, OpUse
+from tinyfleet.fleet.core.liveness import Patience
 from tinyfleet.fleet.core.release import Artifact
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
@@ -52,11 +53,12 @@ from tinyfleet.fleet.services.contents import ModelFacts
 from tinyfleet.fleet.services.enrolments import Enrolments
 from tinyfleet.fleet.services.ingest import Ingest
 from tinyfleet.fleet.services.live import Live
+from tinyfleet.fleet.services.on_air import OnAir
 from tinyfleet.fleet.services.registry import Connection, Registry
 from tinyfleet.fleet.services.releases import Releases
-from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
+from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, Samples
-from tinyfleet.fleet.services.shadows import ShadowOptions, Shadows
+from tinyfleet.fleet.services.shadows import Shadows
 from tinyfleet.fleet.services.transfers import Transfers
 from tinyfleet.fleet.state import Lock, State, reached
 from tinyfleet.wire.artifact import ABI, decode_artifact
@@ -175,15 +177,14 @@ def build(settings: Settings, state: State) -> Manager:
     transfers = Transfers(blobs, Encodings(), time.monotonic)
     certificates = Authority(state.authority_key, secret)
     access = Access(store, users, secret, certificates)
+    on_air = OnAir(settings.blob_budget_bytes)
+    patience = Patience(timeout_s=settings.rollout_timeout_s, missed_wakes=settings.missed_wakes)
     rollouts = Rollouts(
         store,
         time.time,
-        RolloutOptions(
-            timeout_s=settings.rollout_timeout_s,
-            missed_wakes=settings.missed_wakes,
-            trial_inferences=settings.trial_inferences,
-            blob_budget_bytes=settings.blob_budget_bytes,
-        ),
+        on_air,
+        patience,
+        settings.trial_inferences,
         functools.partial(needs_of, blobs),
         functools.partial(offer_of, blobs),
         transfers,
@@ -195,11 +196,8 @@ def build(settings: Settings, state: State) -> Manager:
     shadows = Shadows(
         store,
         time.time,
-        ShadowOptions(
-            timeout_s=settings.rollout_timeout_s,
-            missed_wakes=settings.missed_wakes,
-            blob_budget_bytes=settings.blob_budget_bytes,
-        ),
+        on_air,
+        patience,
         functools.partial(needs_of, blobs),
         transfers,
         publisher.wake,

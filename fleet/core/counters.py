@@ -101,10 +101,11 @@ def snapshot_of(tele: Tele) -> Snapshot:
     )
 
 
-def _since(what: str, new: int, old: int) -> int:
+def since(what: str, new: int, old: int) -> int:
+    """What a counter that wraps at 2**32 grew by. Raises CounterError when it went backwards."""
     delta = (new - old) % U32
     if delta >= _HALF:
-        raise CounterError(f"{what} went backwards within one epoch: expected at least {old}, got {new}")
+        raise CounterError(f"{what} went backwards within one run: expected at least {old}, got {new}")
     return delta
 
 
@@ -134,17 +135,17 @@ def advance(last: Snapshot | None, tele: Tele) -> tuple[Verdict, Delta | None]:
             f"latency_sum_us went backwards: expected {last.latency_sum_us}, got {tele.latency_sum_us}"
         )
     delta = Delta(
-        inferences=_since("inferences", tele.inferences, last.inferences),
+        inferences=since("inferences", tele.inferences, last.inferences),
         classes=tuple(
-            _since(f"class {i}", new, old)
+            since(f"class {i}", new, old)
             for i, (new, old) in enumerate(zip(tele.classes, last.classes, strict=True))
         ),
         latency=tuple(
-            _since(f"latency bucket {i}", new, old)
+            since(f"latency bucket {i}", new, old)
             for i, (new, old) in enumerate(zip(tele.latency, last.latency, strict=True))
         ),
         latency_sum_us=sum_us,
-        dropped=_since("dropped", tele.dropped, last.dropped),
+        dropped=since("dropped", tele.dropped, last.dropped),
         live=_live_since(live_of(tele), last.live),
     )
     if delta.paused > delta.dropped:
@@ -158,4 +159,4 @@ def _live_since(new: tuple[int, ...], old: tuple[int, ...] | None) -> tuple[int,
     """Without what came before, nothing can be told of what is new: it counts from here on."""
     if old is None:
         return (0,) * LIVE_COUNTERS
-    return tuple(_since(f"window counter {i}", a, b) for i, (a, b) in enumerate(zip(new, old, strict=True)))
+    return tuple(since(f"window counter {i}", a, b) for i, (a, b) in enumerate(zip(new, old, strict=True)))

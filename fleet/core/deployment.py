@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from tinyfleet.fleet.core.fit import Misfit
 from tinyfleet.fleet.core.order import Order, newer
+from tinyfleet.fleet.core.said import BUSY, Born, DeviceGone, Reported, Tick, Unfit
 from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Birth, Status
 
@@ -166,47 +166,11 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Born:
-    """Only births newer than the one stored come here."""
-
-    birth: Birth
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
 class Cancel:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceGone:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """Found before anything was offered; the `want` of an earlier rollout stays as it is."""
-
-    misfit: Misfit
-
-
 Event = Reported | Born | Tick | Cancel | DeviceGone | Unfit
-
-_BUSY: Final = frozenset(
-    {
-        *(UpdateState.OFFERED, UpdateState.DEFERRED, UpdateState.DOWNLOADING, UpdateState.PAUSED),
-        *(UpdateState.VERIFIED, UpdateState.STAGED, UpdateState.TRIAL),
-    }
-)
 
 
 def _failure(result: Result) -> Signal:
@@ -224,13 +188,13 @@ def _of_status(deployment: Deployment, status: Status) -> Signal | None:
         return _failure(status.result)
     if status.state is UpdateState.DOWNLOADING and status.result is Result.INTEGRITY:
         return Signal.BAD_CHUNK
-    return Signal.PROGRESS if status.state in _BUSY else None
+    return Signal.PROGRESS if status.state in BUSY else None
 
 
 def _of_birth(deployment: Deployment, birth: Birth) -> Signal | None:
     runs = deployment.runs_on(birth)
     if deployment.state is DeploymentState.SUCCEEDED:
-        if runs or birth.state in _BUSY:
+        if runs or birth.state in BUSY:
             return None
         return Signal.UNSTABLE if deployment.reopened >= REOPENINGS_MAX else Signal.CONTRADICTED
     if not deployment.open:
@@ -241,7 +205,7 @@ def _of_birth(deployment: Deployment, birth: Birth) -> Signal | None:
         return None  # it has not acted on our want yet
     if birth.state in (UpdateState.FAILED, UpdateState.REVERTED):
         return _failure(birth.result)
-    if birth.state in _BUSY:
+    if birth.state in BUSY:
         return Signal.PROGRESS
     if runs:
         return Signal.DONE

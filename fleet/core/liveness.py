@@ -173,6 +173,25 @@ def missed_all_at_s(evidence: Evidence, wakes: int) -> float | None:
     return due_s + _awake_s(evidence) + (wakes - 1) * (evidence.wake_s or evidence.next_wake_s or 1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """`timeout_s` is how long a device may take that does not sleep, `missed_wakes` how many wake-ups in a
+    row one that sleeps may miss."""
+
+    timeout_s: float
+    missed_wakes: int
+
+    def deadline_s(self, evidence: Evidence, now_s: float) -> float:
+        """Of what is asked of the device now."""
+        asleep_s = missed_all_at_s(evidence, self.missed_wakes)
+        return now_s + self.timeout_s if asleep_s is None else asleep_s
+
+    def extended_s(self, evidence: Evidence | None, begun_s: float, deadline_s: float | None) -> float:
+        """By what is known of the device now: it may have woken since, or be told to sleep or not to."""
+        asleep_s = None if evidence is None else missed_all_at_s(evidence, self.missed_wakes)
+        return max(deadline_s or 0.0, begun_s + self.timeout_s) if asleep_s is None else asleep_s
+
+
 def _dozed_off(evidence: Evidence, now_s: float) -> bool:
     """A device that sleeps said something else than ASLEEP last, and then nothing for a while."""
     if evidence.wake_s is None or evidence.heard_s is None or evidence.conn is ConnState.ASLEEP:

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from tinyfleet.fleet.core.counters import CounterError
+from tinyfleet.fleet.core.counters import CounterError, since
 from tinyfleet.fleet.core.deployment import REFUSALS
-from tinyfleet.fleet.core.fit import Misfit
 from tinyfleet.fleet.core.order import U32, Order, newer
+from tinyfleet.fleet.core.said import BUSY, Born, DeviceGone, Reported, Tick, Unfit
 from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Birth, Comparison, Status
-
-_HALF: Final = 1 << 31
 
 
 class ShadowState(Enum):
@@ -169,23 +167,6 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Born:
-    """Only births newer than the one stored come here."""
-
-    birth: Birth
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
 class Stop:
     pass
 
@@ -197,24 +178,7 @@ class Evict:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceGone:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    misfit: Misfit
-
-
 Event = Reported | Born | Tick | Stop | Evict | DeviceGone | Unfit
-
-_BUSY: Final = frozenset(
-    {
-        *(UpdateState.OFFERED, UpdateState.DEFERRED, UpdateState.DOWNLOADING, UpdateState.PAUSED),
-        *(UpdateState.VERIFIED, UpdateState.STAGED, UpdateState.TRIAL),
-    }
-)
 
 
 def _of_state(state: UpdateState, result: Result) -> Signal | None:
@@ -222,7 +186,7 @@ def _of_state(state: UpdateState, result: Result) -> Signal | None:
         return Signal.PASSED if result is Result.SUCCESS else Signal.PROGRESS
     if state in (UpdateState.FAILED, UpdateState.REVERTED):
         return Signal.REFUSED if result in REFUSALS else Signal.BROKE
-    if state in _BUSY:
+    if state in BUSY:
         return Signal.PROGRESS
     return Signal.UNAWARE if state is UpdateState.CONFIRMED else None
 
@@ -330,18 +294,11 @@ def count(shadow: Shadow, boot: int, comparison: Comparison) -> tuple[Shadow, Co
     if gone:
         raise CounterError(f"shadow pairs: {sorted(gone)} went away within one run")
     new = Counts(
-        _since("windows", now.windows, before.windows),
-        _since("agreements", now.agreements, before.agreements),
-        _since("skipped", now.skipped, before.skipped),
-        _since("missed", now.missed, before.missed),
-        _since("rest", now.rest, before.rest),
-        {pair: _since(f"pair {pair}", n, before.pairs.get(pair, 0)) for pair, n in now.pairs.items()},
+        since("shadow windows", now.windows, before.windows),
+        since("shadow agreements", now.agreements, before.agreements),
+        since("shadow skipped", now.skipped, before.skipped),
+        since("shadow missed", now.missed, before.missed),
+        since("shadow rest", now.rest, before.rest),
+        {pair: since(f"shadow pair {pair}", n, before.pairs.get(pair, 0)) for pair, n in now.pairs.items()},
     )
     return replace(shadow, run=run, last=now, total=shadow.total + new), new
-
-
-def _since(what: str, new: int, old: int) -> int:
-    delta = (new - old) % U32
-    if delta >= _HALF:
-        raise CounterError(f"shadow {what} went backwards within one run: expected at least {old}, got {new}")
-    return delta

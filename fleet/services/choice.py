@@ -25,6 +25,15 @@ class Choice:
         return tuple(each for each in (self.firmware, self.model) if each is not None)
 
 
+def named_release(tx: Tx, name: str, version: str | None) -> Release:
+    """The newest without a version. Raises NotFound."""
+    found = tx.releases.named(name, version)
+    if found is None:
+        named = name if version is None else f"{name} {version}"
+        raise NotFound(f"no release {named}; see `tinyfleet release list`")
+    return found
+
+
 def choose(tx: Tx, release: Release, names: Sequence[str] | None, site: str | None) -> list[Choice]:
     """The named devices, or all that the release is for (of a site). Raises NotFound, Conflict, Refused."""
     known = {device.id: device for device in tx.devices.all()}
@@ -79,7 +88,7 @@ def misfits(
             birth,
             None if choice.model is None else needs[choice.model.manifest],
             None if choice.firmware is None else offers[choice.firmware.manifest],
-            _needs_of_running(tx, running, read_needs) if choice.firmware is not None else None,
+            needs_of_running(tx, running, read_needs) if choice.firmware is not None else None,
             changes_model=choice.model is not None and choice.model.image != running,
         )
         if why is not None:
@@ -87,7 +96,7 @@ def misfits(
     return found
 
 
-def _needs_of_running(tx: Tx, image: bytes | None, read_needs: ReadNeeds) -> ModelNeeds | None:
+def needs_of_running(tx: Tx, image: bytes | None, read_needs: ReadNeeds) -> ModelNeeds | None:
     """None: nothing runs, or nothing that this fleet released and still has; the node looks for itself."""
     known = None if image is None else tx.releases.model_of(image)
     if known is None:

@@ -1,55 +1,16 @@
-"""What nodes do with their windows: settings that travel in `want`, beside what should run.
-
-A node takes them from a want of the generation it has, so a change publishes the same want again with other
-settings: no update, and no rollout notices.
-"""
+"""What nodes do with their windows: which they send whole, and when a class is worth an event."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.errors import BadInput, NotFound
-from tinyfleet.fleet.services.ports import RetainedKind, Store, Tx
-from tinyfleet.wire.codec import decode, encode
-from tinyfleet.wire.messages import Capture, EventRule, Want
-
-U32: Final = 1 << 32
-OFF: Final = Capture(per_day=0, day_bytes=0)
-DEFAULT_RULE: Final = EventRule(min_score=0, windows=1, hits=1, hold_off_s=10)
-"""What a node does that was never told otherwise."""
-
-
-def with_settings(want: Want, device: Device) -> Want:
-    return replace(want, capture=device.capture, event_rule=device.event_rule)
-
-
-def has_settings(device: Device) -> bool:
-    """Whether a want without artifacts has something to say to it."""
-    return device.capture not in (None, OFF) or device.event_rule not in (None, DEFAULT_RULE)
-
-
-def publish_settings(tx: Tx, device: Device) -> None:
-    """The want that is out, with the device's settings; where none is, one that names nothing to run."""
-    held = tx.retained.get(RetainedKind.WANT, device.id)
-    if held is not None and held.live:
-        want = with_settings(decode(Want, held.payload), device)
-        tx.retained.put(
-            RetainedKind.WANT,
-            device.id,
-            live=True,
-            payload=encode(want),
-            names=held.names,
-            also=held.also,
-        )
-        return
-    generation = (device.generation + 1) % U32 or 1
-    tx.devices.put(replace(device, generation=generation))
-    want = with_settings(Want(generation=generation, period_s=device.evidence.period_s), device)
-    tx.retained.put(RetainedKind.WANT, device.id, live=True, payload=encode(want))
+from tinyfleet.fleet.services.ports import Store, Tx
+from tinyfleet.fleet.services.wants import OFF, publish_settings
+from tinyfleet.wire.messages import Capture, EventRule
 
 
 class Live:

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 from tinyfleet.fleet.core.device import check_label
-from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound, Refused
+from tinyfleet.fleet.core.errors import BadInput, Conflict, Refused
 from tinyfleet.fleet.core.release import Artifact, Release, check_version, next_counter
+from tinyfleet.fleet.services.choice import named_release
 from tinyfleet.fleet.services.contents import Content, ReadModel, content_of
 from tinyfleet.fleet.services.ports import Blobs, Clock, Signer, SigningRequest, Store
 from tinyfleet.wire.blobs import cut
@@ -98,10 +99,7 @@ class Releases:
     def firmware_image(self, release: str, version: str | None, device_type: str) -> bytes:
         """The signed firmware with which a new board of that type starts. Raises NotFound, Refused."""
         with self._store.read() as tx:
-            found = tx.releases.named(release, version)
-        if found is None:
-            named = release if version is None else f"{release} {version}"
-            raise NotFound(f"no release {named}; see `tinyfleet release list`")
+            found = named_release(tx, release, version)
         artifact = found.firmware_for(device_type)
         if artifact is None:
             raise Refused(f"release {found.name} {found.version} holds no firmware for {device_type}")

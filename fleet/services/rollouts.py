@@ -9,41 +9,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from tinyfleet.fleet.core import deployment as deployments
 from tinyfleet.fleet.core import rollout as rollouts
+from tinyfleet.fleet.core import said
 from tinyfleet.fleet.core.deployment import Deployment, Effect, Event, transition_name
 from tinyfleet.fleet.core.device import Device
-from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
+from tinyfleet.fleet.core.errors import Conflict, NotFound
 from tinyfleet.fleet.core.fit import ReadNeeds, ReadOffer
-from tinyfleet.fleet.core.liveness import missed_all_at_s
+from tinyfleet.fleet.core.liveness import Patience
 from tinyfleet.fleet.core.release import Release, Transport, wanted
 from tinyfleet.fleet.core.rollout import RolloutState, Summary
-from tinyfleet.fleet.services.choice import Choice, choose, misfits
-from tinyfleet.fleet.services.live import has_settings, with_settings
+from tinyfleet.fleet.services.choice import Choice, choose, misfits, named_release
+from tinyfleet.fleet.services.on_air import OnAir
 from tinyfleet.fleet.services.ports import Clock, RetainedKind, Store, Tx
 from tinyfleet.fleet.services.shadows import evict
 from tinyfleet.fleet.services.transfers import Transfers, pick
-from tinyfleet.fleet.services.wants import amend_want, lasting, period_s_of, standing_want
+from tinyfleet.fleet.services.wants import (
+    amend_want,
+    has_settings,
+    lasting,
+    next_generation,
+    period_s_of,
+    standing_want,
+    with_settings,
+)
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ArtifactKind, Encoding
 from tinyfleet.wire.messages import Birth, Sleep, Status, Trial, Want
-
-RESEND_PAUSE_S: Final = 2.0
-U32: Final = 1 << 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutOptions:
-    """`timeout_s` is how long a device may take that does not sleep, `missed_wakes` how many wake-ups in a
-    row one that sleeps may miss; `trial_inferences` what a trial must show.
-    """
-
-    timeout_s: float
-    missed_wakes: int
-    trial_inferences: int
-    blob_budget_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +50,27 @@ class Rollouts:
         self,
         store: Store,
         clock: Clock,
-        options: RolloutOptions,
+        on_air: OnAir,
+        patience: Patience,
+        trial_inferences: int,
         needs: ReadNeeds,
         offers: ReadOffer,
         transfers: Transfers,
         wake: Callable[[], None],
     ) -> None:
-        """`needs` reads what a model asks of a node, `offers` what a firmware brings, `transfers` makes
-        encodings; `wake` tells the publisher that there is something to publish.
+        """`trial_inferences` is what a trial must show. `needs` reads what a model asks of a node, `offers`
+        what a firmware brings, `transfers` makes encodings; `wake` tells the publisher that there is
+        something to publish.
         """
         self._store = store
         self._clock = clock
-        self._options = options
+        self._on_air = on_air
+        self._patience = patience
+        self._trial_inferences = trial_inferences
         self._needs = needs
         self._offers = offers
         self._transfers = transfers
         self._wake = wake
-        self._resent_s: dict[bytes, float] = {}
 
     def start(
         self,
@@ -94,10 +91,12 @@ class Rollouts:
         made: list[Transport] = []
         if not full:
             with self._store.read() as tx:
-                jobs = self._transfers.jobs(tx, choose(tx, _named(tx, release, version), devices, site))
+                jobs = self._transfers.jobs(
+                    tx, choose(tx, named_release(tx, release, version), devices, site)
+                )
             made = self._transfers.make(jobs)
         with self._store.write() as tx:
-            found = _named(tx, release, version)
+            found = named_release(tx, release, version)
             chosen = choose(tx, found, devices, site)
             for transport in made:
                 tx.releases.add_transport(transport)
@@ -109,10 +108,9 @@ class Rollouts:
             sent = {
                 way.manifest: way for name, both in ways.items() if name not in unfit for way in both.values()
             }
-            self._check_budget(tx, found, list(sent.values()))
+            self._on_air.check_budget(tx, found, sent.values())
             summary = tx.rollouts.add(Summary(id=0, release=found.id, started_s=now_s))
-            for way in sent.values():
-                self._publish_blob(tx, way)
+            self._on_air.publish(tx, sent)
             queued = []
             for choice in chosen:
                 deployment = _deployment(summary.id, choice, ways[choice.device.id], now_s)
@@ -123,11 +121,11 @@ class Rollouts:
                 summary, _ = rollouts.step(summary, rollouts.Moved(None, deployment), now_s)
                 queued.append(deployment)
             tx.rollouts.put(summary)
-            self._collect(tx)
+            self._on_air.collect(tx)
             # Only now that all are counted: a rollout ends when the last of its deployments does.
             for deployment in queued:
                 if (found_unfit := unfit.get(deployment.device)) is not None:
-                    self._apply(tx, deployment, deployments.Unfit(found_unfit), now_s)
+                    self._apply(tx, deployment, said.Unfit(found_unfit), now_s)
             summary = tx.rollouts.get(summary.id) or summary
         self._wake()
         return summary
@@ -185,20 +183,20 @@ class Rollouts:
     def take_status(self, tx: Tx, device: Device, status: Status, now_s: float) -> None:
         current = tx.deployments.current(device.id)
         if current is not None:
-            self._apply(tx, current, deployments.Reported(status), now_s)
+            self._apply(tx, current, said.Reported(status), now_s)
 
     def take_birth(self, tx: Tx, device: Device, birth: Birth, now_s: float) -> None:
         """`birth` is newer than the one stored before, and `device` already carries it."""
         current = tx.deployments.current(device.id)
         if current is not None:
-            self._apply(tx, current, deployments.Born(birth), now_s)
+            self._apply(tx, current, said.Born(birth), now_s)
 
     def device_gone(self, tx: Tx, device: str, now_s: float) -> None:
         current = tx.deployments.current(device)
         if current is not None:
-            self._apply(tx, current, deployments.DeviceGone(), now_s)
+            self._apply(tx, current, said.DeviceGone(), now_s)
         self._withdraw(tx, device, gone=True)
-        self._collect(tx)
+        self._on_air.collect(tx)
 
     def tick(self) -> None:
         """Ends what took too long. A device that sleeps takes its time, as long as it wakes."""
@@ -211,21 +209,11 @@ class Rollouts:
                 patient = replace(deployment, deadline_s=self._deadline_s(tx, deployment))
                 if patient.deadline_s != deployment.deadline_s:
                     tx.deployments.put(patient)
-                self._apply(tx, patient, deployments.Tick(), now_s)
+                self._apply(tx, patient, said.Tick(), now_s)
         self._wake()
 
     def wake(self) -> None:
         self._wake()
-
-    def _check_budget(self, tx: Tx, release: Release, ways: list[Transport]) -> None:
-        live = {row.key: row.size_bytes for row in tx.retained.live_blobs()}
-        new = {way.manifest.hex(): way.size_bytes for way in ways if way.manifest.hex() not in live}
-        used, needed, budget = sum(live.values()), sum(new.values()), self._options.blob_budget_bytes
-        if used + needed > budget:
-            raise Refused(
-                f"release {release.name} {release.version} needs {needed} bytes at the broker, "
-                f"{used} of {budget} are in use: let other rollouts end, or raise blob_budget_bytes"
-            )
 
     def _apply(self, tx: Tx, deployment: Deployment, event: Event, now_s: float) -> None:
         """One event to one deployment, its rollout and everything that follows, in this transaction."""
@@ -237,12 +225,12 @@ class Rollouts:
             match effect:
                 case Effect.OFFER:
                     after = _picked_again(tx, after)
-                    self._publish_blob_of(tx, after)
+                    self._on_air.publish(tx, after.manifests)
                     after = self._offer(tx, after, now_s)
                 case Effect.WITHDRAW:
                     self._withdraw(tx, after.device)
                 case Effect.RESEND:
-                    self._resend(tx, after, now_s)
+                    self._on_air.resend(tx, after.manifests, now_s)
         tx.deployments.put(after)
         if after.state is not deployment.state or after.update is not deployment.update or done.effects:
             name = transition_name(deployment.state, done.signal, after.state)
@@ -254,7 +242,7 @@ class Rollouts:
             raise RuntimeError(f"deployment of {after.device}: rollout {after.rollout} is not there")
         moved, _ = rollouts.step(summary, rollouts.Moved(deployment, after), now_s)
         tx.rollouts.put(moved)
-        self._collect(tx)
+        self._on_air.collect(tx)
 
     def _offer(self, tx: Tx, deployment: Deployment, now_s: float) -> Deployment:
         """Publishes a `want` of a generation above every one before."""
@@ -264,13 +252,13 @@ class Rollouts:
             raise RuntimeError(f"deployment of {deployment.device}: its device or artifact is not there")
         named = {way.artifact.kind: wanted(way) for way in found.values() if way is not None}
         names = [manifest.hex() for manifest in found]
-        generation = self._next_generation(tx, device)
+        generation = next_generation(tx, device)
         standing = standing_want(tx, device.id)
         want = Want(
             generation=generation,
             firmware=named.get(ArtifactKind.FIRMWARE),
             model=named.get(ArtifactKind.MODEL),
-            trial=Trial(inferences=self._options.trial_inferences),
+            trial=Trial(inferences=self._trial_inferences),
             period_s=period_s_of(standing, device),
             **lasting(standing),
         )
@@ -283,21 +271,15 @@ class Rollouts:
             names=names[0],
             also=names[1] if len(names) > 1 else "",
         )
-        asleep_s = missed_all_at_s(device.evidence, self._options.missed_wakes)
-        deadline_s = now_s + self._options.timeout_s if asleep_s is None else asleep_s
+        deadline_s = self._patience.deadline_s(device.evidence, now_s)
         return replace(deployment, generation=generation, deadline_s=deadline_s)
 
-    def _deadline_s(self, tx: Tx, deployment: Deployment) -> float | None:
-        """By what is known of the device now: it may have woken since, or be told to sleep or not to."""
+    def _deadline_s(self, tx: Tx, deployment: Deployment) -> float:
         device = tx.devices.get(deployment.device)
-        asleep_s = None
-        if device is not None:
-            asleep_s = missed_all_at_s(device.evidence, self._options.missed_wakes)
-        if asleep_s is not None:
-            return asleep_s
         summary = tx.rollouts.get(deployment.rollout)
-        started_s = deployment.changed_s if summary is None else summary.started_s
-        return max(deployment.deadline_s or 0.0, started_s + self._options.timeout_s)
+        begun_s = deployment.changed_s if summary is None else summary.started_s
+        evidence = None if device is None else device.evidence
+        return self._patience.extended_s(evidence, begun_s, deployment.deadline_s)
 
     def _withdraw(self, tx: Tx, device: str, *, gone: bool = False) -> None:
         held = tx.retained.get(RetainedKind.WANT, device)
@@ -308,58 +290,9 @@ class Rollouts:
             tx.retained.put(RetainedKind.WANT, device, live=False)
             return
         # A newer want that names nothing takes back what the older one asked for, and keeps the rest.
-        want = Want(generation=self._next_generation(tx, known), **rest)
+        want = Want(generation=next_generation(tx, known), **rest)
         payload = encode(with_settings(want, known))
         tx.retained.put(RetainedKind.WANT, device, live=True, payload=payload)
-
-    @staticmethod
-    def _next_generation(tx: Tx, device: Device) -> int:
-        generation = (device.generation + 1) % U32 or 1
-        tx.devices.put(replace(device, generation=generation))
-        return generation
-
-    def _publish_blob_of(self, tx: Tx, deployment: Deployment) -> None:
-        for manifest in deployment.manifests:
-            transport = tx.releases.transport(manifest)
-            if transport is not None:
-                self._publish_blob(tx, transport)
-
-    def _publish_blob(self, tx: Tx, transport: Transport) -> None:
-        held = tx.retained.get(RetainedKind.BLOB, transport.manifest.hex())
-        if held is None or not held.live:
-            self._put_blob(tx, transport)
-
-    def _resend(self, tx: Tx, deployment: Deployment, now_s: float) -> None:
-        """The chunks at the broker are not what they should be. At most one republish in a while."""
-        for manifest in deployment.manifests:
-            last_s = self._resent_s.get(manifest)
-            transport = tx.releases.transport(manifest)
-            if transport is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
-                continue
-            self._resent_s[manifest] = now_s
-            self._put_blob(tx, transport)
-
-    def _put_blob(self, tx: Tx, transport: Transport) -> None:
-        tx.retained.put(
-            RetainedKind.BLOB,
-            transport.manifest.hex(),
-            live=True,
-            size_bytes=transport.size_bytes,
-        )
-
-    def _collect(self, tx: Tx) -> None:
-        """Clears the blobs that no `want` names any more."""
-        for row in tx.retained.unnamed_blobs():
-            tx.retained.put(RetainedKind.BLOB, row.key, live=False, size_bytes=row.size_bytes)
-            self._resent_s.pop(bytes.fromhex(row.key), None)
-
-
-def _named(tx: Tx, release: str, version: str | None) -> Release:
-    found = tx.releases.named(release, version)
-    if found is None:
-        named = release if version is None else f"{release} {version}"
-        raise NotFound(f"no release {named}; see `tinyfleet release list`")
-    return found
 
 
 def _ways(tx: Tx, choice: Choice, *, full: bool) -> dict[ArtifactKind, Transport]:

@@ -8,33 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from tinyfleet.fleet.core import said
 from tinyfleet.fleet.core import shadow as core
 from tinyfleet.fleet.core.device import Device
-from tinyfleet.fleet.core.errors import BadInput, NotFound, Refused
-from tinyfleet.fleet.core.fit import Misfit, ModelNeeds, ReadNeeds
-from tinyfleet.fleet.core.liveness import missed_all_at_s
+from tinyfleet.fleet.core.errors import NotFound, Refused
+from tinyfleet.fleet.core.fit import Misfit, ReadNeeds
+from tinyfleet.fleet.core.liveness import Patience
 from tinyfleet.fleet.core.release import Artifact, Release, Transport, wanted
 from tinyfleet.fleet.core.shadow import Effect, Event, Shadow
 from tinyfleet.fleet.core.shadow_fit import misfit_beside
-from tinyfleet.fleet.services.choice import Choice, choose
-from tinyfleet.fleet.services.live import with_settings
-from tinyfleet.fleet.services.ports import Clock, RetainedKind, ShadowKey, Store, Tx
+from tinyfleet.fleet.services.choice import Choice, choose, named_release, needs_of_running
+from tinyfleet.fleet.services.on_air import OnAir
+from tinyfleet.fleet.services.ports import Clock, ShadowKey, Store, Tx
 from tinyfleet.fleet.services.transfers import Transfers, pick
-from tinyfleet.wire.codec import decode, encode
+from tinyfleet.fleet.services.wants import next_generation, replace_want, standing_want, with_settings
 from tinyfleet.wire.messages import Birth, Status, Tele, Want, WantedArtifact
 
-RESEND_PAUSE_S = 2.0
-U32 = 1 << 32
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowOptions:
-    """`timeout_s` is how long a device may take until its challenger runs; one that sleeps, so many wakes."""
-
-    timeout_s: float
-    missed_wakes: int
-    blob_budget_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,8 @@ class Shadows:
         self,
         store: Store,
         clock: Clock,
-        options: ShadowOptions,
+        on_air: OnAir,
+        patience: Patience,
         needs: ReadNeeds,
         transfers: Transfers,
         wake: Callable[[], None],
@@ -77,11 +68,11 @@ class Shadows:
         """
         self._store = store
         self._clock = clock
-        self._options = options
+        self._on_air = on_air
+        self._patience = patience
         self._needs = needs
         self._transfers = transfers
         self._wake = wake
-        self._resent_s: dict[bytes, float] = {}
 
     def start(
         self,
@@ -98,18 +89,18 @@ class Shadows:
         """
         now_s = self._clock()
         with self._store.read() as tx:
-            chosen = _choose(tx, _release(tx, release, version), devices, site)
+            chosen = _choose(tx, named_release(tx, release, version), devices, site)
             jobs = self._transfers.jobs(tx, chosen)
         made = self._transfers.make(jobs)
         with self._store.write() as tx:
-            found = _release(tx, release, version)
+            found = named_release(tx, release, version)
             chosen = _choose(tx, found, devices, site)
             for transport in made:
                 tx.releases.add_transport(transport)
             pairs = [(choice.device, choice.model) for choice in chosen if choice.model is not None]
             unfit = self._misfits(tx, pairs)
             ways = {d.id: pick(tx, m, d.birth, full=False) for d, m in pairs if d.id not in unfit}
-            self._check_budget(tx, found, list(ways.values()))
+            self._on_air.check_budget(tx, found, ways.values())
             for device, model in pairs:
                 birth, before = device.birth, tx.shadows.get(device.id)
                 shadow = Shadow(
@@ -125,11 +116,11 @@ class Shadows:
                     # It may run still, and its counters go on: they are not new a second time.
                     shadow = replace(shadow, order=before.order, run=before.run, last=before.last)
                 if (misfit := unfit.get(device.id)) is not None:
-                    self._apply(tx, shadow, core.Unfit(misfit), now_s)
+                    self._apply(tx, shadow, said.Unfit(misfit), now_s)
                     continue
-                self._publish_blob(tx, ways[device.id])
+                self._on_air.publish(tx, [ways[device.id].manifest])
                 tx.shadows.put(self._offer(tx, shadow, ways[device.id], now_s))
-            self._collect(tx)
+            self._on_air.collect(tx)
             views = [_view(tx, shadow) for shadow in map(tx.shadows.get, (d.id for d, _ in pairs)) if shadow]
         self._wake()
         return views
@@ -153,7 +144,7 @@ class Shadows:
                 raise Refused("no challenger runs there; see `tinyfleet shadow show`")
             for shadow in chosen:
                 self._apply(tx, shadow, core.Stop(), now_s)
-            self._collect(tx)
+            self._on_air.collect(tx)
             views = [
                 _view(tx, shadow) for shadow in map(tx.shadows.get, (s.device for s in chosen)) if shadow
             ]
@@ -173,10 +164,10 @@ class Shadows:
             return _view(tx, shadow)
 
     def take_status(self, tx: Tx, device: Device, status: Status, now_s: float) -> None:
-        self._take(tx, device.id, core.Reported(status), now_s)
+        self._take(tx, device.id, said.Reported(status), now_s)
 
     def take_birth(self, tx: Tx, device: Device, birth: Birth, now_s: float) -> None:
-        self._take(tx, device.id, core.Born(birth), now_s)
+        self._take(tx, device.id, said.Born(birth), now_s)
 
     def take_tele(self, tx: Tx, device: Device, tele: Tele, series_max: int) -> int:
         """Takes in what a node counted. Returns how many series had no room; raises CounterError."""
@@ -201,11 +192,13 @@ class Shadows:
         with self._store.write() as tx:
             for shadow in tx.shadows.due(now_s):
                 device = tx.devices.get(shadow.device)
-                patient = replace(shadow, deadline_s=self._deadline_s(shadow, device))
+                evidence = None if device is None else device.evidence
+                deadline_s = self._patience.extended_s(evidence, shadow.started_s, shadow.deadline_s)
+                patient = replace(shadow, deadline_s=deadline_s)
                 if patient.deadline_s != shadow.deadline_s:
                     tx.shadows.put(patient)
-                self._apply(tx, patient, core.Tick(), now_s)
-            self._collect(tx)
+                self._apply(tx, patient, said.Tick(), now_s)
+            self._on_air.collect(tx)
         self._wake()
 
     def _take(self, tx: Tx, device: str, event: Event, now_s: float) -> None:
@@ -220,62 +213,34 @@ class Shadows:
                 case Effect.OFFER:
                     way = tx.releases.transport(after.manifest)
                     if way is not None:
-                        self._publish_blob(tx, way)
+                        self._on_air.publish(tx, [way.manifest])
                         after = self._offer(tx, after, way, now_s)
                 case Effect.CLEAR:
                     self._publish_want(tx, after.device, None)
                 case Effect.RESEND:
-                    self._resend(tx, after, now_s)
+                    self._on_air.resend(tx, [after.manifest], now_s)
         if after is not shadow:
             tx.shadows.put(after)
         if shadow.open and not after.open:
-            self._collect(tx)
+            self._on_air.collect(tx)
 
     def _misfits(self, tx: Tx, pairs: Sequence[tuple[Device, Artifact]]) -> dict[str, Misfit]:
         found: dict[str, Misfit] = {}
         for device, model in pairs:
             birth = device.birth
             running = None if birth is None or birth.model is None else birth.model.image
-            why = misfit_beside(self._needs(model), model.image, self._needs_of(tx, running), birth)
+            why = misfit_beside(
+                self._needs(model), model.image, needs_of_running(tx, running, self._needs), birth
+            )
             if why is not None:
                 found[device.id] = why
         return found
 
-    def _needs_of(self, tx: Tx, image: bytes | None) -> ModelNeeds | None:
-        """None: nothing runs, or nothing that this fleet released and still has."""
-        known = None if image is None else tx.releases.model_of(image)
-        if known is None:
-            return None
-        try:
-            return self._needs(known[1])
-        except (NotFound, BadInput):
-            return None
-
-    def _check_budget(self, tx: Tx, release: Release, ways: Sequence[Transport]) -> None:
-        live = {row.key: row.size_bytes for row in tx.retained.live_blobs()}
-        new = {way.manifest.hex(): way.size_bytes for way in ways if way.manifest.hex() not in live}
-        used, needed, budget = sum(live.values()), sum(new.values()), self._options.blob_budget_bytes
-        if used + needed > budget:
-            raise Refused(
-                f"release {release.name} {release.version} needs {needed} bytes at the broker, "
-                f"{used} of {budget} are in use: let rollouts end, or raise blob_budget_bytes"
-            )
-
     def _offer(self, tx: Tx, shadow: Shadow, way: Transport, now_s: float) -> Shadow:
         generation = self._publish_want(tx, shadow.device, wanted(way))
-        asleep_s = self._asleep_s(tx.devices.get(shadow.device))
-        deadline_s = now_s + self._options.timeout_s if asleep_s is None else asleep_s
+        device = tx.devices.get(shadow.device)
+        deadline_s = None if device is None else self._patience.deadline_s(device.evidence, now_s)
         return replace(shadow, generation=generation, deadline_s=deadline_s)
-
-    def _deadline_s(self, shadow: Shadow, device: Device | None) -> float:
-        """By what is known of the device now: it may have woken since, or be told to sleep or not to."""
-        asleep_s = self._asleep_s(device)
-        if asleep_s is not None:
-            return asleep_s
-        return max(shadow.deadline_s or 0.0, shadow.started_s + self._options.timeout_s)
-
-    def _asleep_s(self, device: Device | None) -> float | None:
-        return None if device is None else missed_all_at_s(device.evidence, self._options.missed_wakes)
 
     @staticmethod
     def _publish_want(tx: Tx, name: str, challenger: WantedArtifact | None) -> int:
@@ -283,51 +248,12 @@ class Shadows:
         device = tx.devices.get(name)
         if device is None:
             raise RuntimeError(f"challenger of {name}: its device is not there")
-        held = tx.retained.get(RetainedKind.WANT, name)
-        live = held is not None and held.live
-        generation = (device.generation + 1) % U32 or 1
-        tx.devices.put(replace(device, generation=generation))
-        want = with_settings(Want(generation=generation, period_s=device.evidence.period_s), device)
-        if held is not None and held.live:
-            want = replace(decode(Want, held.payload), generation=generation)
-        tx.retained.put(
-            RetainedKind.WANT,
-            name,
-            live=True,
-            payload=encode(replace(want, shadow=challenger)),
-            names=held.names if live and held is not None else "",
-            also=held.also if live and held is not None else "",
-        )
+        standing = standing_want(tx, name)
+        if standing is None:
+            standing = with_settings(Want(generation=1, period_s=device.evidence.period_s), device)
+        generation = next_generation(tx, device)
+        replace_want(tx, name, replace(standing, generation=generation, shadow=challenger))
         return generation
-
-    def _publish_blob(self, tx: Tx, way: Transport) -> None:
-        key = way.manifest.hex()
-        held = tx.retained.get(RetainedKind.BLOB, key)
-        if held is None or not held.live:
-            tx.retained.put(RetainedKind.BLOB, key, live=True, size_bytes=way.size_bytes)
-
-    def _resend(self, tx: Tx, shadow: Shadow, now_s: float) -> None:
-        """The chunks at the broker are not what they should be. At most one republish in a while."""
-        last_s = self._resent_s.get(shadow.manifest)
-        way = tx.releases.transport(shadow.manifest)
-        if way is None or (last_s is not None and 0 <= now_s - last_s < RESEND_PAUSE_S):
-            return
-        self._resent_s[shadow.manifest] = now_s
-        tx.retained.put(RetainedKind.BLOB, shadow.manifest.hex(), live=True, size_bytes=way.size_bytes)
-
-    @staticmethod
-    def _collect(tx: Tx) -> None:
-        """Clears the blobs that no `want` names any more."""
-        for row in tx.retained.unnamed_blobs():
-            tx.retained.put(RetainedKind.BLOB, row.key, live=False, size_bytes=row.size_bytes)
-
-
-def _release(tx: Tx, name: str, version: str | None) -> Release:
-    found = tx.releases.named(name, version)
-    if found is None:
-        named = name if version is None else f"{name} {version}"
-        raise NotFound(f"no release {named}; see `tinyfleet release list`")
-    return found
 
 
 def _choose(tx: Tx, release: Release, devices: Sequence[str] | None, site: str | None) -> list[Choice]:

@@ -1,4 +1,8 @@
-"""The want that the broker holds for a device: what outlives a rollout in it, and changes beside one."""
+"""The want that the broker holds for a device: what should run, what outlives a rollout, and settings.
+
+A node takes settings from a want of the generation it has, so a change publishes the same want again with
+other settings: no update, and no rollout notices.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tinyfleet.fleet.core.device import Device
-from tinyfleet.fleet.services.live import with_settings
+from tinyfleet.fleet.core.order import U32
 from tinyfleet.fleet.services.ports import RetainedKind, Tx
 from tinyfleet.wire.codec import decode, encode
-from tinyfleet.wire.messages import Want
+from tinyfleet.wire.messages import Capture, EventRule, Want
 
 LASTING: Final = ("config", "sleep")
+OFF: Final = Capture(per_day=0, day_bytes=0)
+DEFAULT_RULE: Final = EventRule(min_score=0, windows=1, hits=1, hold_off_s=10)
+"""What a node does that was never told otherwise."""
 
 
 def standing_want(tx: Tx, device: str) -> Want | None:
@@ -31,20 +38,42 @@ def period_s_of(want: Want | None, device: Device) -> int:
     return device.evidence.period_s if asked is None else asked
 
 
+def with_settings(want: Want, device: Device) -> Want:
+    return replace(want, capture=device.capture, event_rule=device.event_rule)
+
+
+def has_settings(device: Device) -> bool:
+    """Whether a want without artifacts has something to say to it."""
+    return device.capture not in (None, OFF) or device.event_rule not in (None, DEFAULT_RULE)
+
+
+def next_generation(tx: Tx, device: Device) -> int:
+    """A generation above every one before; never 0, which is that of a device nothing was wanted of."""
+    generation = (device.generation + 1) % U32 or 1
+    tx.devices.put(replace(device, generation=generation))
+    return generation
+
+
+def replace_want(tx: Tx, device: str, want: Want) -> None:
+    """Puts a want in the place of the one that is out. The blobs that one named stay named."""
+    held = tx.retained.get(RetainedKind.WANT, device)
+    names, also = (held.names, held.also) if held is not None and held.live else ("", "")
+    tx.retained.put(RetainedKind.WANT, device, live=True, payload=encode(want), names=names, also=also)
+
+
+def publish_settings(tx: Tx, device: Device) -> None:
+    """The want that is out, with the device's settings; where none is, one that names nothing to run."""
+    want = standing_want(tx, device.id)
+    if want is None:
+        want = Want(generation=next_generation(tx, device), period_s=device.evidence.period_s)
+    replace_want(tx, device.id, with_settings(want, device))
+
+
 def amend_want(tx: Tx, device: Device, **changes: Any) -> None:
     """Changes parts of a want that are not about an update, beside whatever else is wanted."""
-    held = tx.retained.get(RetainedKind.WANT, device.id)
-    live = held is not None and held.live
-    standing = standing_want(tx, device.id)
-    if standing is None:
+    want = standing_want(tx, device.id)
+    if want is None:
         # The generation that the device may have acted on already: then it changes nothing else.
-        standing = with_settings(Want(generation=device.generation or 1), device)
-        tx.devices.put(replace(device, generation=standing.generation))
-    tx.retained.put(
-        RetainedKind.WANT,
-        device.id,
-        live=True,
-        payload=encode(replace(standing, **changes)),
-        names=held.names if held is not None and live else "",
-        also=held.also if held is not None and live else "",
-    )
+        want = with_settings(Want(generation=device.generation or 1), device)
+        tx.devices.put(replace(device, generation=want.generation))
+    replace_want(tx, device.id, replace(want, **changes))

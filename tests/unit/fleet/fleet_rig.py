@@ -14,16 +14,17 @@ from tinyfleet.fleet.adapters.encodings import Encodings
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.core.device import Device
 from tinyfleet.fleet.core.fit import FirmwareOffer, ModelNeeds
-from tinyfleet.fleet.core.liveness import Evidence
+from tinyfleet.fleet.core.liveness import Evidence, Patience
 from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.broker_cache import BrokerCache
 from tinyfleet.fleet.services.ingest import Incoming, Ingest
 from tinyfleet.fleet.services.live import Live
+from tinyfleet.fleet.services.on_air import OnAir
 from tinyfleet.fleet.services.ports import RetainedKind
-from tinyfleet.fleet.services.rollouts import RolloutOptions, Rollouts
+from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.samples import SampleBounds, Samples
-from tinyfleet.fleet.services.shadows import ShadowOptions, Shadows
+from tinyfleet.fleet.services.shadows import Shadows
 from tinyfleet.fleet.services.transfers import Transfers
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.codec import decode, encode
@@ -72,9 +73,7 @@ class Rig:
         self.store = SqlStore(folder / "fleet.db", quarantine_rows)
         self.blobs = BlobFolder(folder / "blobs")
         self.cache = BrokerCache(self.store, self.blobs, self.topics)
-        options = RolloutOptions(
-            timeout_s=600, missed_wakes=5, trial_inferences=3, blob_budget_bytes=blob_budget_bytes
-        )
+        on_air = OnAir(blob_budget_bytes)
         self.needs = EASY
         self.needs_by_version: dict[str, ModelNeeds] = {}
         self.encoder = Encodings()
@@ -83,14 +82,16 @@ class Rig:
         self.rollouts = Rollouts(
             self.store,
             self.clock,
-            options,
+            on_air,
+            Patience(timeout_s=600, missed_wakes=5),
+            3,
             self._needs_of,
             lambda _: self.offer,
             transfers,
             self._wake,
         )
-        beside = ShadowOptions(timeout_s=600, missed_wakes=3, blob_budget_bytes=blob_budget_bytes)
-        self.shadows = Shadows(self.store, self.clock, beside, self._needs_of, transfers, self._wake)
+        beside = Patience(timeout_s=600, missed_wakes=3)
+        self.shadows = Shadows(self.store, self.clock, on_air, beside, self._needs_of, transfers, self._wake)
         self.bounds = SampleBounds(budget_bytes=samples_budget_bytes, keep_s=86_400)
         self.ingest = Ingest(
             self.store, self.clock, self.rollouts, self.shadows, self.topics, series_max, self.bounds

@@ -10,6 +10,7 @@ from tests.unit.fleet.fleet_rig import Rig, birth
 from tinyfleet.fleet.adapters.sql import deployments as deployment_rows
 from tinyfleet.fleet.core.errors import Conflict, NotFound, Refused
 from tinyfleet.fleet.core.rollout import RolloutState
+from tinyfleet.fleet.services.on_air import OnAir
 from tinyfleet.fleet.services.ports import RetainedKind
 from tinyfleet.wire.codec import decode
 from tinyfleet.wire.enums import Result, UpdateState
@@ -208,7 +209,7 @@ def test_a_failing_transaction_leaves_nothing_behind(rig: Rig, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(rig.rollouts, "_collect", broken)
+    monkeypatch.setattr(OnAir, "collect", broken)
     with pytest.raises(RuntimeError):
         rig.rollouts.start("demo")
     with rig.store.read() as tx:

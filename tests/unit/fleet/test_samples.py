@@ -19,8 +19,8 @@ from tinyfleet.fleet.api import show
 from tinyfleet.fleet.cli.samples_file import write_npz
 from tinyfleet.fleet.core.errors import BadInput, NotFound
 from tinyfleet.fleet.main import Manager
-from tinyfleet.fleet.services.live import OFF
 from tinyfleet.fleet.services.ports import SampleFilter
+from tinyfleet.fleet.services.wants import OFF
 from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Capture, EventRule, Sample
 from tinyfleet.wire.topics import TopicKind
