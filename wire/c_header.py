@@ -26,6 +26,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     enums.Result,
     enums.RecordKind,
     enums.BoardState,
+    enums.EnergyWindow,
     enums.FrameType,
 )
 

@@ -69,6 +69,15 @@ class EventKind(IntEnum):
     CRASH = 2
 
 
+class EnergyWindow(IntEnum):
+    """How it was told when a board inferred, for the meter's samples of that time. EDGE: by its window pin,
+    on one of the meter's logic inputs. TIMESTAMP: by times told on the console, as the host's clock saw them.
+    """
+
+    EDGE = 0
+    TIMESTAMP = 1
+
+
 class BoardState(IntEnum):
     """What the agent knows of a board. UNKNOWN: not asked since the agent started."""
 

@@ -17,6 +17,7 @@ from tinyfleet.wire.enums import (
     ConnState,
     CoreVariant,
     Encoding,
+    EnergyWindow,
     EventKind,
     PowerSource,
     Result,
@@ -498,7 +499,12 @@ class Golden:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRun:
     """What a golden set gave on a board. `labelled` windows have a known class, `correct` of them it named;
-    `compared` windows have expected output bytes, `different` of them gave others."""
+    `compared` windows have expected output bytes, `different` of them gave others.
+
+    Keys 12 to 19 are there together, or none is: energy of an inference without idling, its standard
+    uncertainty (with the meter's accuracy, if `energy_accuracy`), from so many windows, so many samples lost.
+    `energy_simulated`: a made-up figure of a simulated meter.
+    """
 
     model: Annotated[Digest, Key(0)]
     version: Annotated[str, Size(0, 32), Key(1)]
@@ -512,6 +518,14 @@ class BenchRun:
     timing: Annotated[Timing, Key(9)]
     finished: Annotated[U64, Key(10)]
     golden: Annotated[Digest | None, Key(11)] = None
+    energy_nj: Annotated[I64 | None, Key(12)] = None
+    energy_uncertainty_nj: Annotated[U64 | None, Key(13)] = None
+    energy_windows: Annotated[U32 | None, Key(14)] = None
+    energy_lost: Annotated[U32 | None, Key(15)] = None
+    energy_by: Annotated[EnergyWindow | None, Key(16)] = None
+    energy_simulated: Annotated[bool | None, Key(17)] = None
+    energy_accuracy: Annotated[bool | None, Key(18)] = None
+    meter: Annotated[str | None, Size(1, 48), Key(19)] = None
 
 
 @message("board", section="3", max_bytes=MESSAGE_MAX_BYTES)

@@ -17,6 +17,7 @@ from tinyfleet.wire.enums import (
     ConnState,
     CoreVariant,
     Encoding,
+    EnergyWindow,
     EventKind,
     PowerSource,
     Result,
@@ -314,6 +315,47 @@ BENCH = Bench(
         ),
     ),
 )
+BENCH_ENERGY = Bench(
+    seq=5,
+    state=ConnState.ONLINE,
+    boards=(
+        Board(
+            name="nrf-1",
+            device_type="microbit",
+            state=BoardState.READY,
+            emulated=False,
+            run=replace(
+                BENCH_RUN,
+                timing=Timing.WALL,
+                energy_nj=412_350,
+                energy_uncertainty_nj=3_900,
+                energy_windows=500,
+                energy_lost=17,
+                energy_by=EnergyWindow.EDGE,
+                energy_simulated=False,
+                energy_accuracy=True,
+                meter="PPK2 D4F1A2",
+            ),
+        ),
+        Board(
+            name="microbit-1",
+            device_type="microbit",
+            state=BoardState.READY,
+            emulated=True,
+            run=replace(
+                BENCH_RUN,
+                energy_nj=-5,
+                energy_uncertainty_nj=2**64 - 1,
+                energy_windows=1,
+                energy_lost=0,
+                energy_by=EnergyWindow.TIMESTAMP,
+                energy_simulated=True,
+                energy_accuracy=False,
+                meter="simulated PPK2 SIMULATED-0001",
+            ),
+        ),
+    ),
+)
 BENCH_RESERVED = Bench(
     seq=5,
     state=ConnState.ONLINE,
@@ -469,6 +511,11 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
     ("golden", GOLDEN, ""),
     ("bench", BENCH, "one board that ran, one that is gone"),
     ("bench_reserved", BENCH_RESERVED, "reserved, being brought back, and given up"),
+    (
+        "bench_energy",
+        BENCH_ENERGY,
+        "by a meter, and made up by a simulated one; net of idling may be below 0",
+    ),
     ("bench_lost", Bench(seq=4, state=ConnState.LOST, boards=()), "as the will"),
 )
 

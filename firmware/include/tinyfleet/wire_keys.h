@@ -511,12 +511,22 @@ enum {
     TF_BENCH_RUN_TIMING = 9,
     TF_BENCH_RUN_FINISHED = 10,
     TF_BENCH_RUN_GOLDEN = 11, /* optional */
+    TF_BENCH_RUN_ENERGY_NJ = 12, /* optional */
+    TF_BENCH_RUN_ENERGY_UNCERTAINTY_NJ = 13, /* optional */
+    TF_BENCH_RUN_ENERGY_WINDOWS = 14, /* optional */
+    TF_BENCH_RUN_ENERGY_LOST = 15, /* optional */
+    TF_BENCH_RUN_ENERGY_BY = 16, /* optional */
+    TF_BENCH_RUN_ENERGY_SIMULATED = 17, /* optional */
+    TF_BENCH_RUN_ENERGY_ACCURACY = 18, /* optional */
+    TF_BENCH_RUN_METER = 19, /* optional */
 };
 #define TF_BENCH_RUN_MODEL_MIN 32u
 #define TF_BENCH_RUN_MODEL_MAX 32u
 #define TF_BENCH_RUN_VERSION_MAX 32u
 #define TF_BENCH_RUN_GOLDEN_MIN 32u
 #define TF_BENCH_RUN_GOLDEN_MAX 32u
+#define TF_BENCH_RUN_METER_MIN 1u
+#define TF_BENCH_RUN_METER_MAX 48u
 #define TF_BENCH_RUN_REQUIRED 0x7ffu
 
 /* tls (SPEC section 8) */
@@ -716,6 +726,12 @@ typedef enum {
     TF_BOARD_STATE_RECOVERING = 5,
     TF_BOARD_STATE_QUARANTINED = 6,
 } tf_board_state_t;
+
+/* EnergyWindow */
+typedef enum {
+    TF_ENERGY_WINDOW_EDGE = 0,
+    TF_ENERGY_WINDOW_TIMESTAMP = 1,
+} tf_energy_window_t;
 
 /* FrameType */
 typedef enum {

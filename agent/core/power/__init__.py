@@ -1,0 +1,1 @@
+"""Power meters' protocols and samples, without any port."""
