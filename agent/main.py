@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, console_of, use_folder
@@ -61,7 +62,10 @@ class Agent:
         self.inventory = Inventory(bench, self.probes)
         self._emulated = EmulatedBoards()
         self._flasher = Flasher(self.probes, self._clock)
-        self._runner = Runner(SerialConsoles(), self._clock)
+        self.consoles = BenchConsoles(
+            bench.boards, folders.consoles, console_address, SerialConsoles(), self._clock
+        )
+        self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
         self.counting = TallyFile(folders.tally)
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
@@ -122,14 +126,13 @@ class Agent:
     ) -> RunResult:
         """Runs the set on the board and keeps the result. Raises AgentError; see services.runner."""
         spec = self.spec(board)
-        console = spec.console or console_of(_probe(spec))
         emulated = any(p.emulated for p in self.probes.all() if p.unique_id == spec.probe)
         result = self._busy(
             board,
             RUNS,
             lambda: self._runner.run(
                 self._workers[board],
-                console,
+                board,
                 spec.baud,
                 golden,
                 emulated=emulated,
@@ -169,9 +172,12 @@ class Agent:
         """Does what a whole bench needs beside its runs until `stop`; says how it is to whoever asks. Raises
         AgentError when it cannot begin."""
         manager = ServiceManager()
-        watch = Watch(
-            {"emulated boards": self._revive, "inventory": self._look_around}, self._clock, manager.alive
-        )
+        duties = {
+            "emulated boards": self._revive,
+            "consoles": self.consoles.serve,
+            "inventory": self._look_around,
+        }
+        watch = Watch(duties, self._clock, manager.alive)
         with contextlib.ExitStack() as doors:
             doors.enter_context(
                 health_door(self.folders.health, lambda: self.health(watch.rounds()).to_json())
@@ -217,6 +223,7 @@ class Agent:
             self._publisher = None
         for worker in self._workers.values():
             worker.close()
+        self.consoles.close()
         self._emulated.stop()
 
     def __enter__(self) -> Agent:
@@ -251,6 +258,11 @@ class Agent:
             with self._mark_lock:
                 report = self.inventory.report(0, ConnState.ONLINE)
             self._publisher.publish(report)
+
+
+def console_address(spec: BoardSpec) -> str:
+    """Of a board's console, now. Raises NoSuchBoardError."""
+    return spec.console or console_of(_probe(spec))
 
 
 def _probe(spec: BoardSpec) -> str:

@@ -149,6 +149,13 @@ class FrameDecoder:
         self._after_delimiter = False
         return items
 
+    @property
+    def text_held(self) -> str:
+        """The text that is held back for want of its line end; empty where a frame may be on its way."""
+        if self._after_delimiter and not self._is_text():
+            return ""
+        return self._held.decode("utf-8", errors="replace")
+
     def _limit(self) -> int:
         return ENCODED_MAX_BYTES + 1 if self._after_delimiter else LINE_MAX_BYTES
 

@@ -13,3 +13,6 @@ class SystemClock:
 
     def unix_s(self) -> int:
         return int(time.time())
+
+    def wall_s(self) -> float:
+        return time.time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import select
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,9 +52,15 @@ class SerialConsole:
         self._address = address
         self._port = port
         self._lock = lock
+        self._handle = _handle(port)
 
     def read(self, timeout_s: float) -> bytes:
         with self._translated("read"):
+            if self._handle is not None:
+                # pyserial sets the whole line up again for every other time-out.
+                if not select.select([self._handle], [], [], timeout_s)[0]:
+                    return b""
+                return bytes(self._port.read(_READ_BYTES))
             self._port.timeout = timeout_s
             data = bytearray(self._port.read(1))
             while data and len(data) < _READ_BYTES and self._port.in_waiting:
@@ -63,6 +70,11 @@ class SerialConsole:
     def write(self, data: bytes) -> None:
         with self._translated("write"):
             self._port.write(data)
+
+    def set_baud(self, baud: int) -> None:
+        with self._translated("set baud rate"):
+            if self._port.baudrate != baud:
+                self._port.baudrate = baud
 
     def close(self) -> None:
         try:
@@ -74,13 +86,22 @@ class SerialConsole:
     def _translated(self, step: str) -> Iterator[None]:
         try:
             yield
-        except (serial.SerialException, OSError) as error:
+        except (serial.SerialException, OSError, TypeError, ValueError) as error:
+            # TypeError and ValueError: pyserial's, of a port that went away under its hands.
             raise ConsoleError(
                 self._address,
                 f"console {step}",
                 str(error),
                 "check the cable; an emulated board may have died",
             ) from error
+
+
+def _handle(port: serial.Serial) -> int | None:
+    """What the system waits on; None where pyserial reads by a thread of its own (rfc2217, loop)."""
+    try:
+        return int(port.fileno())
+    except (AttributeError, OSError):
+        return None
 
 
 def _take_lock(address: str) -> BinaryIO:

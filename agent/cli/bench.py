@@ -12,6 +12,7 @@ _MODULES = {
     "flash": "bench_flash",
     "run": "bench_run",
     "power": "bench_power",
+    "console": "bench_console",
 }
 
 

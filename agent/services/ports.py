@@ -52,6 +52,9 @@ class Console(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    def set_baud(self, baud: int) -> None:
+        """From now on; nothing where the line has no rate (a socket, a terminal of this host)."""
+
     def close(self) -> None: ...
 
 

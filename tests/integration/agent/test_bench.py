@@ -276,6 +276,7 @@ def test_the_commands_and_what_the_manager_hears(
 
         scanned = tinyfleet(tmp_path, environment, "bench", "scan", "--json")
         assert [p["unique_id"] for p in json.loads(scanned.stdout)["probes"]] == [PROBE]
+        follower = Program(tmp_path / "console.log", environment, "bench", "console", BOARD, "--no-input")
         files = ("--model", str(models["v1"]), "--golden", str(GOLDEN))
         flashed = tinyfleet(
             tmp_path, environment, "bench", "flash", BOARD, "--firmware", str(BENCH_ELF), *files, "--json"
@@ -286,6 +287,13 @@ def test_the_commands_and_what_the_manager_hears(
         assert ran.returncode == 0, ran.stderr
         result = json.loads(ran.stdout)
         assert (result["windows"], result["exact"], result["timing"]) == (20, True, "INSTRUCTIONS")
+        # The run had the console to itself by the agent's hub, and whoever followed saw text only.
+        follower.wait_for("held by __main__.py bench run")
+        follower.wait_for("emulated, instruction-timed")
+        assert follower.end() == 0
+        assert "\0" not in (tmp_path / "console.log").read_text()
+        kept = (tmp_path / "state/agent/consoles" / f"{BOARD}.log").read_text()
+        assert "golden vectors: 4 right" in kept and "\\x00" not in kept
 
         wait_for(
             "the run is told", lambda: broker.bench is not None and broker.bench.boards[0].run is not None

@@ -1,0 +1,350 @@
+"""Consoles on terminals of this host and sockets, shared between programs by the hub's socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import socket
+import stat
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.agent.bench_rig import Program
+from tests.servers import TIMEOUT_S, wait_for
+
+from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
+from tinyfleet.agent.adapters.clock import SystemClock
+from tinyfleet.agent.adapters.console_log import read_log
+from tinyfleet.agent.adapters.consoles import SerialConsoles
+from tinyfleet.agent.core.bench_file import BoardSpec
+from tinyfleet.agent.core.console_line import ConsoleLine
+from tinyfleet.agent.core.errors import AgentError, BoardBusyError, ConsoleError, NoSuchBoardError
+from tinyfleet.agent.services.console_queues import LostLines, PortState
+from tinyfleet.agent.services.console_watch import ConsoleExpecter
+from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
+
+WAIT_S = 10.0
+
+
+class SerialPort:
+    """A board on a terminal, found by a link as udev makes them (`by-id`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "usb-board-1"
+        self.plug()
+
+    def plug(self) -> None:
+        self.board, self._terminal = pty.openpty()
+        mode = termios.tcgetattr(self._terminal)
+        mode[0] = mode[1] = mode[3] = 0
+        termios.tcsetattr(self._terminal, termios.TCSANOW, mode)
+        self.path.symlink_to(os.ttyname(self._terminal))
+
+    def says(self, data: bytes) -> None:
+        os.write(self.board, data)
+
+    def hears(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            assert select.select([self.board], [], [], WAIT_S)[0], f"only {data!r} came"
+            data += os.read(self.board, size - len(data))
+        return data
+
+    def unplug(self) -> None:
+        self.path.unlink()
+        os.close(self.board)
+        os.close(self._terminal)
+
+    def close(self) -> None:
+        if self.path.is_symlink():
+            self.unplug()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[SerialPort]:
+    port = SerialPort(tmp_path)
+    yield port
+    port.close()
+
+
+def consoles_of(folder: Path, port: SerialPort) -> BenchConsoles:
+    spec = BoardSpec(name="b1", device_type="microbit", probe="p1", console=str(port.path))
+
+    def find(spec: BoardSpec) -> str:
+        assert spec.console is not None
+        return spec.console
+
+    return BenchConsoles([spec], folder / "consoles", find, SerialConsoles(), SystemClock())
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, port: SerialPort) -> Iterator[BenchConsoles]:
+    """Serves the board, as `tinyfleet agent run` does."""
+    served = consoles_of(tmp_path, port)
+    served.serve()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path, port: SerialPort) -> Iterator[BenchConsoles]:
+    """Another program's."""
+    consoles = consoles_of(tmp_path, port)
+    yield consoles
+    consoles.close()
+
+
+def test_two_programs_share_a_console(daemon: BenchConsoles, other: BenchConsoles, port: SerialPort) -> None:
+    one, two = daemon.watch("b1"), other.watch("b1")
+    clock = SystemClock()
+    expect_one, expect_two = ConsoleExpecter("b1", one, clock), ConsoleExpecter("b1", two, clock)
+    wait_for("the port is open", lambda: daemon.counts["b1"].opened == 1)
+    port.says(b"hello\n")
+    assert expect_one.expect("hello", WAIT_S) == expect_two.expect("hello", WAIT_S)
+    two.write(b"typed")
+    assert port.hears(5) == b"typed"
+    held = other.open("b1", 9600)
+    with pytest.raises(BoardBusyError, match=r"the console of b1 is held by .*process \d+"):
+        daemon.open("b1", 115_200)
+    two.write(b"lost")
+    request = encode_frame(Frame(1, 1, b"question" * 128))
+    held.write(request)
+    assert port.hears(len(request)) == request
+    answer = encode_frame(Frame(0x81, 1, bytes(range(256)) * 4))
+    port.says(b"a line\n" + answer)
+    decoder, items = FrameDecoder(), []
+    while not any(isinstance(item, Frame) for item in items):
+        items += decoder.feed(held.read(WAIT_S))
+    assert items[-1] == Frame(0x81, 1, bytes(range(256)) * 4)
+    assert expect_one.expect("a line", WAIT_S) == expect_two.expect("a line", WAIT_S)
+    # One after the other at once: whoever closed has let go.
+    for _ in range(5):
+        held.close()
+        held = daemon.open("b1", 115_200)
+    held.close()
+    two.write(b"typed again")
+    assert port.hears(11) == b"typed again"
+    one.close()
+    two.close()
+
+
+def test_the_socket_is_for_its_user_only(daemon: BenchConsoles) -> None:
+    path = daemon.folder / "b1.sock"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    # Nonsense costs nobody but its sender.
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(WAIT_S)
+        link.connect(os.path.relpath(path))
+        link.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert link.recv(100) == b""
+    daemon.watch("b1").close()
+    daemon.close()
+    assert not path.exists()
+
+
+def test_a_holder_that_dies_lets_go(daemon: BenchConsoles, port: SerialPort, tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path;"
+        "from tinyfleet.agent.adapters.console_link import HeldConsole;"
+        f"held = HeldConsole(Path({str(daemon.folder)!r}), 'b1', 115200, False);"
+        "print('held', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    with pytest.raises(BoardBusyError, match=f"process {child.pid}"):
+        daemon.open("b1", 115_200)
+    child.kill()
+    child.wait(WAIT_S)
+    child.stdout.close()
+
+    def free() -> bool:
+        with contextlib.suppress(BoardBusyError):
+            daemon.open("b1", 115_200).close()
+            return True
+        return False
+
+    wait_for("it is free", free)
+
+
+def test_a_port_that_is_pulled_out_and_put_in_again(daemon: BenchConsoles, port: SerialPort) -> None:
+    watched = daemon.watch("b1")
+    held = daemon.open("b1", 115_200)
+    port.unplug()
+    with pytest.raises(ConsoleError):
+        for _ in range(100):
+            held.read(0.1)
+    held.close()
+    with pytest.raises(NoSuchBoardError, match="the console of b1 is not there"):
+        daemon.open("b1", 115_200)
+    states = [event for event in iter(lambda: watched.next(0), None) if isinstance(event, PortState)]
+    assert [state.up for state in states][-1] is False
+    port.plug()
+    held = daemon.open("b1", 115_200)
+    held.write(b"again")
+    assert port.hears(5) == b"again"
+    held.close()
+    watched.close()
+    assert daemon.counts["b1"].opened == 2
+
+
+def test_without_a_hub_the_port_is_opened_itself(other: BenchConsoles, port: SerialPort) -> None:
+    console = other.open("b1", 115_200)
+    console.write(b"direct")
+    assert port.hears(6) == b"direct"
+    with pytest.raises(BoardBusyError, match="in use by another program"):
+        other.open("b1", 115_200)
+    console.set_baud(9600)
+    console.close()
+    with pytest.raises(AgentError, match="the bench has no board 'x'"):
+        other.open("x", 115_200)
+
+
+def test_a_hub_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path, port: SerialPort) -> None:
+    folder = tmp_path / "consoles"
+    folder.mkdir()
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(os.path.relpath(folder / "b1.sock"))
+    dead.close()
+    first, second = consoles_of(tmp_path, port), consoles_of(tmp_path, port)
+    first.open("b1", 115_200).close()
+    first.serve()
+    second.serve()
+    assert (list(first.counts), list(second.counts)) == (["b1"], [])
+    first.close()
+    second.serve()
+    assert list(second.counts) == ["b1"], "whoever comes next takes over"
+    second.close()
+
+
+def test_a_watcher_that_sleeps_loses_lines_and_the_board_waits_for_nobody(
+    daemon: BenchConsoles, port: SerialPort
+) -> None:
+    asleep, awake = daemon.watch("b1"), daemon.watch("b1")
+    expecter = ConsoleExpecter("b1", awake, SystemClock())
+    begun_s = time.monotonic()
+    count = 20_000
+    for first in range(0, count, 100):
+        port.says(b"".join(b"line %d %s\n" % (i, b"x" * 30) for i in range(first, first + 100)))
+        expecter.expect(f"line {first + 99} ", WAIT_S)
+    assert time.monotonic() - begun_s < TIMEOUT_S
+    events = list(iter(lambda: asleep.next(1), None))
+    lost = sum(event.count for event in events if isinstance(event, LostLines))
+    lines = [event for event in events if isinstance(event, ConsoleLine)]
+    assert lost > 1000 and lost + len(lines) == count
+    assert lines[-1].text.startswith(f"line {count - 1} ")
+    asleep.close()
+    awake.close()
+    daemon.close()
+    kept = [line for line in read_log(daemon.folder, "b1") if not line.text.startswith("-- ")]
+    assert len(kept) == count
+
+
+def test_a_socket_that_restarts(tmp_path: Path) -> None:
+    """As QEMU's: another port number each time, one client, and no word of goodbye."""
+    address = ""
+
+    def listening() -> socket.socket:
+        nonlocal address
+        server = socket.create_server(("127.0.0.1", 0))
+        server.settimeout(WAIT_S)
+        address = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        return server
+
+    spec = BoardSpec(name="b1", device_type="microbit", probe="qemu-microbit-0001")
+    server = listening()
+    consoles = BenchConsoles([spec], tmp_path, lambda spec: address, SerialConsoles(), SystemClock())
+    try:
+        watched = consoles.watch("b1")
+        expecter = ConsoleExpecter("b1", watched, SystemClock())
+        for number in range(2):
+            board, _ = server.accept()
+            server.close()
+            # pyserial forgets what came before it was ready.
+            wait_for("the port is open", lambda n=number: consoles.counts["b1"].opened == n + 1)
+            board.sendall(b"start %d\n" % number)
+            expecter.expect(f"start {number}", WAIT_S)
+            server = listening()
+            board.close()
+        server.close()
+        watched.close()
+    finally:
+        consoles.close()
+
+
+BENCH_YAML = "boards: [{name: b1, device_type: microbit, probe: p1, console: %s}]\n"
+
+
+def test_the_command_follows_types_and_ends(tmp_path: Path, port: SerialPort) -> None:
+    """A person at a terminal, beside a program that only follows."""
+    (tmp_path / "bench.yaml").write_text(BENCH_YAML % port.path)
+    environment = {"TINYFLEET_STATE": str(tmp_path / "state")}
+    follower = Program(tmp_path / "follow.log", environment, "bench", "console", "b1", "--no-input", "--json")
+    person, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    command = [sys.executable, "-m", "tinyfleet", "bench", "console", "b1"]
+    child = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, cwd=tmp_path, env=os.environ | environment
+    )
+    seen = b""
+
+    def sees(text: bytes) -> bool:
+        nonlocal seen
+        while select.select([person], [], [], 0)[0]:
+            seen += os.read(person, 4096)
+        return text in seen
+
+    try:
+        wait_for("it is there", lambda: sees(b"connected"))
+        assert b"Ctrl-] ends" in seen
+        os.write(person, b"a\x03\r")
+        assert port.hears(3) == b"a\x03\r", "keys as they are, Ctrl-C and Enter too"
+        port.says(b"login: ")
+        wait_for("a prompt", lambda: sees(b"login: "))
+        port.says(b"me\n")
+        wait_for("its line", lambda: sees(b"login: me\r\n"))
+        follower.wait_for('"text": "login: me"')
+        os.write(person, b"\x1d")
+        assert child.wait(WAIT_S) == 0
+        assert termios.tcgetattr(terminal) == before
+    finally:
+        child.kill()
+        child.wait()
+        os.close(person)
+        os.close(terminal)
+
+    def still_there() -> bool:
+        # Whose hub it was has ended; the other program opens the port anew.
+        port.says(b"still here\n")
+        return "still here" in (tmp_path / "follow.log").read_text()
+
+    wait_for("the follower goes on", still_there)
+    assert follower.end() == 0
+    shown = subprocess.run(
+        [*command, "--tail", "2", "--no-follow", "--times"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | environment,
+        timeout=60,
+    )
+    lines = [line.split(" ", 1)[1] for line in shown.stdout.splitlines()]
+    assert lines == ["still here", "-- the agent ended: nobody reads the console"], shown
+    waited = subprocess.run(
+        [*command, "--expect", "never", "--timeout", "0.3"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | environment,
+        timeout=60,
+    )
+    assert waited.returncode == 1
+    assert "b1: console: no line with 'never' within 0.3 s; it said last: nothing" in waited.stderr
