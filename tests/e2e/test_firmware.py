@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from examples.demo.chain import NODE_BIN, Chain
+from tests.e2e.conftest import NODE, TYPE
 from tests.models import livestock
 from tests.servers import wait_for
 
@@ -17,20 +16,7 @@ from tinyfleet.wire.firmware import read_facts
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker, pytest.mark.timeout(180)]
 
-NODE = "field-1"
-TYPE = "mps2-an386"
 SETTLED_S = 90.0
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    chain = Chain(tmp_path / "state", (NODE,), with_prometheus=False)
-    try:
-        chain.start_fleet(lambda _: None)
-        chain.start_nodes(lambda _: None)
-        yield chain
-    finally:
-        chain.stop()
 
 
 def roll_out(chain: Chain, release: str, version: str) -> DeploymentOut:

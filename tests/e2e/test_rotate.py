@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner, Result
 from examples.demo.chain import Chain
+from tests.e2e.conftest import NODE
 from tests.servers import free_port, wait_for
 
 from tinyfleet.fleet.cli.group import commands
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker, pytest.mark.timeout(180)]
-NODE = "field-1"
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    chain = Chain(tmp_path / "state", (NODE,), with_prometheus=False)
-    try:
-        chain.start_fleet(lambda _: None)
-        chain.start_nodes(lambda _: None)
-        yield chain
-    finally:
-        chain.stop()
 
 
 def command(chain: Chain, *arguments: str) -> Result:

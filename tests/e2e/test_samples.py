@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from examples.demo.chain import LIVESTOCK, Chain
+from tests.e2e.conftest import NODE, TYPE
 from tests.models import livestock
 from tests.servers import wait_for
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker, pytest.mark.timeout(180)]
 
-NODE = "field-1"
-TYPE = "mps2-an386"
 WAIT_S = 60.0
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    chain = Chain(tmp_path / "state", (NODE,), with_prometheus=False)
-    try:
-        chain.start_fleet(lambda _: None)
-        chain.start_nodes(lambda _: None)
-        yield chain
-    finally:
-        chain.stop()
 
 
 def tinyfleet(chain: Chain, *arguments: str, status: int = 0) -> str:

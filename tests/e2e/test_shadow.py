@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from examples.demo.chain import Chain
+from tests.e2e.conftest import NODE, TYPE
 from tests.models import LIVESTOCK, livestock
 from tests.servers import wait_for
 
@@ -18,21 +16,8 @@ from tinyfleet.model.twin import Twin
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker, pytest.mark.timeout(180)]
 
-NODE = "field-1"
-TYPE = "mps2-an386"
 WINDOWS = 64
 SETTLED_S = 60.0
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    chain = Chain(tmp_path / "state", (NODE,), with_prometheus=False)
-    try:
-        chain.start_fleet(lambda _: None)
-        chain.start_nodes(lambda _: None)
-        yield chain
-    finally:
-        chain.stop()
 
 
 def roll_out(chain: Chain, version: str) -> str:

@@ -5,10 +5,6 @@
 #include "board.h"
 #include "machine.h"
 
-static const tf_handoff_t *handoff_of_bootloader(void) {
-    return tf_handoff_is_whole(handoff()) ? handoff() : NULL;
-}
-
 const tf_node_port_t *tf_node_port(void) {
     static const tf_node_port_t port = {
         .device_type = BOARD_DEVICE_TYPE,

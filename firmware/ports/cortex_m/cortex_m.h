@@ -54,6 +54,8 @@ const tf_flash_t *flash_port(void);
 /* The linker decides which of the two kinds of start it is. */
 const tf_boot_layout_t *boot_layout(void);
 tf_handoff_t *handoff(void);
+/* NULL when no bootloader wrote it: the app was started by other means. */
+const tf_handoff_t *handoff_of_bootloader(void);
 
 void idle(uint32_t ms);
 
