@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 STATE_VARIABLE: Final = "TINYFLEET_STATE"
+HOLDER_VARIABLE: Final = "TINYFLEET_HOLDER"
 DEFAULT_STATE: Final = "./.state"
 DEFAULT_BENCH: Final = "bench.yaml"
 
@@ -71,3 +74,22 @@ class Folders:
 
 def default_state() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or DEFAULT_STATE)
+
+
+def default_holder() -> str:
+    """Who uses boards when nobody is named: $TINYFLEET_HOLDER, or who is logged in."""
+    named = os.environ.get(HOLDER_VARIABLE)
+    if named:
+        return named
+    try:
+        return re.sub(r"[^A-Za-z0-9._-]", "-", getpass.getuser())[:32] or f"uid-{os.getuid()}"
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who uses boards, and how long at most it waits for one that another has."""
+
+    holder: str = field(default_factory=default_holder)
+    wait_s: float = 0.0

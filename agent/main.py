@@ -22,6 +22,7 @@ from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, console_of, use_folder
 from tinyfleet.agent.adapters.health_door import health_door
+from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.metrics import BenchCollector, metrics_server
 from tinyfleet.agent.adapters.mqtt import Broker, Publisher, read_credentials
 from tinyfleet.agent.adapters.part_files import Parts
@@ -29,7 +30,7 @@ from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
 from tinyfleet.agent.adapters.service_manager import ServiceManager
 from tinyfleet.agent.adapters.tally_file import TallyFile
-from tinyfleet.agent.config import Folders
+from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchError
@@ -37,7 +38,8 @@ from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, RUNS, Metric
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
-from tinyfleet.agent.services.inventory import BoardStatus, Inventory
+from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
+from tinyfleet.agent.services.leases import BoardLeases, Held
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.watch import Rounds, Watch
@@ -53,7 +55,7 @@ class Agent:
     """A bench. Leaving the context ends what it started. `flash` and `run` may be called for several boards
     from several threads, for one board from one thread at a time."""
 
-    def __init__(self, bench: BenchFile, folders: Folders) -> None:
+    def __init__(self, bench: BenchFile, folders: Folders, claim: Claim | None = None) -> None:
         self.bench = bench
         self.folders = folders
         use_folder(folders.boards)
@@ -68,6 +70,8 @@ class Agent:
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
         self.counting = TallyFile(folders.tally)
+        self._claim = claim or Claim()
+        self.leases = BoardLeases(LeaseFiles(folders.leases), self._claim.holder, self.counting, self._clock)
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
         self._publisher: Publisher | None = None
         self._mark_lock = threading.Lock()
@@ -93,6 +97,7 @@ class Agent:
         """Asks what is plugged in, and reads what was run last."""
         with self._mark_lock:
             self.inventory.refresh()
+            self.inventory.keep_leases(self.leases.all([spec.name for spec in self.bench.boards]))
             for spec in self.bench.boards:
                 run = self._runs.last(spec.name)
                 if run is not None:
@@ -148,6 +153,12 @@ class Agent:
         self.refresh()
         self._tell()
         return result
+
+    def reserve(self, board: str | None, labels: Sequence[str], for_s: float) -> Held:
+        """The board, or the first one with all the labels (NAME=VALUE). Raises NoSuchBoardError,
+        BoardBusyError."""
+        fits = boards_with(self.refresh(), labels) if board is None else [self.spec(board).name]
+        return self.leases.reserve(fits, for_s, self._claim.wait_s)
 
     def power(self, board: str, action: PowerAction) -> str:
         """Switches the board's power; answers by what. Raises NoSwitchError, SwitchError."""
@@ -225,6 +236,7 @@ class Agent:
             worker.close()
         self.consoles.close()
         self._emulated.stop()
+        self.leases.close()
 
     def __enter__(self) -> Agent:
         return self
@@ -234,6 +246,15 @@ class Agent:
 
     def _busy(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
         """`counted` takes the failures; what succeeded counts whoever knows how well."""
+        what = "work" if counted is None else counted.name
+        worker = self._workers[board]
+        with (
+            self.leases.use(board, what, self._claim.wait_s, worker.hangs) as lease,
+            worker.guarded(lease.check),
+        ):
+            return self._done(board, counted, work)
+
+    def _done(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
         self._mark(board, BoardState.BUSY)
         try:
             answer = work()

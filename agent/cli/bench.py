@@ -13,6 +13,10 @@ _MODULES = {
     "run": "bench_run",
     "power": "bench_power",
     "console": "bench_console",
+    "list": "bench_list",
+    "reserve": "bench_reserve",
+    "renew": "bench_renew",
+    "release": "bench_release",
 }
 
 

@@ -11,6 +11,7 @@ from tinyfleet.agent.cli.common import (
     GOLDEN_HELP,
     MODEL_HELP,
     bench_option,
+    claim_options,
     json_option,
     meanwhile,
     one_line_errors,
@@ -18,7 +19,7 @@ from tinyfleet.agent.cli.common import (
     show_json,
     state_option,
 )
-from tinyfleet.agent.config import Folders
+from tinyfleet.agent.config import Claim, Folders
 
 
 @click.command()
@@ -26,6 +27,7 @@ from tinyfleet.agent.config import Folders
 @click.option("--firmware", type=FILE, help="ELF or HEX file of the bench app.")
 @click.option("--model", type=FILE, help=MODEL_HELP)
 @click.option("--golden", type=FILE, help=GOLDEN_HELP + " As much of it as fits is kept on the board.")
+@claim_options
 @bench_option
 @state_option
 @json_option
@@ -35,6 +37,7 @@ def flash(
     firmware: Path | None,
     model: Path | None,
     golden: Path | None,
+    claim: Claim,
     bench_file: Path,
     folders: Folders,
     as_json: bool,
@@ -45,7 +48,7 @@ def flash(
     from tinyfleet.agent.adapters.part_files import load_parts, read_bench
     from tinyfleet.agent.main import Agent
 
-    with Agent(read_bench(bench_file), folders) as agent:
+    with Agent(read_bench(bench_file), folders, claim) as agent:
         parts = load_parts(agent.spec(board).device_type, firmware=firmware, model=model, golden=golden)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=meanwhile, transient=True, disable=as_json) as bars:

@@ -11,6 +11,7 @@ from tinyfleet.agent.cli.common import (
     GOLDEN_HELP,
     MODEL_HELP,
     bench_option,
+    claim_options,
     fail,
     json_option,
     meanwhile,
@@ -19,7 +20,7 @@ from tinyfleet.agent.cli.common import (
     show_json,
     state_option,
 )
-from tinyfleet.agent.config import Folders
+from tinyfleet.agent.config import Claim, Folders
 
 
 @click.command()
@@ -34,6 +35,7 @@ from tinyfleet.agent.config import Folders
     help="Store the golden set in the board's flash where it is not there: later runs send its hash alone.",
 )
 @click.option("--log", is_flag=True, help="Show the board's own lines, too.")
+@claim_options
 @bench_option
 @state_option
 @json_option
@@ -45,6 +47,7 @@ def run(
     windows: int | None,
     keep: bool,
     log: bool,
+    claim: Claim,
     bench_file: Path,
     folders: Folders,
     as_json: bool,
@@ -60,7 +63,7 @@ def run(
     from tinyfleet.agent.cli.run_table import run_table
     from tinyfleet.agent.main import Agent
 
-    with Agent(read_bench(bench_file), folders) as agent:
+    with Agent(read_bench(bench_file), folders, claim) as agent:
         parts = load_parts(agent.spec(board).device_type, model=model, golden=golden)
         if parts.golden is None:
             fail("no golden set")

@@ -16,7 +16,16 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 from rich.console import Console
 
-from tinyfleet.agent.config import DEFAULT_BENCH, DEFAULT_STATE, STATE_VARIABLE, Folders, default_state
+from tinyfleet.agent.config import (
+    DEFAULT_BENCH,
+    DEFAULT_STATE,
+    HOLDER_VARIABLE,
+    STATE_VARIABLE,
+    Claim,
+    Folders,
+    default_state,
+)
+from tinyfleet.agent.core.duration import parse_duration
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.errors import WireError
 
@@ -34,7 +43,7 @@ meanwhile = Console(stderr=True)
 
 class Lazy(click.Group):
     """A group whose commands are read when they are needed: `modules` by the command's name. A module holds
-    its command under the name without `bench_`."""
+    its command under its own name without `bench_`."""
 
     def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,7 +56,7 @@ class Lazy(click.Group):
         if name not in self._modules:
             return None
         module = importlib.import_module(f"tinyfleet.agent.cli.{self._modules[name]}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        command: click.Command = getattr(module, self._modules[name].removeprefix("bench_"))
         return command
 
 
@@ -72,6 +81,42 @@ def bench_option(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Which boards there are.",
     )(function)
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
+    """Seconds, of 90s, 30m, 1h30m or the like."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+AS_HELP = f"Who you are; else ${HOLDER_VARIABLE}, or who is logged in. What this name has reserved is yours."
+
+
+def claim_options(function: Callable[P, R]) -> Callable[..., R]:
+    """--as and --wait of whatever uses a board, as one argument `claim`."""
+
+    @click.option("--as", "holder", metavar="NAME", help=AS_HELP)
+    @click.option(
+        "--wait",
+        "wait_s",
+        type=Duration(),
+        default="0",
+        help="Wait so long for a board that another has: 10m.",
+    )
+    @functools.wraps(function)
+    def wrapped(*args: Any, holder: str | None, wait_s: float, **kwargs: Any) -> R:
+        claim = Claim(wait_s=wait_s) if holder is None else Claim(holder, wait_s)
+        return function(*args, claim=claim, **kwargs)  # type: ignore[arg-type]
+
+    return wrapped
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ AgentError
 ├── NoSuchBoardError    no board, probe or console by that name
 ├── NoSwitchError       nothing switches the board's power
 ├── BoardBusyError      somebody else holds the board
+├── LeaseError          who holds which board cannot be told
 ├── AgentBusyError      an agent already runs with that state folder
 ├── StepFailed          one step on a board failed: names board, step, cause
 │   ├── StepTimeout
@@ -49,6 +50,10 @@ class NoSwitchError(AgentError):
 
 
 class BoardBusyError(AgentError):
+    pass
+
+
+class LeaseError(AgentError):
     pass
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
+from tinyfleet.agent.core.errors import NoSuchBoardError
+from tinyfleet.agent.services.leases import Held
 from tinyfleet.agent.services.ports import ProbeInfo, Probes
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench, BenchRun, Board
 
 _DETAIL_BYTES = 96
+_GONE = (BoardState.ABSENT, BoardState.QUARANTINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class BoardStatus:
     emulated: bool = False
     detail: str | None = None
     run: BenchRun | None = None
+    lease: Held | None = None
 
     def to_message(self) -> Board:
         return Board(
@@ -32,6 +36,8 @@ class BoardStatus:
             probe=self.spec.probe,
             detail=None if self.detail is None else _shortened(self.detail),
             run=self.run,
+            reserved_by=None if self.lease is None else self.lease.holder,
+            reserved_until=None if self.lease is None else self.lease.until_unix_s,
             labels=tuple(f"{name}={value}" for name, value in self.spec.labels.items()) or None,
             meter=None if self.spec.meter is None else self.spec.meter.label,
         )
@@ -61,11 +67,23 @@ class Inventory:
         self._statuses[name] = replace(self._statuses[name], run=run)
         return changed
 
+    def keep_leases(self, leases: Sequence[Held]) -> None:
+        for held in leases:
+            self._statuses[held.board] = replace(self._statuses[held.board], lease=held)
+
     def all(self) -> list[BoardStatus]:
-        return list(self._statuses.values())
+        """A board that another program uses is BUSY; what it finds there is its own to say."""
+        return [_used(status) for status in self._statuses.values()]
 
     def report(self, seq: int, state: ConnState) -> Bench:
-        return Bench(seq=seq, state=state, boards=tuple(s.to_message() for s in self._statuses.values()))
+        return Bench(seq=seq, state=state, boards=tuple(s.to_message() for s in self.all()))
+
+
+def _used(status: BoardStatus) -> BoardStatus:
+    used = status.lease is not None and status.lease.what is not None
+    if not used or status.state not in (BoardState.READY, BoardState.UNKNOWN):
+        return status
+    return replace(status, state=BoardState.BUSY)
 
 
 def _seen(status: BoardStatus, found: Mapping[str, ProbeInfo]) -> BoardStatus:
@@ -82,3 +100,23 @@ def _seen(status: BoardStatus, found: Mapping[str, ProbeInfo]) -> BoardStatus:
 def _shortened(text: str) -> str:
     """At most 96 bytes of UTF-8, cut between characters."""
     return text.encode()[:_DETAIL_BYTES].decode(errors="ignore")
+
+
+def boards_with(statuses: Sequence[BoardStatus], labels: Sequence[str]) -> list[str]:
+    """The boards that are there and have all the labels (`NAME=VALUE`). Raises NoSuchBoardError."""
+    known = {status.spec.name: {f"{n}={v}" for n, v in status.spec.labels.items()} for status in statuses}
+    fits = [status for status in statuses if known[status.spec.name].issuperset(labels)]
+    if not fits:
+        told = sorted(set().union(*known.values()))
+        raise NoSuchBoardError(
+            f"no board of the bench has {' and '.join(labels)}",
+            f"its labels are {', '.join(told)}" if told else "bench.yaml gives none of them `labels`",
+        )
+    there = [status.spec.name for status in fits if status.state not in _GONE]
+    if not there:
+        why = "; ".join(f"{each.spec.name} is {each.state.name}: {each.detail}" for each in fits)
+        raise NoSuchBoardError(
+            f"of the boards with {' and '.join(labels)} none can be used: {why}",
+            "plug one in, or look at `tinyfleet bench list`",
+        )
+    return there

@@ -9,7 +9,8 @@ from __future__ import annotations
 import concurrent.futures
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar
 
 from tinyfleet.agent.core.errors import BoardBusyError, StepTimeout
@@ -30,12 +31,30 @@ class BoardWorker:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._hanging: concurrent.futures.Future[Any] | None = None
+        self._guard: Callable[[str], None] = lambda step: None
+
+    @contextmanager
+    def guarded(self, guard: Callable[[str], None]) -> Iterator[None]:
+        """Within it, `guard` is asked before each step, and raises when the board is not ours any more."""
+        before, self._guard = self._guard, guard
+        try:
+            yield
+        finally:
+            self._guard = before
+
+    def hangs(self) -> bool:
+        """Whether a call that nobody waits for any more may still touch the board."""
+        return self._hanging is not None and not self._hanging.done()
 
     def call(
         self, step: str, timeout_s: float, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """What `function` answers or raises. StepTimeout when it takes too long; BoardBusyError while an
-        earlier call still hangs."""
+        earlier call still hangs; what the guard raises."""
+        self._guard(step)
+        return self._wait(step, timeout_s, lambda: function(*args, **kwargs))
+
+    def _wait(self, step: str, timeout_s: float, function: Callable[[], R]) -> R:
         if self._hanging is not None:
             if not self._hanging.done():
                 raise BoardBusyError(
@@ -43,7 +62,7 @@ class BoardWorker:
                     "unplug the probe, or end this program",
                 )
             self._hanging = None
-        future = self._submit(lambda: function(*args, **kwargs))
+        future = self._submit(function)
         try:
             return future.result(timeout_s)
         except concurrent.futures.TimeoutError:
@@ -61,10 +80,11 @@ class BoardWorker:
     def finish(self, step: str, timeout_s: float, function: Callable[[], object]) -> None:
         """As `call`, for what must happen after a failure, too: behind a call that hangs it runs once that
         has ended, and is not waited for."""
-        if self._hanging is not None and not self._hanging.done():
+        if self.hangs():
             self._hanging = self._submit(function)
         else:
-            self.call(step, timeout_s, function)
+            # Without the guard: what was opened is closed, whosever the board is now.
+            self._wait(step, timeout_s, function)
 
     def close(self) -> None:
         """Ends the thread, unless a call hangs in it: then it ends with the program."""

@@ -9,15 +9,23 @@ from pathlib import Path
 
 import pytest
 from tests.servers import wait_for
+from tests.unit.agent.fakes import FakeProbes, FlashSession
 
 from tinyfleet.agent.adapters import mqtt
 from tinyfleet.agent.adapters.emulator import make_blank_flash
-from tinyfleet.agent.config import Folders
+from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import parse_bench
-from tinyfleet.agent.core.errors import BenchFileError, EmulatorError, StepFailed
+from tinyfleet.agent.core.errors import (
+    BenchFileError,
+    BoardBusyError,
+    EmulatorError,
+    NoSuchBoardError,
+    StepFailed,
+)
+from tinyfleet.agent.core.tally import RUNS
 from tinyfleet.agent.main import Agent
 from tinyfleet.agent.services import watch
-from tinyfleet.wire.enums import ConnState
+from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench
 
 BENCH = parse_bench("boards: [{name: one, device_type: microbit, probe: qemu-microbit-0001}]", "b")
@@ -94,3 +102,31 @@ def test_a_flash_file_is_its_owners_alone(tmp_path: Path) -> None:
     """Provisioning will write the device's password into it."""
     make_blank_flash(tmp_path / "flash.bin")
     assert stat.S_IMODE((tmp_path / "flash.bin").stat().st_mode) == 0o600
+
+
+def test_two_programs_never_use_one_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
+    probes = FakeProbes({"qemu-microbit-0001": FlashSession(bytearray())})
+    with (
+        Agent(BENCH, Folders(tmp_path), Claim("ann")) as ann,
+        Agent(BENCH, Folders(tmp_path), Claim("bob")) as bob,
+    ):
+        monkeypatch.setattr(bob.inventory, "_probes", probes)
+        monkeypatch.setattr(ann.inventory, "_probes", probes)
+        until = ann.reserve("one", [], 600).until_unix_s
+        (status,) = bob.refresh()
+        assert (status.state, status.to_message().reserved_by) == (BoardState.READY, "ann")
+        assert status.to_message().reserved_until == until
+
+        def while_ann_works() -> None:
+            (seen,) = bob.refresh()
+            assert (seen.state, seen.to_message().reserved_by) == (BoardState.BUSY, "ann")
+            with pytest.raises(BoardBusyError, match=r"one is reserved by ann .* and in use by ann \(runs"):
+                bob._busy("one", None, lambda: pytest.fail("both at once"))
+
+        ann._busy("one", RUNS, while_ann_works)
+        with pytest.raises(BoardBusyError, match="one is reserved by ann"):
+            bob._busy("one", None, lambda: pytest.fail("it is ann's"))
+        assert bob.refresh()[0].state is BoardState.READY, "refused is not failed"
+        with pytest.raises(NoSuchBoardError, match="no board of the bench has desk=3"):
+            bob.reserve(None, ["desk=3"], 600)
