@@ -67,6 +67,11 @@ class Folders:
         return self.state / "agent" / "health.sock"
 
     @property
+    def flashes(self) -> Path:
+        """What vendors' tools said last, a file a board."""
+        return self.state / "agent" / "flashes"
+
+    @property
     def runs(self) -> Path:
         """The last bench run of each board."""
         return self.state / "agent" / "runs"

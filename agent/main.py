@@ -29,7 +29,9 @@ from tinyfleet.agent.adapters.part_files import Parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
 from tinyfleet.agent.adapters.service_manager import ServiceManager
+from tinyfleet.agent.adapters.smp import SmpLinks
 from tinyfleet.agent.adapters.tally_file import TallyFile
+from tinyfleet.agent.adapters.vendor_tools import VendorTools
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
@@ -41,7 +43,11 @@ from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BoardLeases, Held
 from tinyfleet.agent.services.power_switch import PowerAction, act
+from tinyfleet.agent.services.programming import Programming, Telling
 from tinyfleet.agent.services.runner import Runner
+from tinyfleet.agent.services.smp_flasher import SmpFlasher
+from tinyfleet.agent.services.steps import PLAN_TIMEOUT_S
+from tinyfleet.agent.services.tool_flasher import ToolFlasher
 from tinyfleet.agent.services.watch import Rounds, Watch
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.agent.switching import switch_of
@@ -63,9 +69,13 @@ class Agent:
         self.probes = PyocdProbes()
         self.inventory = Inventory(bench, self.probes)
         self._emulated = EmulatedBoards()
-        self._flasher = Flasher(self.probes, self._clock)
         self.consoles = BenchConsoles(
             bench.boards, folders.consoles, console_address, SerialConsoles(), self._clock
+        )
+        self._programming = Programming(
+            Flasher(self.probes, self._clock),
+            SmpFlasher(SmpLinks(self.consoles), self._clock, time.sleep),
+            ToolFlasher(VendorTools(folders.flashes), self._clock),
         )
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
@@ -105,13 +115,21 @@ class Agent:
             return self.inventory.all()
 
     def flash(
-        self, board: str, parts: Parts, progress: StepProgress = lambda step, part: None
+        self,
+        board: str,
+        parts: Parts,
+        progress: StepProgress = lambda step, part: None,
+        *,
+        on_line: Callable[[str], None] = lambda line: None,
+        timeout_s: float = PLAN_TIMEOUT_S,
     ) -> FlashReport:
-        """Raises AgentError; see services.flasher."""
+        """In the way of `parts.plan`. Raises AgentError; see services.programming."""
         spec = self.spec(board)
-        probe = _probe(spec)
+        telling = Telling(progress=progress, on_line=on_line)
         report = self._busy(
-            board, FLASHES, lambda: self._flasher.flash(self._workers[board], probe, parts.plan, progress)
+            board,
+            FLASHES,
+            lambda: self._programming.flash(self._workers[board], spec, parts.plan, telling, timeout_s),
         )
         self.counting.add(FLASHES, board=board, outcome="OK")
         self.counting.add(FLASH_BYTES, report.size_bytes, board=board)

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec, parse_bench
 from tinyfleet.agent.core.bench_image import bench_image
-from tinyfleet.agent.core.boards import memory_map
+from tinyfleet.agent.core.boards import Layout, layout_of, memory_map, node_map
 from tinyfleet.agent.core.errors import BenchFileError, PlanError
-from tinyfleet.agent.core.flash_plan import FlashPlan, plan_flash
+from tinyfleet.agent.core.flash_plan import plan_flash, plan_node
 from tinyfleet.agent.core.golden import GoldenSet
-from tinyfleet.agent.core.program import read_program
+from tinyfleet.agent.core.part_plan import plan_part
+from tinyfleet.agent.core.program import FileKind, kind_of, read_program
+from tinyfleet.agent.core.signed_image import SignedImage, signed_image
+from tinyfleet.agent.core.ways import PART_LABEL, Plan, SmpPlan, ToolPlan, Way, tool_run, way_of
+from tinyfleet.wire.enums import ArtifactKind
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.records import build_golden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What people name for a board. `address` is where firmware without addresses of its own lies; `slot` is
+    a node's."""
+
+    firmware: Path | None = None
+    model: Path | None = None
+    golden: Path | None = None
+    address: int | None = None
+    slot: str = "a"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What goes onto a board. `stored`: how many of the golden set's first windows its flash keeps."""
 
-    plan: FlashPlan
+    plan: Plan
     golden: GoldenSet | None
     stored: int
     model: bytes | None
@@ -54,12 +70,41 @@ def _from(folder: Path, board: BoardSpec) -> BoardSpec:
     return board.model_copy(update={"known_good": good.model_copy(update=files)})
 
 
+def load_for(spec: BoardSpec, files: Files, *, way: Way | None = None, layout: Layout | None = None) -> Parts:
+    """Reads the files and plans how this board gets them. Raises PlanError naming the file, or
+    NoSuchBoardError when the board cannot be reached in that way."""
+    match way_of(spec, way):
+        case Way.SMP:
+            return _without_golden(files, SmpPlan(_signed(spec.device_type, files)))
+        case Way.COMMAND:
+            return _without_golden(files, _tool_plan(spec, files))
+    signed = files.firmware is not None and kind_of(_read(files.firmware)) is FileKind.IMAGE
+    match layout or layout_of(spec.device_type, signed_firmware=signed):
+        case Layout.NODE:
+            return _without_golden(files, _node_plan(spec, files))
+        case Layout.PART:
+            return _without_golden(files, _part_plan(spec, files))
+    return load_parts(
+        spec.device_type,
+        firmware=files.firmware,
+        model=files.model,
+        golden=files.golden,
+        address=files.address,
+    )
+
+
 def load_parts(
-    device_type: str, *, firmware: Path | None = None, model: Path | None = None, golden: Path | None = None
+    device_type: str,
+    *,
+    firmware: Path | None = None,
+    model: Path | None = None,
+    golden: Path | None = None,
+    address: int | None = None,
 ) -> Parts:
-    """Reads the files and plans the flash. A golden set needs its model. Raises PlanError naming the file."""
+    """For a bench board and its probe: reads the files and plans the flash. A golden set needs its model.
+    Raises PlanError naming the file."""
     memory = memory_map(device_type)
-    app = () if firmware is None else read_program(_read(firmware), firmware.name)
+    app = () if firmware is None else read_program(_read(firmware), firmware.name, address)
     image = None if model is None else bench_image(_read(model), device_type, model.name)
     windows: GoldenSet | None = None
     region: bytes | None = None
@@ -80,6 +125,60 @@ def load_parts(
             raise PlanError(f"{golden}: {error}", "use smaller windows") from error
     plan = plan_flash(memory, app=app, model=None if image is None else image.data, golden=region)
     return Parts(plan, windows, stored, None if image is None else image.digest)
+
+
+def _without_golden(files: Files, plan: Plan) -> Parts:
+    if files.golden is not None:
+        raise PlanError(
+            f"only a bench board, by its probe, keeps a golden set ({files.golden})", "leave it away"
+        )
+    return Parts(plan, None, 0, None)
+
+
+def _signed(device_type: str, files: Files) -> tuple[SignedImage, ...]:
+    named = ((files.firmware, ArtifactKind.FIRMWARE), (files.model, ArtifactKind.MODEL))
+    images = [
+        signed_image(_read(path), path.name, device_type, kind) for path, kind in named if path is not None
+    ]
+    if not images:
+        raise PlanError(f"nothing to send to a {device_type}", "give firmware or a model")
+    return tuple(images)
+
+
+def _node_plan(spec: BoardSpec, files: Files) -> Plan:
+    """Firmware as a signed image goes to its slot; as ELF or HEX it can only be the bootloader."""
+    memory = node_map(spec.device_type)
+    boot = firmware = None
+    if files.firmware is not None and kind_of(_read(files.firmware)) is not FileKind.IMAGE:
+        boot = read_program(_read(files.firmware), files.firmware.name, files.address)
+        files = Files(model=files.model, slot=files.slot)
+    images = _signed(spec.device_type, files) if files.firmware or files.model else ()
+    data = {image.number: image.data for image in images}
+    firmware, model = data.get(ArtifactKind.FIRMWARE), data.get(ArtifactKind.MODEL)
+    plan = plan_node(memory, boot=boot or (), firmware=firmware, model=model, slot=files.slot)
+    return replace(plan, part=spec.labels.get(PART_LABEL))
+
+
+def _part_plan(spec: BoardSpec, files: Files) -> Plan:
+    if files.firmware is None or files.model is not None:
+        raise PlanError(
+            f"device type {spec.device_type!r} has no layout of ours, so nobody knows where a model goes",
+            "give --firmware alone, with --address unless the file says where it lies",
+        )
+    segments = read_program(_read(files.firmware), files.firmware.name, files.address)
+    return plan_part(segments, spec.labels.get(PART_LABEL) or spec.device_type)
+
+
+def _tool_plan(spec: BoardSpec, files: Files) -> Plan:
+    """One call a file; what the tool makes of it is the tool's business."""
+    paths = [path for path in (files.firmware, files.model) if path is not None]
+    if not paths:
+        raise PlanError(f"nothing to program on {spec.name}", "give firmware")
+    size_bytes = sum(len(_read(path)) for path in paths)
+    if len(paths) > 1 and files.address is not None:
+        raise PlanError("one address is given for two files", "program one after the other")
+    # The tool is started elsewhere than we were.
+    return ToolPlan(tuple(tool_run(spec, str(path.absolute()), files.address) for path in paths), size_bytes)
 
 
 def _read(path: Path) -> bytes:

@@ -9,7 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError, StepFailed
+from tinyfleet.agent.core.errors import (
+    AgentError,
+    BoardBusyError,
+    NoSuchBoardError,
+    PlanError,
+    StepFailed,
+)
 from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress
 
 _OPTIONS = {
@@ -40,8 +46,9 @@ class PyocdProbes:
             key=lambda info: info.unique_id,
         )
 
-    def open(self, unique_id: str) -> ProbeSession:
-        """Connects and halts the board."""
+    def open(self, unique_id: str, part: str | None = None) -> ProbeSession:
+        """Connects and halts the board. `part` is the chip by pyOCD's name, its own or that of an installed
+        CMSIS-Pack; it is asked for only where the probe does not know what it is soldered to."""
         from pyocd.core.session import Session
         from pyocd.probe.aggregator import DebugProbeAggregator
 
@@ -53,8 +60,12 @@ class PyocdProbes:
                     f"no probe {unique_id} is connected",
                     "plug it in; an emulated one: `tinyfleet bench emulate`",
                 )
-            emulated = probe.vendor_name == _EMULATED_VENDOR
-            session = Session(probe, options=_OPTIONS | (_EMULATED_OPTIONS if emulated else {}))
+            options = dict(_OPTIONS)
+            if probe.vendor_name == _EMULATED_VENDOR:
+                options |= _EMULATED_OPTIONS
+            if part is not None and (_is_known(part) or probe.associated_board_info is None):
+                options["target_override"] = part
+            session = Session(probe, options=options)
             session.delegate = _Connecting()
             try:
                 session.open()
@@ -86,6 +97,24 @@ class PyocdSession:
             # By the bus: the core's own way looks at every byte for breakpoints, and there are none.
             return bytes(self._session.target.selected_core_or_raise.ap.read_memory_block8(address, size))
 
+    def sectors(self, address: int, size: int) -> list[tuple[int, int]]:
+        memory = self._session.target.memory_map
+        found = []
+        at = address
+        while at < address + size:
+            region = memory.get_region_for_address(at)
+            if region is None or not region.is_flash or region.flash is None:
+                raise PlanError(
+                    f"{at:#x}, where bytes are to go, is no flash of {self._session.board.target_type}",
+                    "is it built for this part? bench.yaml's label `part` names another",
+                )
+            if region.has_subregions:
+                region = region.submap.get_region_for_address(at) or region
+            start = at - at % region.sector_size
+            found.append((start, region.sector_size))
+            at = start + region.sector_size
+        return found
+
     def program(self, sectors: Mapping[int, bytes], progress: Progress) -> None:
         from pyocd.flash.loader import FlashLoader
 
@@ -116,6 +145,17 @@ class PyocdSession:
             self._session.close()
 
 
+def _is_known(part: str) -> bool:
+    """Whether pyOCD has this part by itself or by a CMSIS-Pack that is installed; nothing is fetched."""
+    from pyocd.target import TARGET, normalise_target_type_name
+    from pyocd.target.pack.pack_target import ManagedPacks
+
+    name = normalise_target_type_name(part)
+    if name not in TARGET:
+        ManagedPacks.populate_target(name)
+    return name in TARGET
+
+
 @contextmanager
 def _translated(probe: str, step: str) -> Iterator[None]:
     """pyOCD's errors as ours."""
@@ -135,7 +175,19 @@ def _translated(probe: str, step: str) -> Iterator[None]:
         raise StepFailed(probe, step, str(error), "check the probe: `tinyfleet bench scan`") from error
     except exceptions.FlashFailure as error:
         raise StepFailed(probe, step, str(error), "is the flash protected, or worn?") from error
+    except exceptions.TargetSupportError as error:
+        raise StepFailed(
+            probe,
+            step,
+            str(error),
+            "name the part as device type or label `part`; `pyocd pack find` and `pack install` bring more",
+        ) from error
     except exceptions.Error as error:
         raise StepFailed(
             probe, step, str(error), "reset the board, check its power and the SWD wires"
+        ) from error
+    except Exception as error:
+        # USB libraries and parsers of packs beneath pyOCD have errors of their own.
+        raise StepFailed(
+            probe, step, f"{type(error).__name__}: {error}", "unplug the probe and plug it in again"
         ) from error

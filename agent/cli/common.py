@@ -128,8 +128,9 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        # pyOCD reports what we report, and less clearly.
-        logging.getLogger("pyocd").setLevel(logging.CRITICAL)
+        # They report what we report, and less clearly.
+        for library in ("pyocd", "smpclient"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         try:
             return function(*args, **kwargs)
         except (AgentError, WireError) as error:

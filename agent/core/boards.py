@@ -1,19 +1,50 @@
-"""What the agent can program: per device type, where the app, the model and the golden set lie in flash."""
+"""What the agent knows of device types: where the bench app and its data, or a networked node's slots, lie in
+flash."""
 
 from __future__ import annotations
 
+from enum import Enum
+
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386_BENCH, MPS3_AN547, MemoryMap
+from tinyfleet.wire.memory_map import BOARDS, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547, MemoryMap
 
 _MAPS = {"microbit": MICROBIT, "mps2-an386": MPS2_AN386_BENCH, "mps3-an547": MPS3_AN547}
+# A node knows whom to trust; a bench board has no place for that. posix is a process: no probe, no tool.
+_NODES = {
+    memory.board: memory for memory in BOARDS if any(region.name == "trust" for region in memory.regions)
+}
+
+
+class Layout(Enum):
+    """Whose flash it is. PART: nobody's of ours, so it is what pyOCD knows of the part."""
+
+    BENCH = "bench"
+    NODE = "node"
+    PART = "part"
+
+
+def layout_of(device_type: str, *, signed_firmware: bool = False) -> Layout:
+    """What a board most likely is: firmware as a signed image is a node's; else the bench app comes first."""
+    if device_type in _NODES and (signed_firmware or device_type not in _MAPS):
+        return Layout.NODE
+    return Layout.BENCH if device_type in _MAPS else Layout.PART
 
 
 def memory_map(device_type: str) -> MemoryMap:
-    """Raises PlanError for a device type whose flash layout is not known."""
+    """A bench board's. Raises PlanError for a device type whose flash layout is not known."""
+    return _look_up(_MAPS, device_type, "bench app")
+
+
+def node_map(device_type: str) -> MemoryMap:
+    """A networked node's. Raises PlanError for a device type that has none."""
+    return _look_up(_NODES, device_type, "networked node")
+
+
+def _look_up(maps: dict[str, MemoryMap], device_type: str, what: str) -> MemoryMap:
     try:
-        return _MAPS[device_type]
+        return maps[device_type]
     except KeyError:
         raise PlanError(
-            f"no flash layout is known for device type {device_type!r}",
-            f"known are: {', '.join(sorted(_MAPS))}",
+            f"no flash layout of a {what} is known for device type {device_type!r}",
+            f"known are: {', '.join(sorted(maps))}",
         ) from None

@@ -1,4 +1,5 @@
-"""Which bytes go where: app, model image and golden set, in whole flash sectors."""
+"""Which bytes go where, in whole flash sectors: a bench board's app, model image and golden set; a node's
+bootloader, firmware and model."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.program import Segment
 from tinyfleet.wire.memory_map import ERASED_BYTE, MemoryMap, Region
 
-APP, MODEL, GOLDEN = "app", "model", "golden"
+APP, BOOT, MODEL, GOLDEN = "app", "boot", "model", "golden"
+_PROGRAMS = {APP: "firmware", BOOT: "a bootloader (a node's firmware is a signed image)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class FlashPlan:
 
     memory: MemoryMap
     pieces: tuple[Piece, ...]
+    part: str | None = None
+    """The chip by pyOCD's name, where the probe does not know it."""
 
     @property
     def size_bytes(self) -> int:
@@ -52,7 +56,7 @@ def plan_flash(
     memory: MemoryMap, *, app: Iterable[Segment] = (), model: bytes | None = None, golden: bytes | None = None
 ) -> FlashPlan:
     """Raises PlanError when something does not lie in its region, or nothing is to be done."""
-    pieces = [_app_piece(memory, segment) for segment in app]
+    pieces = [_app_piece(memory, segment, APP) for segment in app]
     for name, data in ((MODEL, model), (GOLDEN, golden)):
         if data is not None:
             pieces.append(_piece(memory, memory[name], data))
@@ -61,20 +65,45 @@ def plan_flash(
     return FlashPlan(memory, tuple(pieces))
 
 
-def _app_piece(memory: MemoryMap, segment: Segment) -> Piece:
-    region = next((region for region in memory.regions if region.name == APP), None)
+def plan_node(
+    memory: MemoryMap,
+    *,
+    boot: Iterable[Segment] = (),
+    firmware: bytes | None = None,
+    model: bytes | None = None,
+    slot: str = "a",
+) -> FlashPlan:
+    """Signed images go to their slots as they are; `boot`, as an ELF or HEX file has it, to the bootloader's
+    region. Raises PlanError."""
+    pieces = [_app_piece(memory, segment, BOOT) for segment in boot]
+    for name, data in (("firmware", firmware), (MODEL, model)):
+        if data is not None:
+            region = next((r for r in memory.regions if r.name == f"{name}_{slot}"), None)
+            if region is None:
+                raise PlanError(
+                    f"a node of type {memory.board} has no slot {name}_{slot}", "leave that part away"
+                )
+            pieces.append(_piece(memory, region, data))
+    if not pieces:
+        raise PlanError(f"nothing to program on {memory.board}", "give firmware or a model")
+    return FlashPlan(memory, tuple(pieces))
+
+
+def _app_piece(memory: MemoryMap, segment: Segment, name: str) -> Piece:
+    region = next((region for region in memory.regions if region.name == name), None)
     if region is None:
         raise PlanError(
-            f"{memory.board} has no flash for firmware", "start QEMU with it as -kernel (docs/bench.md)"
+            f"{memory.board} has no flash for {_PROGRAMS[name]}",
+            "start QEMU with it as -kernel (docs/bench.md)",
         )
     start, end = memory.base + region.offset, memory.base + region.end
     if segment.address < start or segment.end > end:
         raise PlanError(
             f"the firmware has bytes at {segment.address:#x}..{segment.end:#x}, expected within "
-            f"{start:#x}..{end:#x}, the app's region on {memory.board}",
+            f"{start:#x}..{end:#x}, the {name}'s region on {memory.board}",
             "is it built for this board?",
         )
-    return Piece(APP, segment.address, segment.data)
+    return Piece(name, segment.address, segment.data)
 
 
 def _piece(memory: MemoryMap, region: Region, data: bytes) -> Piece:

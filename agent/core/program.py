@@ -1,20 +1,40 @@
-"""Firmware files as bytes at addresses: ELF (32 bit, little-endian) and Intel HEX."""
+"""Firmware files as bytes at addresses: ELF (32 bit, little-endian), Intel HEX, plain binaries."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import Enum
 
 from tinyfleet.agent.core.errors import PlanError
+from tinyfleet.wire.image_format import IMAGE_MAGIC
 
 _ELF_MAGIC = b"\x7fELF"
 _ELF_32_LITTLE = b"\x01\x01"
 _ELF_HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIIIIIII")
 _PT_LOAD = 1
+_ADDRESSES = 1 << 32
 _REBUILD = "build the firmware again: `make setup`"
 _HEX_DATA, _HEX_END, _HEX_SEGMENT, _HEX_LINEAR = 0, 1, 2, 4
 _HEX_IGNORED = (3, 5)
+
+
+class FileKind(Enum):
+    ELF = "ELF"
+    HEX = "Intel HEX"
+    IMAGE = "signed image"
+    BINARY = "binary"
+
+
+def kind_of(data: bytes) -> FileKind:
+    """What a file is by its first bytes. An image is MCUboot's, signed or not."""
+    if data.startswith(_ELF_MAGIC):
+        return FileKind.ELF
+    if data.startswith(IMAGE_MAGIC.to_bytes(4, "little")):
+        return FileKind.IMAGE
+    # A record is a line of text; a vector table begins with an address in RAM.
+    return FileKind.HEX if data[:1] == b":" else FileKind.BINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +47,18 @@ class Segment:
         return self.address + len(self.data)
 
 
-def read_program(data: bytes, name: str) -> tuple[Segment, ...]:
-    """Segments in ascending order, neighbours joined. Raises PlanError naming the file and where it is
-    wrong."""
+def read_program(data: bytes, name: str, address: int | None = None) -> tuple[Segment, ...]:
+    """Segments in ascending order, neighbours joined. `address` is where a file lies that does not say so
+    itself. Raises PlanError naming the file and where it is wrong."""
+    kind = kind_of(data)
+    if address is not None:
+        if kind in (FileKind.ELF, FileKind.HEX):
+            raise PlanError(f"{name}: is {kind.value} and has addresses of its own", "leave --address away")
+        if not data:
+            raise PlanError(f"{name}: is empty", _REBUILD)
+        if address < 0 or address + len(data) > _ADDRESSES:
+            raise PlanError(f"{name}: {address:#x} is no address of 32 bits for it", "correct --address")
+        return (Segment(address, data),)
     segments = _read_elf(data, name) if data.startswith(_ELF_MAGIC) else _read_hex(data, name)
     segments.sort(key=lambda segment: segment.address)
     joined: list[Segment] = []
@@ -82,7 +111,8 @@ def _read_hex(data: bytes, name: str) -> list[Segment]:
         elif kind not in _HEX_IGNORED:
             raise PlanError(f"{name}:{number}: unknown record of type {kind}", _REBUILD)
     raise PlanError(
-        f"{name}: ends without an end record; is it cut off, or no ELF and no Intel HEX file?", _REBUILD
+        f"{name}: ends without an end record; is it cut off, or no ELF and no Intel HEX file?",
+        "build the firmware again: `make setup`; a plain binary needs its --address",
     )
 
 
@@ -93,7 +123,10 @@ def _hex_record(line: bytes, name: str, number: int) -> bytes:
     except ValueError:
         record = b""
     if len(record) < 5 or len(record) != record[0] + 5:
-        raise PlanError(f"{name}:{number}: no Intel HEX record (and the file is no ELF)", _REBUILD)
+        raise PlanError(
+            f"{name}:{number}: no Intel HEX record (and the file is no ELF)",
+            "build the firmware again: `make setup`; a plain binary needs its --address",
+        )
     if sum(record) & 0xFF:
         raise PlanError(f"{name}:{number}: wrong checksum", _REBUILD)
     return record

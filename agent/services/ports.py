@@ -30,6 +30,10 @@ class ProbeSession(Protocol):
 
     def read(self, address: int, size: int) -> bytes: ...
 
+    def sectors(self, address: int, size: int) -> list[tuple[int, int]]:
+        """Address and bytes of each flash sector that lies there, as the probe's software knows the part.
+        Raises PlanError when some of it is no flash."""
+
     def program(self, sectors: Mapping[int, bytes], progress: Progress) -> None:
         """Erases and writes whole sectors, by address; the core is halted meanwhile."""
 
@@ -42,8 +46,8 @@ class ProbeSession(Protocol):
 class Probes(Protocol):
     def all(self) -> list[ProbeInfo]: ...
 
-    def open(self, unique_id: str) -> ProbeSession:
-        """Raises NoSuchBoardError, BoardBusyError."""
+    def open(self, unique_id: str, part: str | None = None) -> ProbeSession:
+        """`part` names the chip where the probe does not know it. Raises NoSuchBoardError, BoardBusyError."""
 
 
 class Console(Protocol):
@@ -61,6 +65,49 @@ class Console(Protocol):
 class Consoles(Protocol):
     def open(self, address: str, baud: int) -> Console:
         """Raises NoSuchBoardError when there is nothing, BoardBusyError when another program has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmpSlot:
+    """What a node says of one of its slots; `image` 0 is the firmware, 1 the model."""
+
+    image: int
+    slot: int
+    digest: bytes | None
+    version: str
+    active: bool
+    pending: bool
+    confirmed: bool
+
+
+class SmpSession(Protocol):
+    """A node reached by SMP. What it refuses comes as BoardSaidNo, silence as StepTimeout."""
+
+    def slots(self) -> tuple[SmpSlot, ...]: ...
+
+    def upload(self, image: bytes, number: int, progress: Progress) -> None:
+        """Goes on where an upload of the same image was broken off."""
+
+    def test(self, digest: bytes) -> None:
+        """Begins the trial of an image that was sent: a firmware's with the next reset."""
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SmpDoors(Protocol):
+    def open(self, board: str, address: str, baud: int) -> SmpSession:
+        """`address` is `udp://HOST:PORT` or that of a console. Raises StepFailed, NoSuchBoardError,
+        BoardBusyError."""
+
+
+class Tools(Protocol):
+    """Vendors' programs."""
+
+    def run(self, board: str, command: tuple[str, ...], timeout_s: float) -> None:
+        """Ends it, and what it started, when it takes too long. Raises StepFailed with the end of what it
+        said."""
 
 
 class Clock(Protocol):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 from collections.abc import Callable, Mapping
 
-from tinyfleet.agent.core.errors import NoSuchBoardError
-from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress
+from tinyfleet.agent.core.errors import BoardSaidNo, NoSuchBoardError, PlanError, StepTimeout
+from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress, SmpSession, SmpSlot
 from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
 
 
@@ -36,6 +37,11 @@ class FlashSession:
     def read(self, address: int, size: int) -> bytes:
         return bytes(self.flash[address : address + size])
 
+    def sectors(self, address: int, size: int) -> list[tuple[int, int]]:
+        if address + size > len(self.flash):
+            raise PlanError(f"{address:#x} is no flash", "build it for this part")
+        return [(start, 1024) for start in range(address - address % 1024, address + size, 1024)]
+
     def program(self, sectors: Mapping[int, bytes], progress: Progress) -> None:
         for address, data in sectors.items():
             if address % 1024 or len(data) != 1024:
@@ -55,14 +61,77 @@ class FlashSession:
 class FakeProbes:
     def __init__(self, sessions: dict[str, FlashSession]) -> None:
         self.sessions = sessions
+        self.parts: list[str | None] = []
 
     def all(self) -> list[ProbeInfo]:
         return [ProbeInfo(name, "fake", True) for name in self.sessions]
 
-    def open(self, unique_id: str) -> ProbeSession:
+    def open(self, unique_id: str, part: str | None = None) -> ProbeSession:
+        self.parts.append(part)
         if unique_id not in self.sessions:
             raise NoSuchBoardError(f"no probe {unique_id}", "plug it in")
         return self.sessions[unique_id]
+
+
+class FakeNode:
+    """A node's image slots by SMP. A firmware's trial begins with a reset, a model's at once; while it lasts
+    the node says nothing for `silent` questions. `verdict`: whether it confirms."""
+
+    def __init__(self, *, verdict: bool = True, silent: int = 2) -> None:
+        self.active: dict[int, bytes] = {}
+        self.sent: dict[int, bytes] = {}
+        self.pending: set[int] = set()
+        self.done: list[str] = []
+        self.verdict = verdict
+        self.silent = silent
+        self.keeps = True
+        self.refuses: str | None = None
+        self._quiet = 0
+
+    def open(self, board: str, address: str, baud: int) -> SmpSession:
+        self.done.append(f"open {address}")
+        return self
+
+    def slots(self) -> tuple[SmpSlot, ...]:
+        if self._quiet:
+            self._quiet -= 1
+            if not self._quiet:
+                self._judge()
+            raise StepTimeout("b1", "image list", "no answer by SMP", "does it run?")
+        rows = [(n, 0, d, True, False, True) for n, d in self.active.items()]
+        rows += [(n, 1, d, False, n in self.pending, False) for n, d in self.sent.items()]
+        return tuple(
+            SmpSlot(n, slot, hashlib.sha256(data).digest(), "1.0.0", active, pending, confirmed)
+            for n, slot, data, active, pending, confirmed in rows
+        )
+
+    def upload(self, image: bytes, number: int, progress: Progress) -> None:
+        if self.refuses is not None:
+            raise BoardSaidNo("b1", f"upload: {self.refuses}", 8, "give another")
+        self.done.append(f"upload {number}")
+        progress(1.0)
+        if self.keeps:
+            self.sent[number] = image
+
+    def test(self, digest: bytes) -> None:
+        number = next(n for n, data in self.sent.items() if hashlib.sha256(data).digest() == digest)
+        self.done.append(f"test {number}")
+        self.pending.add(number)
+        if number == 1:
+            self._quiet = self.silent
+
+    def reset(self) -> None:
+        self.done.append("reset")
+        self._quiet = self.silent
+
+    def close(self) -> None:
+        self.done.append("close")
+
+    def _judge(self) -> None:
+        if self.verdict:
+            for number in self.pending:
+                self.active[number] = self.sent.pop(number)
+        self.pending.clear()
 
 
 class FakeConsole:

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyfleet.agent.core.boards import memory_map
+from tinyfleet.agent.core.boards import Layout, layout_of, memory_map
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.agent.core.flash_plan import plan_flash
+from tinyfleet.agent.core.flash_plan import plan_flash, plan_node
+from tinyfleet.agent.core.part_plan import plan_part
 from tinyfleet.agent.core.program import Segment
-from tinyfleet.wire.memory_map import MICROBIT
+from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, NRF52840
 
 SECTOR = MICROBIT.sector_bytes
 
@@ -60,3 +61,60 @@ def test_what_does_not_fit_is_refused() -> None:
         plan_flash(MICROBIT)
     with pytest.raises(PlanError, match="'toaster'; known are: microbit"):
         memory_map("toaster")
+
+
+def test_a_nodes_images_go_to_their_slots_as_they_are() -> None:
+    plan = plan_node(NRF52840, boot=[Segment(0, b"boot")], firmware=b"f" * 5000, model=b"m", slot="b")
+    assert [(piece.region, piece.address, len(piece.data)) for piece in plan.pieces] == [
+        ("boot", 0, 4),
+        ("firmware_b", 0x50000, 5000),
+        ("model_b", 0xB8000, 1),
+    ]
+    assert list(plan.sectors()) == [0, 0x50000, 0x51000, 0xB8000]
+    assert plan_node(MPS2_AN386, model=b"m").pieces[0].address == 0x21300000
+    with pytest.raises(PlanError, match=r"within 0x0\.\.0x8000, the boot's region on nrf52840"):
+        plan_node(NRF52840, boot=[Segment(0x20000, b"app")])
+    with pytest.raises(PlanError, match="mps2-an386 has no flash for a bootloader"):
+        plan_node(MPS2_AN386, boot=[Segment(0, b"boot")])
+    with pytest.raises(PlanError, match="firmware_b has 196609 bytes, expected at most 196608"):
+        plan_node(NRF52840, firmware=bytes(196609), slot="b")
+    with pytest.raises(PlanError, match="nothing to program on nrf52840"):
+        plan_node(NRF52840)
+
+
+@pytest.mark.parametrize(
+    ("device_type", "signed", "layout"),
+    [
+        ("microbit", False, Layout.BENCH),
+        ("mps2-an386", False, Layout.BENCH),
+        ("mps2-an386", True, Layout.NODE),
+        ("mps2-an500", False, Layout.NODE),
+        ("stm32l496", False, Layout.NODE),
+        ("microbit", True, Layout.BENCH),
+        ("lpc1768", False, Layout.PART),
+        ("lpc1768", True, Layout.PART),
+    ],
+)
+def test_whose_flash_it_is(device_type: str, signed: bool, layout: Layout) -> None:
+    assert layout_of(device_type, signed_firmware=signed) is layout
+
+
+@given(
+    st.dictionaries(st.integers(0, 15), st.sampled_from([256, 1024]), min_size=1),
+    st.integers(0, 0x3FFF),
+    st.binary(min_size=1, max_size=3000),
+)
+def test_in_sectors_of_any_size_only_the_segments_change(sizes: dict[int, int], at: int, data: bytes) -> None:
+    """Sectors begin every 1024 bytes here; some are short, so that there are gaps."""
+    current = {0x4000 + 1024 * n: bytes([n]) * size for n, size in sizes.items()}
+    address = 0x4000 + at
+    covered = {start + i for start, content in current.items() for i in range(len(content))}
+    plan = plan_part([Segment(address, data)], None)
+    if not set(range(address, address + len(data))) <= covered:
+        with pytest.raises(ValueError, match="have sectors"):
+            plan.wanted(current)
+        return
+    for start, content in plan.wanted(current).items():
+        for i, byte in enumerate(content):
+            inside = address <= start + i < address + len(data)
+            assert byte == (data[start + i - address] if inside else current[start][i])

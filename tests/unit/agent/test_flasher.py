@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 from tests.unit.agent.fakes import FakeClock, FakeProbes, FlashSession
 
-from tinyfleet.agent.core.errors import BoardBusyError, NoSuchBoardError, StepFailed, StepTimeout
+from tinyfleet.agent.core.errors import BoardBusyError, NoSuchBoardError, PlanError, StepFailed, StepTimeout
 from tinyfleet.agent.core.flash_plan import plan_flash
+from tinyfleet.agent.core.part_plan import plan_part
+from tinyfleet.agent.core.program import Segment
 from tinyfleet.agent.services.flasher import Flasher
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.memory_map import MICROBIT
@@ -87,3 +89,44 @@ def test_a_probe_that_hangs_is_one_clear_error_and_closed_when_it_wakes(
     assert not closed.is_set()
     wake.set()
     assert closed.wait(5)
+
+
+def test_the_whole_plan_has_a_time_out_beside_its_steps(worker: BoardWorker) -> None:
+    session, clock = FlashSession(blank()), FakeClock()
+
+    def take_long(flash: bytearray) -> None:
+        clock.now_s += 61
+
+    session.spoil = take_long
+    with pytest.raises(
+        StepTimeout, match=r"b1: read back: not begun, as the 60 s for the whole plan are over"
+    ):
+        Flasher(FakeProbes({"p": session}), clock).flash(worker, "p", PLAN, timeout_s=60)
+    assert (session.resets, session.closed) == (0, True)
+
+
+def test_what_fails_in_the_probe_is_told_of_the_board(
+    worker: BoardWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(address: int, size: int) -> bytes:
+        raise StepFailed("usb-1234", "read", "the probe went away", "check the cable")
+
+    session = FlashSession(blank())
+    monkeypatch.setattr(session, "read", fail)
+    with pytest.raises(StepFailed) as told:
+        Flasher(FakeProbes({"p": session}), FakeClock()).flash(worker, "p", PLAN)
+    assert str(told.value) == "b1: compare: the probe went away; check the cable"
+
+
+def test_a_part_without_a_layout_keeps_what_lies_around(worker: BoardWorker) -> None:
+    flash = bytearray(range(256)) * 1024
+    session = FlashSession(bytearray(flash))
+    probes = FakeProbes({"p": session})
+    plan = plan_part([Segment(0x7F0, b"x" * 0x20), Segment(0x3000, flash[0x3000:0x3010])], "lpc1768")
+    report = Flasher(probes, FakeClock()).flash(worker, "p", plan)
+    assert (report.units, report.written, session.programmed) == (3, 2, [0x400, 0x800])
+    flash[0x7F0:0x810] = b"x" * 0x20
+    assert session.flash == flash
+    assert probes.parts == ["lpc1768"]
+    with pytest.raises(PlanError, match="0x3fffe is no flash"):
+        Flasher(probes, FakeClock()).flash(worker, "p", plan_part([Segment(0x3FFFE, b"abc")], None))

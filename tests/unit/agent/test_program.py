@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.agent.core.program import Segment, read_program
+from tinyfleet.agent.core.program import FileKind, Segment, kind_of, read_program
+from tinyfleet.wire.image_format import IMAGE_MAGIC
 
 
 def elf(segments: list[tuple[int, bytes]], kind: int = 1) -> bytes:
@@ -84,3 +85,32 @@ def test_any_bytes_are_refused_or_read(data: bytes) -> None:
             read_program(prefix + data, "a")
         except PlanError:
             continue
+
+
+def test_a_plain_binary_lies_where_it_is_said_to() -> None:
+    assert read_program(b"\0\1\2", "a.bin", 0x8000) == (Segment(0x8000, b"\0\1\2"),)
+    with pytest.raises(PlanError, match="a plain binary needs its --address"):
+        read_program(b"\0\1\2", "a.bin")
+    for data, complaint in (
+        (elf([(0, b"x")]), "is ELF and has addresses of its own"),
+        (hex_line(1, 0, b""), "is Intel HEX and has addresses of its own"),
+        (b"", "is empty"),
+    ):
+        with pytest.raises(PlanError, match=complaint):
+            read_program(data, "a", 0)
+    with pytest.raises(PlanError, match="0xffffffff is no address of 32 bits for it"):
+        read_program(b"ab", "a.bin", 0xFFFF_FFFF)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (elf([(0, b"x")]), FileKind.ELF),
+        (hex_line(1, 0, b""), FileKind.HEX),
+        (IMAGE_MAGIC.to_bytes(4, "little") + bytes(60), FileKind.IMAGE),
+        (b"\x00\x20\x00\x20", FileKind.BINARY),
+        (b"", FileKind.BINARY),
+    ],
+)
+def test_a_file_is_known_by_its_first_bytes(data: bytes, kind: FileKind) -> None:
+    assert kind_of(data) is kind
