@@ -19,13 +19,13 @@ from tinyfleet.agent.config import Folders
 @click.command()
 @click.option(
     "--machine",
-    type=click.Choice(["microbit", "mps2-an386", "mps2-an500"]),
+    type=click.Choice(["microbit", "mps2-an386", "mps2-an500", "mps3-an547"]),
     default="microbit",
     show_default=True,
 )
-@click.option("--count", type=click.IntRange(1, 8), default=1, show_default=True, help="How many.")
+@click.option("--count", type=click.IntRange(1, 32), default=1, show_default=True, help="How many.")
 @click.option("--flash", type=FILE, help="mps2-*: the node's flash, a file; made when absent.")
-@click.option("--kernel", type=FILE, help="mps2-*: a bootloader (boot.elf) in the board's ROM.")
+@click.option("--kernel", type=FILE, help="mps2-*, mps3-*: a bootloader (boot.elf) in ROM.")
 @click.option("--network", is_flag=True, help="mps2-*: the boards have a network card, too.")
 @click.option(
     "--smp-port", type=click.IntRange(1, 65535), help="mps2-*: UDP port here that leads to the node's SMP."

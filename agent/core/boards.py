@@ -3,12 +3,22 @@ flash."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.wire.memory_map import BOARDS, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547, MemoryMap
+from tinyfleet.wire.memory_map import BOARDS, KIB, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547, MemoryMap, Region
 
-_MAPS = {"microbit": MICROBIT, "mps2-an386": MPS2_AN386_BENCH, "mps3-an547": MPS3_AN547}
+_MAPS = {
+    "microbit": MICROBIT,
+    "mps2-an386": MPS2_AN386_BENCH,
+    # Its boot ROM copies the app from flash to the core's instruction memory, where it is built to run.
+    "mps3-an547": replace(
+        MPS3_AN547,
+        regions=(Region("app", 0, 508 * KIB), *MPS3_AN547.regions),
+        execution=Region("execution", 0x1000_0000, 508 * KIB),
+    ),
+}
 # A node knows whom to trust; a bench board has no place for that. posix is a process: no probe, no tool.
 _NODES = {
     memory.board: memory for memory in BOARDS if any(region.name == "trust" for region in memory.regions)

@@ -93,10 +93,12 @@ def _app_piece(memory: MemoryMap, segment: Segment, name: str) -> Piece:
     region = next((region for region in memory.regions if region.name == name), None)
     if region is None:
         raise PlanError(
-            f"{memory.board} has no flash for {_PROGRAMS[name]}",
-            "start QEMU with it as -kernel (docs/bench.md)",
+            f"{memory.board} has no flash for {_PROGRAMS[name]}", "is the device type right? (docs/bench.md)"
         )
     start, end = memory.base + region.offset, memory.base + region.end
+    execution = memory.execution
+    if name == APP and execution is not None and execution.offset <= segment.address < execution.end:
+        segment = Segment(segment.address - execution.offset + start, segment.data)
     if segment.address < start or segment.end > end:
         raise PlanError(
             f"the firmware has bytes at {segment.address:#x}..{segment.end:#x}, expected within "

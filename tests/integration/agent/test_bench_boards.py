@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyocd_qemu import registry
+from pyocd_qemu.process import end_stranded
 from tests.integration.agent.bench_rig import ROOT
 from tests.integration.agent.emulated_bench import (
     MACHINES,
+    PRESETS,
     EmulatedBench,
     example_model,
     mlperf_model,
@@ -32,12 +34,12 @@ from tinyfleet.model.twin import Twin
 from tinyfleet.wire.enums import Timing
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(240)]
-AN386_YAML = """\
+YAML = """\
 boards:
-  - name: an386-1
-    device_type: mps2-an386
-    probe: qemu-mps2-an386-0001
-    emulate: mps2-an386
+  - name: board-1
+    device_type: {0}
+    probe: qemu-{0}-0001
+    emulate: {0}
 """
 
 
@@ -82,20 +84,25 @@ def test_mlperf_models(name: str, machine: str, worker: BoardWorker, tmp_path: P
     assert (result.windows, result.stored, result.exact) == (6, 3, True)
 
 
-def test_an386_by_its_probe_keeps_its_golden_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("machine", MACHINES)
+def test_by_its_probe_a_board_keeps_its_golden_set(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second night sends hashes alone: also after a power cut, as flash is a file."""
     monkeypatch.setenv(registry.ROOT_VARIABLE, str(tmp_path / "boards"))
-    elf = ROOT / "build" / "firmware" / "bench-mps2-an386" / "apps" / "bench" / "bench.elf"
+    elf = ROOT / "build" / "firmware" / PRESETS[machine] / "apps" / "bench" / "bench.elf"
     model = tmp_path / "example.model"
-    plan = plan_of(example_model(), "mps2-an386")
+    plan = plan_of(example_model(), machine)
     model.write_bytes(plan)
     golden = golden_of(plan, 30)
-    bench = parse_bench(AN386_YAML, "b")
+    bench = parse_bench(YAML.format(machine), "b")
     for night in range(2):
         with Agent(bench, Folders(tmp_path)) as agent:
             agent.start_boards()
             if night == 0:
-                report = agent.flash("an386-1", load_parts("mps2-an386", firmware=elf, model=model))
+                report = agent.flash("board-1", load_parts(machine, firmware=elf, model=model))
                 assert report.written == report.sectors
-            result = agent.run("an386-1", golden, kept=golden.windows, keep=night == 0)
+            result = agent.run("board-1", golden, kept=golden.windows, keep=night == 0)
             assert (result.stored, result.exact) == (30, True)
+            # A power cut.
+            assert end_stranded(tmp_path / "boards" / f"qemu-{machine}-0001")

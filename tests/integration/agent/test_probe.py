@@ -17,7 +17,7 @@ from pyocd.core import exceptions
 from pyocd.core.helpers import ConnectHelper
 from pyocd.core.target import Target
 from pyocd.flash.loader import FlashLoader
-from pyocd_qemu import chips, logs, registry
+from pyocd_qemu import boot_rom, chips, logs, registry
 from pyocd_qemu.board import CONSOLE_LOG_NAME, Board
 from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
 from tests.integration.agent.conftest import assemble
@@ -219,40 +219,92 @@ def test_qemu_killed_under_a_session_is_one_clear_error(microbit: Board) -> None
     assert ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False) == []
 
 
-def test_mps2_flash_is_a_file_and_survives_sigkill(boards_root: Path, tmp_path: Path) -> None:
-    source = """
+# Where flash is, where code runs from, where data is; and the core.
+PLACES = {
+    "mps2-an386": (0x21000000, 0x21000000, 0x20000000, "Cortex-M4"),
+    "mps2-an500": (0x60000000, 0x60000000, 0x20000000, "Cortex-M7"),
+    "mps3-an547": (0x70000000, 0x10000000, 0x30000000, "Cortex-M55"),
+}
+
+
+def counting(machine: str, folder: Path) -> bytes:
+    """Counts in the first word of data."""
+    _, code, data, _ = PLACES[machine]
+    source = f"""
 .syntax unified
 .cpu cortex-m4
 .thumb
 .text
-.word 0x20010000, 0x21000009
+.word {data + 0x10000:#x}, {code + 9:#x}
 start:
-    ldr r1, =0x20000000
+    ldr r1, ={data:#x}
 again:
     adds r0, #1
     str r0, [r1]
     b again
 """
-    image = assemble(source, tmp_path, "mps2")
-    with Board("qemu-mps2-an386-0001", "mps2-an386") as board:
+    return assemble(source, folder, machine)
+
+
+@pytest.mark.parametrize("machine", PLACES)
+def test_flash_in_a_file_survives_sigkill(machine: str, boards_root: Path, tmp_path: Path) -> None:
+    flash, code, data, core_name = PLACES[machine]
+    with Board(f"qemu-{machine}-0001", machine) as board:
         with session(board) as opened:
-            program(opened, 0x21000000, image)
-            program(opened, 0x21500000, b"\x0f" * 5000)
-            opened.target.reset()
-            wait_for("the program to count", lambda: opened.target.read32(COUNT) > 0)
+            core = opened.target
+            assert core.selected_core.name == core_name
+            program(opened, flash, counting(machine, tmp_path))
+            program(opened, flash + 0x500000, b"\x0f" * 5000)
+            core.reset()
+            wait_for("the program to count", lambda: core.read32(data) > 0)
         board.kill()
         board.start()
         with session(board, connect_mode="attach") as opened:
-            wait_for("the program to count", lambda: opened.target.read32(COUNT) > 0)
-            assert bytes(opened.target.read_memory_block8(0x21500000, 5000)) == b"\x0f" * 5000
-            opened.target.halt()
-            opened.target.write_core_registers_raw(["s0", "s1", "s31"], [1, 2, 3])
-            assert opened.target.read_core_registers_raw(["s0", "s1", "s31", "fpscr"]) == [1, 2, 3, 0]
+            core = opened.target
+            wait_for("the program to count", lambda: core.read32(data) > 0)
+            assert bytes(core.read_memory_block8(flash + 0x500000, 5000)) == b"\x0f" * 5000
+            core.halt()
+            core.write_core_registers_raw(["s0", "s1", "s31"], [1, 2, 3])
+            assert core.read_core_registers_raw(["s0", "s1", "s31"]) == [1, 2, 3]
+            breakpoint_at, after_store = code + 0xC, code + 0x10
+            assert core.set_breakpoint(breakpoint_at)
+            core.resume()
+            wait_for("the breakpoint", lambda: core.get_halt_reason() is Target.HaltReason.BREAKPOINT)
+            assert core.read_core_register("pc") == breakpoint_at
+            core.remove_breakpoint(breakpoint_at)
+            assert core.set_watchpoint(data, 4, Target.WatchpointType.WRITE)
+            counts = []
+            for _ in range(2):
+                core.resume()
+                wait_for("the watchpoint", lambda: core.get_halt_reason() is Target.HaltReason.WATCHPOINT)
+                assert core.read_core_register("pc") == after_store
+                counts.append(core.read32(data))
+            assert counts[1] == counts[0] + 1
 
 
-def test_flash_algorithm_is_the_assembled_source(tmp_path: Path) -> None:
-    source = Path(chips.__file__).with_name("flash_algorithm.s")
-    assert assemble(source.read_text(), tmp_path, "algorithm") == chips.CODE
+def test_both_worlds_of_an_m55(boards_root: Path) -> None:
+    """Device registers that only Secure code reaches, and stack pointers of both worlds."""
+    names = ["msp", "msp_ns", "psp_s", "psplim_ns", "msplim_s", "vpr", "control_ns"]
+    values = [0x30001000, 0x20002000, 0x30003000, 0x100, 0x30000010, 0x1234, 2]
+    uart_ctrl, uart_bauddiv = 0x59303008, 0x59303010
+    with Board("qemu-mps3-an547-0001", "mps3-an547") as board, session(board) as opened:
+        core = opened.target
+        # The boot ROM found no program and sleeps.
+        assert core.read_core_register("pc") in (0x1007F040, 0x1007F042)
+        before = core.read_core_registers_raw(["r0", "r1", "pc", "xpsr"])
+        core.write_core_registers_raw(names, values)
+        assert core.read_core_registers_raw(names) == values
+        core.write32(uart_bauddiv, 16)
+        core.write32(uart_ctrl, 3)
+        assert (core.read32(uart_bauddiv), core.read32(uart_ctrl)) == (16, 3)
+        assert core.read_core_registers_raw(["r0", "r1", "pc", "xpsr"]) == before
+
+
+@pytest.mark.parametrize("name", ["flash_algorithm", "boot_rom"])
+def test_code_is_the_assembled_source(name: str, tmp_path: Path) -> None:
+    source = Path(chips.__file__).with_name(f"{name}.s")
+    code = {"flash_algorithm": chips.CODE, "boot_rom": boot_rom.CODE}[name]
+    assert assemble(source.read_text(), tmp_path, name) == code
 
 
 def test_the_stock_command_line(microbit: Board, counter_program: bytes, tmp_path: Path) -> None:
@@ -294,9 +346,11 @@ def test_a_console_that_never_stops_does_not_fill_the_disk(
 
 
 def test_what_a_microbit_does_not_have(boards_root: Path, hello_kernel: Path) -> None:
-    for more in ({"kernel": hello_kernel}, {"network": True}, {"smp_port": 1337}):
-        with pytest.raises(QemuError, match="microbit has no ROM for a bootloader, and no network card"):
-            Board("qemu-microbit-0001", "microbit", **more)
+    with pytest.raises(QemuError, match="microbit has no ROM for a bootloader; use one of"):
+        Board("qemu-microbit-0001", "microbit", kernel=hello_kernel)
+    for machine in ("microbit", "mps3-an547"):
+        with pytest.raises(QemuError, match=f"{machine} has no network card"):
+            Board(f"qemu-{machine}-0001", machine, network=True)
     with pytest.raises(QemuError, match=r"there is no .*none.elf"):
         Board("qemu-mps2-an386-0001", "mps2-an386", kernel=boards_root / "none.elf").start()
 

@@ -43,6 +43,18 @@ def test_every_byte_lands_at_its_address(starts: list[int], data: bytes) -> None
     assert flash == expected
 
 
+def test_an_app_that_a_boot_rom_copies_lies_in_flash() -> None:
+    memory = memory_map("mps3-an547")
+    plan = plan_flash(memory, app=[Segment(0x10000000, b"a"), Segment(0x10002000, b"b")])
+    assert [(piece.address, piece.data) for piece in plan.pieces] == [
+        (0x70000000, b"a"),
+        (0x70002000, b"b"),
+    ]
+    for address in (0x1007F000, 0x1007EFFF, 0x20000000):
+        with pytest.raises(PlanError, match="expected within 0x70000000"):
+            plan_flash(memory, app=[Segment(address, b"ab")])
+
+
 def test_only_differing_sectors_are_written() -> None:
     plan = plan_flash(MICROBIT, model=b"m" * 3000)
     current = plan.sectors()

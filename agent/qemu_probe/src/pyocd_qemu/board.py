@@ -17,15 +17,17 @@ from pyocd_qemu.qmp import QmpLink
 from pyocd_qemu.qtest import QtestLink
 
 CONSOLE_LOG_NAME = "console.log"
+BOOT_ROM_NAME = "boot_rom.elf"
 _PORT = re.compile(r"tcp:(?P<host>[0-9.]+):(?P<port>[0-9]+)")
 
 
 class Board:
-    """A board below `registry.root()`. Its flash survives `stop` and `start`, and on `mps2-*` also a `kill`.
+    """A board below `registry.root()`. Its flash survives `stop` and `start`, and where it is a file also a
+    `kill`.
 
-    With `kernel`, an ELF file, the core boots from the machine's ROM instead of from flash: a bootloader that
-    no programming and no reset changes. `network` adds a network card behind user-mode NAT; `smp_port` of
-    this machine's loopback then leads to the board's UDP port 1337. Both are for `mps2-*` only.
+    With `kernel`, an ELF file, the core boots from the machine's ROM (`mps2-*`, `mps3-*`) instead of from
+    flash: a bootloader that no programming and no reset changes. `network` adds a network card behind
+    user-mode NAT (`mps2-*`); `smp_port` of this machine's loopback then leads to the board's UDP port 1337.
 
     Time on the board counts instructions (`-icount`, 1 instruction = 2**icount_shift ns): figures repeat
     exactly and are *not* a cycle model. A context manager: leaving it stops the board.
@@ -46,13 +48,14 @@ class Board:
         if machine not in MACHINES:
             raise QemuError(f"there is no emulated machine {machine!r}", f"use one of {sorted(MACHINES)}")
         self.machine: Machine = MACHINES[machine]
-        if self.machine.rom is None and (kernel is not None or network or smp_port is not None):
-            raise QemuError(
-                f"board {unique_id}: {machine} has no ROM for a bootloader, and no network card",
-                f"use one of {sorted(name for name, m in MACHINES.items() if m.rom)}",
-            )
+        if kernel is not None and self.machine.rom is None:
+            raise self._lacks("ROM for a bootloader", [n for n, m in MACHINES.items() if m.rom])
+        if (network or smp_port is not None) and not self.machine.has_network:
+            raise self._lacks("network card", [n for n, m in MACHINES.items() if m.has_network])
         self.folder = (registry.root() / unique_id).absolute()
         self._kernel = None if kernel is None else kernel.absolute()
+        if kernel is None and self.machine.boot_rom is not None:
+            self._kernel = self.folder / BOOT_ROM_NAME
         self._icount_shift = icount_shift
         self._network = options.network(smp_port) if network or smp_port is not None else []
         self._process = QemuProcess(
@@ -64,6 +67,11 @@ class Board:
         )
         self._entry: registry.Entry | None = None
 
+    def _lacks(self, what: str, who_has: list[str]) -> QemuError:
+        return QemuError(
+            f"board {self.unique_id}: {self.machine.name} has no {what}", f"use one of {sorted(who_has)}"
+        )
+
     @property
     def vectors_at(self) -> int:
         """Where the core finds its vector table after a reset."""
@@ -71,20 +79,20 @@ class Board:
         return self.machine.flash.start if self._kernel is None or rom is None else rom.start
 
     def _arguments(self) -> list[str]:
-        flash = self.machine.flash
-        if self.machine.file_backed:
+        backing = self.machine.backing
+        if backing is not None:
             arguments = options.machine(
                 self.machine.name,
                 icount_shift=self._icount_shift,
                 memory=self.folder / registry.FLASH_NAME,
-                size=flash.size,
+                size=backing.size,
             )
         else:
             arguments = options.machine(self.machine.name, icount_shift=self._icount_shift)
         if self._kernel is not None:
             arguments += ["-kernel", str(self._kernel)]
-        elif self.machine.file_backed:
-            arguments += ["-global", f"armv7m.init-nsvtor={flash.start:#x}"]
+        elif backing is not None:
+            arguments += ["-global", f"armv7m.init-nsvtor={self.machine.flash.start:#x}"]
         return [
             *arguments,
             *self._network,
@@ -125,13 +133,7 @@ class Board:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if self._kernel is not None and not self._kernel.is_file():
-                raise QemuStartError(
-                    f"board {self.unique_id}: there is no {self._kernel}", "build the firmware"
-                )
-            flash = self.folder / registry.FLASH_NAME
-            if self.machine.file_backed and not flash.exists():
-                make_blank_flash(flash, self.machine.flash.size)
+            self._make_files()
             self.trim_logs()
             self._process.start(timeout_s)
             self._bring_up(run=run)
@@ -143,6 +145,15 @@ class Board:
         except BaseException:
             self.kill()
             raise
+
+    def _make_files(self) -> None:
+        flash, backing = self.folder / registry.FLASH_NAME, self.machine.backing
+        if backing is not None and not flash.exists():
+            make_blank_flash(flash, self.machine.flash.size, offset=backing.flash_offset, total=backing.size)
+        if self._kernel is not None and self._kernel.name == BOOT_ROM_NAME and self.machine.boot_rom:
+            self._kernel.write_bytes(self.machine.boot_rom)
+        if self._kernel is not None and not self._kernel.is_file():
+            raise QemuStartError(f"board {self.unique_id}: there is no {self._kernel}", "build the firmware")
 
     def stop(self) -> None:
         """Saves the flash and ends QEMU. Does nothing when it is not running."""

@@ -12,10 +12,9 @@ from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
 from pyocd.coresight.coresight_target import CoreSightTarget
 from pyocd.target import TARGET
 
-from pyocd_qemu.machines import MPS2_AN386, MPS2_AN500, Machine
+from pyocd_qemu.machines import MPS2_AN386, MPS2_AN500, MPS3_AN547, Machine, Region
 
 _SECTOR_BYTES = 0x1000
-_LOAD_ADDRESS = 0x20200000
 _HEADER_WORDS = 8
 
 # flash_algorithm.s, assembled; a test assembles it again and compares.
@@ -25,31 +24,36 @@ CODE = bytes.fromhex(
 _INIT, _ERASE_SECTOR, _PROGRAM_PAGE = 0x00, 0x04, 0x18
 
 
-def _entry(offset: int) -> int:
-    return _LOAD_ADDRESS + 4 * _HEADER_WORDS + offset | 1
+def flash_algorithm(load_address: int) -> dict[str, Any]:
+    """As pyOCD takes it; 16 KiB of RAM from there on are used."""
+
+    def entry(offset: int) -> int:
+        return load_address + 4 * _HEADER_WORDS + offset | 1
+
+    return {
+        "load_address": load_address,
+        # pyOCD lets every function return to a BKPT in the first word.
+        "instructions": [
+            0xE00ABE00,
+            *[0] * (_HEADER_WORDS - 1),
+            *struct.unpack(f"<{len(CODE) // 4}I", CODE),
+        ],
+        "pc_init": entry(_INIT),
+        "pc_unInit": entry(_INIT),
+        "pc_erase_sector": entry(_ERASE_SECTOR),
+        "pc_program_page": entry(_PROGRAM_PAGE),
+        "page_buffers": [load_address + 0x2000, load_address + 0x3000],
+        "begin_stack": load_address + 0x1000,
+        "static_base": load_address + 0x800,
+        "min_program_length": 4,
+        # pyOCD's analyzer takes sector numbers of 16 bits; ours lie above.
+        "analyzer_supported": False,
+    }
 
 
-FLASH_ALGORITHM: dict[str, Any] = {
-    "load_address": _LOAD_ADDRESS,
-    # pyOCD lets every function return to a BKPT in the first word.
-    "instructions": [0xE00ABE00, *[0] * (_HEADER_WORDS - 1), *struct.unpack(f"<{len(CODE) // 4}I", CODE)],
-    "pc_init": _entry(_INIT),
-    "pc_unInit": _entry(_INIT),
-    "pc_erase_sector": _entry(_ERASE_SECTOR),
-    "pc_program_page": _entry(_PROGRAM_PAGE),
-    "page_buffers": [_LOAD_ADDRESS + 0x2000, _LOAD_ADDRESS + 0x3000],
-    "begin_stack": _LOAD_ADDRESS + 0x1000,
-    "static_base": _LOAD_ADDRESS + 0x800,
-    "min_program_length": 4,
-    # pyOCD's analyzer takes sector numbers of 16 bits; ours lie above.
-    "analyzer_supported": False,
-}
-
-
-def _memory_map(machine: Machine) -> MemoryMap:
+def _memory_map(machine: Machine, load_address: int, **ram: Region) -> MemoryMap:
     return MemoryMap(
-        RamRegion(name="code", start=0x00000000, length=0x400000),
-        RamRegion(name="sram", start=0x20000000, length=0x400000),
+        *(RamRegion(name=name, start=region.start, length=region.size) for name, region in ram.items()),
         FlashRegion(
             name="flash",
             start=machine.flash.start,
@@ -57,13 +61,19 @@ def _memory_map(machine: Machine) -> MemoryMap:
             blocksize=_SECTOR_BYTES,
             page_size=_SECTOR_BYTES,
             is_boot_memory=True,
-            algo=FLASH_ALGORITHM,
+            algo=flash_algorithm(load_address),
         ),
     )
 
 
-class _Mps2(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
-    """Flash is the machine's 16 MiB PSRAM, which QEMU maps to a file."""
+def _mps2(machine: Machine) -> MemoryMap:
+    return _memory_map(
+        machine, 0x20200000, code=Region(0x00000000, 0x400000), sram=Region(0x20000000, 0x400000)
+    )
+
+
+class _Chip(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
+    """Flash is plain memory that QEMU maps to a file."""
 
     VENDOR = "QEMU"
     MEMORY_MAP: MemoryMap
@@ -72,15 +82,22 @@ class _Mps2(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
         super().__init__(session, self.MEMORY_MAP)
 
 
-class Mps2An386(_Mps2):
-    MEMORY_MAP = _memory_map(MPS2_AN386)
+class Mps2An386(_Chip):
+    MEMORY_MAP = _mps2(MPS2_AN386)
 
 
-class Mps2An500(_Mps2):
-    MEMORY_MAP = _memory_map(MPS2_AN500)
+class Mps2An500(_Chip):
+    MEMORY_MAP = _mps2(MPS2_AN500)
+
+
+class Mps3An547(_Chip):
+    MEMORY_MAP = _memory_map(
+        MPS3_AN547, 0x30040000, itcm=Region(0x10000000, 0x80000), dtcm=Region(0x30000000, 0x80000)
+    )
 
 
 def register() -> None:
     """Makes pyOCD know the chips that are not its own."""
     TARGET[MPS2_AN386.chip] = Mps2An386
     TARGET[MPS2_AN500.chip] = Mps2An500
+    TARGET[MPS3_AN547.chip] = Mps3An547

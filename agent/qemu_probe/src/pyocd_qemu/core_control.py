@@ -1,11 +1,14 @@
 """Run control of the emulated core: what a debug unit does in silicon, done over gdbstub, QMP and the bus.
 
-Three things QEMU does otherwise than silicon are mended here:
+What QEMU does otherwise than silicon is mended here:
 
 - BKPT becomes a HardFault that gdb never sees, and flash algorithms return to a BKPT. On resume, when LR
   points at one, a hardware breakpoint stands there until the core goes elsewhere.
 - A locked-up core aborts QEMU, and a core reset on blank flash locks up. Such a core is not started; it is
   *reported* as locked up until somebody writes PC or steps.
+- A core asleep in WFI neither steps nor wakes when it is halted. An interrupt made pending for a step, which
+  does not take it, wakes it.
+- A watchpoint stops before the access, again and again. The access is stepped over.
 - MSP, PSP, PRIMASK and CONTROL have no gdb register: an MRS or MSR is run from scratch RAM.
 """
 
@@ -14,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyocd_qemu import selectors
+from pyocd_qemu.errors import QemuError
 from pyocd_qemu.gdb import HARDWARE_BREAKPOINT, GdbLink
 from pyocd_qemu.machines import Machine
 from pyocd_qemu.qmp import QmpLink
@@ -24,16 +29,18 @@ from pyocd_qemu.registers import XPSR, CoreRegisters
 HALTED, BKPT, DWTTRAP, VCATCH = 1, 2, 4, 8
 
 _LR, _PC = 14, 15
-_FPSCR = 42
+_FPSCR, _VPR = 42, 43
 _FIRST_D = 26
 _EPSR_T = 1 << 24
 _KEEP_XPSR = 0xF80F01FF
 _OPCODE_BKPT = 0xBE00
-
-# Core register selectors (DCRSR.REGSEL) that gdb does not number alike.
-_SEL_XPSR, _SEL_MSP, _SEL_PSP, _SEL_SPECIAL, _SEL_FPSCR, _SEL_S0 = 16, 17, 18, 20, 33, 0x40
-_SYSM = {_SEL_MSP: 8, _SEL_PSP: 9}
-_SYSM_PRIMASK, _SYSM_BASEPRI, _SYSM_FAULTMASK, _SYSM_CONTROL = 0x10, 0x11, 0x13, 0x14
+_OPCODES_WAIT = (0xBF30, 0xBF20)
+# Interrupt control and state.
+_ICSR = 0xE000ED04
+_PENDSVSET, _PENDSVCLR, _VECTPENDING = 1 << 28, 1 << 27, 0x1FF000
+# LDRx R0, [R1] and STRx R0, [R1] by width in bits.
+_LOADS = {8: 0x7808, 16: 0x8808, 32: 0x6808}
+_STORES = {8: 0x7008, 16: 0x8008, 32: 0x6008}
 
 
 class CoreControl:
@@ -62,8 +69,12 @@ class CoreControl:
         self.wants_to_run = was_running
         self.locked_up = False
         self.faults = 0
+        # Being halted wakes a core on silicon; QEMU's sleeps on, wherever its PC is put.
+        self._asleep = False
         if was_running:
             self._continue()
+        else:
+            self._asleep = self._sleeps()
 
     @property
     def running(self) -> bool:
@@ -77,7 +88,9 @@ class CoreControl:
             self._stopped_by_itself(reply)
 
     def halt(self) -> None:
-        self._pause()
+        if self.running:
+            self._pause()
+            self._asleep = self._sleeps()
         self.locked_up = False
         self.wants_to_run = False
         self.faults |= HALTED
@@ -92,13 +105,15 @@ class CoreControl:
             return
         self._continue()
 
-    def step(self) -> None:
+    def step(self, *, masked: bool) -> None:
+        """Runs one instruction; unless `masked`, that may be an interrupt's first."""
         self._pause()
         self._drop_return_point()
         self._from_vectors = False
         self.locked_up = False
         self.wants_to_run = False
-        self._step()
+        # Nothing is pending for a core that sleeps, so nothing is masked then.
+        self._step(masked=masked or self._asleep)
         self.faults |= HALTED
 
     def reset(self, *, halt: bool) -> None:
@@ -112,6 +127,7 @@ class CoreControl:
         for point in self._points:
             self._gdb.set_point(*point)
         self._from_vectors = True
+        self._asleep = False
         self.locked_up = False
         self.wants_to_run = False
         if halt:
@@ -144,49 +160,64 @@ class CoreControl:
 
     def read_register(self, selector: int) -> int:
         """A core register by its DCRSR selector; 0 for one this core lacks. The core must be stopped."""
+        core = self._machine.core
         if selector <= _PC:
             return self._registers.read(selector)
-        if selector == _SEL_XPSR:
+        if selector == selectors.XPSR:
             return self._registers.read(XPSR)
-        if selector in _SYSM:
-            return self._execute(_mrs(_SYSM[selector]))
-        if selector == _SEL_SPECIAL:
-            parts = (self._execute(_mrs(sysm)) & 0xFF for sysm, _ in self._special())
-            return sum(part << shift for part, (_, shift) in zip(parts, self._special(), strict=True))
-        if self._machine.core.has_fpu and selector == _SEL_FPSCR:
+        if selector in self._sysm:
+            return self._execute(_mrs(self._sysm[selector]))[0]
+        if parts := self._packed(selector):
+            return sum((self._execute(_mrs(sysm))[0] & 0xFF) << shift for sysm, shift in parts)
+        if core.has_fpu and selector == selectors.FPSCR:
             return self._gdb.read_register(_FPSCR)
-        if self._machine.core.has_fpu and selector >= _SEL_S0:
-            number, shift = _half_of_d(selector)
-            return self._gdb.read_register(number) >> shift & 0xFFFFFFFF
+        if core.has_mve and selector == selectors.VPR:
+            return self._gdb.read_register(_VPR)
+        if core.has_fpu and selector >= selectors.S0:
+            number, shift = selectors.half_of_d(selector)
+            return self._gdb.read_register(_FIRST_D + number) >> shift & 0xFFFFFFFF
         return 0
 
     def write_register(self, selector: int, value: int) -> None:
+        core = self._machine.core
         if selector == _PC:
             self._from_vectors = False
             self.locked_up = False
             self._registers.write(_PC, value & ~1)
         elif selector < _PC:
             self._registers.write(selector, value)
-        elif selector == _SEL_XPSR:
+        elif selector == selectors.XPSR:
             self._registers.write(XPSR, value)
-        elif selector in _SYSM:
-            self._execute(_msr(_SYSM[selector]), value)
-        elif selector == _SEL_SPECIAL:
-            for sysm, shift in self._special():
+        elif selector in self._sysm:
+            self._execute(_msr(self._sysm[selector]), value)
+        elif parts := self._packed(selector):
+            for sysm, shift in parts:
                 self._execute(_msr(sysm), value >> shift & 0xFF)
-        elif self._machine.core.has_fpu and selector == _SEL_FPSCR:
+        elif core.has_fpu and selector == selectors.FPSCR:
             self._gdb.write_register(_FPSCR, value)
-        elif self._machine.core.has_fpu and selector >= _SEL_S0:
-            number, shift = _half_of_d(selector)
-            other = self._gdb.read_register(number) & ~(0xFFFFFFFF << shift)
-            self._gdb.write_register(number, other | value << shift, size=8)
+        elif core.has_mve and selector == selectors.VPR:
+            self._gdb.write_register(_VPR, value)
+        elif core.has_fpu and selector >= selectors.S0:
+            number, shift = selectors.half_of_d(selector)
+            other = self._gdb.read_register(_FIRST_D + number) & ~(0xFFFFFFFF << shift)
+            self._gdb.write_register(_FIRST_D + number, other | value << shift, size=8)
 
-    def _special(self) -> list[tuple[int, int]]:
-        """(SYSm, shift) of the registers packed into one selector."""
-        every = [(_SYSM_PRIMASK, 0), (_SYSM_CONTROL, 24)]
-        if self._machine.core.has_basepri:
-            every += [(_SYSM_BASEPRI, 8), (_SYSM_FAULTMASK, 16)]
-        return every
+    def load(self, address: int, bits: int) -> int:
+        """Reads a device register as the core itself: where the bus shows it to Secure code only."""
+        with self._paused():
+            return self._execute(_LOADS[bits].to_bytes(2, "little"), 0, address)[0]
+
+    def store(self, address: int, value: int, bits: int) -> None:
+        with self._paused():
+            self._execute(_STORES[bits].to_bytes(2, "little"), value, address)
+
+    @property
+    def _sysm(self) -> dict[int, int]:
+        return selectors.SYSM_V8 if self._machine.core.is_v8 else selectors.SYSM
+
+    def _packed(self, selector: int) -> list[tuple[int, int]]:
+        core = self._machine.core
+        return selectors.packed(selector, has_basepri=core.has_basepri, is_v8=core.is_v8)
 
     def _continue(self) -> None:
         self._from_vectors = False
@@ -200,14 +231,34 @@ class CoreControl:
             if wanted is not None:
                 self._gdb.set_point(HARDWARE_BREAKPOINT, wanted)
                 self._return_point = wanted
+        if self._asleep:
+            self._step()
         self._registers.flush()
         self._gdb.resume()
         self._registers.forget()
 
-    def _step(self) -> None:
+    def _step(self, *, masked: bool = True) -> None:
         self._registers.flush()
-        self._gdb.step()
+        # A core asleep in WFI steps once it has a reason to wake up, which no masked step takes.
+        wakes = masked and not self._bus.read_value(_ICSR, 32) & _PENDSVSET
+        if wakes:
+            self._bus.write_value(_ICSR, _PENDSVSET, 32)
+        stepped = self._gdb.step(masked=masked)
+        if wakes:
+            self._bus.write_value(_ICSR, _PENDSVCLR, 32)
         self._registers.forget()
+        self._asleep = False
+        if stepped is None:
+            raise QemuError("the core sleeps in an interrupt and does not step", "reset it")
+
+    def _sleeps(self) -> bool:
+        """Whether the stopped core waits in WFI or WFE."""
+        before = self._registers.read(_PC) - 2
+        return (
+            self._machine.is_memory(before, 2)
+            and self._bus.read_value(before, 16) in _OPCODES_WAIT
+            and not self._bus.read_value(_ICSR, 32) & _VECTPENDING
+        )
 
     def _is_bkpt(self, address: int) -> bool:
         in_memory = self._machine.is_memory(address, 2)
@@ -231,25 +282,36 @@ class CoreControl:
 
     def _stopped_by_itself(self, reply: str) -> None:
         self.wants_to_run = False
-        self.faults |= DWTTRAP if "watch:" in reply else BKPT
+        if "watch:" not in reply:
+            self.faults |= BKPT
+            return
+        self.faults |= DWTTRAP
+        # QEMU stops before the access, and would stop there for ever; silicon stops after it.
+        watchpoints = [point for point in self._points if point[0] != HARDWARE_BREAKPOINT]
+        for point in watchpoints:
+            self._gdb.clear_point(*point)
+        self._step()
+        for point in watchpoints:
+            self._gdb.set_point(*point)
 
     def _drop_return_point(self) -> None:
         if self._return_point is not None:
             self._gdb.clear_point(HARDWARE_BREAKPOINT, self._return_point)
             self._return_point = None
 
-    def _execute(self, instruction: bytes, r0: int | None = None) -> int:
-        """Runs one instruction with that R0 from scratch RAM; answers R0 and leaves all else as it was."""
+    def _execute(self, instruction: bytes, *arguments: int) -> tuple[int, int]:
+        """Runs one instruction from scratch RAM with these in R0 and R1; answers both, and leaves all else as
+        it was."""
         scratch = self._machine.scratch
         saved = self._bus.read(scratch, len(instruction))
-        registers = {number: self._registers.read(number) for number in (0, _PC, XPSR)}
+        registers = {number: self._registers.read(number) for number in (0, 1, _PC, XPSR)}
         self._bus.write(scratch, instruction)
         self._registers.write(_PC, scratch)
         self._registers.write(XPSR, registers[XPSR] & _KEEP_XPSR | _EPSR_T)
-        if r0 is not None:
-            self._registers.write(0, r0)
+        for number, value in enumerate(arguments):
+            self._registers.write(number, value)
         self._step()
-        result = self._registers.read(0)
+        result = self._registers.read(0), self._registers.read(1)
         self._bus.write(scratch, saved)
         for number, value in registers.items():
             self._registers.write(number, value)
@@ -264,9 +326,3 @@ def _mrs(sysm: int) -> bytes:
 def _msr(sysm: int) -> bytes:
     """MSR <sysm>, R0"""
     return b"\x80\xf3" + (0x8800 | sysm).to_bytes(2, "little")
-
-
-def _half_of_d(selector: int) -> tuple[int, int]:
-    """gdb's number of the D register that holds this S register, and how far up it stands in it."""
-    single = selector - _SEL_S0
-    return _FIRST_D + single // 2, single % 2 * 32

@@ -3,7 +3,7 @@ interface."""
 
 from __future__ import annotations
 
-from pyocd_qemu.machines import ROM_TABLE, Core
+from pyocd_qemu.cores import ROM_TABLE, Core
 from pyocd_qemu.memory import BoardMemory
 
 _DP_DPIDR, _DP_CTRL_STAT = 0x0, 0x4

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from pyocd_qemu.core_control import CoreControl
+from pyocd_qemu.cores import DWT, FPB, ROM_TABLE
 from pyocd_qemu.gdb import HARDWARE_BREAKPOINT, WATCH_ACCESS, WATCH_READ, WATCH_WRITE
-from pyocd_qemu.machines import DWT, FPB, ROM_TABLE, Machine
+from pyocd_qemu.machines import Machine
 
 
 class Register(IntEnum):
@@ -16,10 +17,12 @@ class Register(IntEnum):
     DCRSR = 0xE000EDF4
     DCRDR = 0xE000EDF8
     DEMCR = 0xE000EDFC
+    DSCSR = 0xE000EE08
+    DAUTHSTATUS = 0xE000EFB8
 
 
 _DEBUG_KEY, _RESET_KEY = 0xA05F, 0x05FA
-_C_DEBUGEN, _C_HALT, _C_STEP, _C_KEPT = 1, 2, 4, 0x2D
+_C_DEBUGEN, _C_HALT, _C_STEP, _C_MASKINTS, _C_KEPT = 1, 2, 4, 8, 0x2D
 _S_REGRDY, _S_HALT, _S_LOCKUP, _S_RETIRE, _S_RESET = 1 << 16, 1 << 17, 1 << 19, 1 << 24, 1 << 25
 _REGWNR = 1 << 16
 _VC_CORERESET = 1
@@ -28,6 +31,12 @@ _FP_COMP0, _DWT_COMP0 = FPB + 8, DWT + 0x20
 _DWT_STRIDE = 16
 _DWT_MASK, _DWT_FUNCTION = 4, 8
 _DWT_KINDS = {5: WATCH_READ, 6: WATCH_WRITE, 7: WATCH_ACCESS}
+_DWT_KINDS_V8 = {6: WATCH_READ, 5: WATCH_WRITE, 4: WATCH_ACCESS}
+_DWT_SIZE_SHIFT_V8 = 10
+# Armv8-M: the core counts as being in Secure state, all of it open to debuggers.
+_S_SDE = 1 << 20
+_DSCSR_CDS = 1 << 16
+_ALL_DEBUG_ALLOWED = 0xFF
 _FP_UPPER_HALF = 2
 _UNIT_BYTES = 0x1000
 # A status poll gives the core this long, or pyOCD's busy waiting starves it.
@@ -81,6 +90,10 @@ class DebugRegisters:
             case Register.DFSR:
                 self._core.poll(0.0)
                 return self._core.faults
+            case Register.DSCSR if self._machine.core.is_v8:
+                return _DSCSR_CDS
+            case Register.DAUTHSTATUS if self._machine.core.is_v8:
+                return _ALL_DEBUG_ALLOWED
         if address in self._words:
             return self._words[address]
         return 0 if _overlaid(address) else None
@@ -101,6 +114,9 @@ class DebugRegisters:
             case Register.AIRCR:
                 if value >> 16 == _RESET_KEY and value & _RESET_REQUEST:
                     self.reset()
+            case Register.DSCSR if self._machine.core.is_v8:
+                # Only the core itself changes its world here.
+                return True
             case _:
                 if not _overlaid(address):
                     return False
@@ -110,6 +126,8 @@ class DebugRegisters:
     def _status(self) -> int:
         self._core.poll(_POLL_S)
         status = _S_REGRDY | self._control | (_C_DEBUGEN if self._debug_enabled else 0)
+        if self._machine.core.is_v8:
+            status |= _S_SDE
         if self._core.locked_up:
             status |= _S_LOCKUP
         elif self._core.running:
@@ -128,7 +146,7 @@ class DebugRegisters:
             if self._core.running or self._core.locked_up:
                 self._core.halt()
         elif value & _C_DEBUGEN and value & _C_STEP:
-            self._core.step()
+            self._core.step(masked=bool(value & _C_MASKINTS))
         elif not self._core.running and not self._core.locked_up and not self._reset_held:
             self._core.resume()
 
@@ -166,9 +184,13 @@ class DebugRegisters:
         old = self._watchpoints.pop(comparator, None)
         if old is not None:
             self._core.clear_point(*old)
-        kind = _DWT_KINDS.get(function & 0xF)
-        if kind is not None:
+        if self._machine.core.is_v8:
+            kind = _DWT_KINDS_V8.get(function & 0xF)
+            size = 1 << (function >> _DWT_SIZE_SHIFT_V8 & 3)
+        else:
+            kind = _DWT_KINDS.get(function & 0xF)
             size = 1 << self._words.get(comparator + _DWT_MASK, 0)
+        if kind is not None:
             self._watchpoints[comparator] = (kind, self._words.get(comparator, 0), size)
             self._core.set_point(*self._watchpoints[comparator])
 

@@ -14,7 +14,7 @@ from pyocd_qemu.errors import LinkError
 from pyocd_qemu.socket_path import connect
 
 _TIMEOUT_S = 10.0
-_STEP_TIMEOUT_S = 5.0
+_STEP_TIMEOUT_S = 2.0
 _PACKET_LIMIT_BYTES = 1 << 18
 _BREAK = b"\x03"
 
@@ -22,6 +22,9 @@ HARDWARE_BREAKPOINT = 1
 WATCH_WRITE = 2
 WATCH_READ = 3
 WATCH_ACCESS = 4
+
+# QEMU's single-step flags: step; without interrupts; without timers.
+_STEP_FLAGS, _STEP_FLAGS_MASKED = 1, 7
 
 
 class GdbLink:
@@ -34,6 +37,7 @@ class GdbLink:
         self._path = path
         self._socket = connect(path, _TIMEOUT_S)
         self._buffer = b""
+        self._masked_steps: bool | None = None
         self.running = False
         try:
             # Attaching to a running machine may send an unsolicited stop reply first, which would shift all
@@ -79,11 +83,18 @@ class GdbLink:
             raise LinkError(f"QEMU at {self._path} did not stop the core", "see the board's qemu.log")
         return reply
 
-    def step(self) -> str | None:
-        """Runs one instruction; answers the stop reply."""
+    def step(self, *, masked: bool) -> str | None:
+        """Runs one instruction, `masked` without taking an interrupt; answers the stop reply, or None when
+        nothing was run: a sleeping core does not step."""
+        if masked != self._masked_steps:
+            self._ok(f"Qqemu.sstep={_STEP_FLAGS_MASKED if masked else _STEP_FLAGS:x}")
+            self._masked_steps = masked
         self._send("s")
         self.running = True
-        return self.poll(_STEP_TIMEOUT_S) or self.stop()
+        reply = self.poll(_STEP_TIMEOUT_S)
+        if reply is None:
+            self.stop()
+        return reply
 
     def read_register(self, number: int) -> int:
         answer = self.ask(f"p{number:x}")

@@ -102,10 +102,15 @@ class BoardMemory(MemoryInterface):  # type: ignore[misc]  # pyOCD has no types
             value = self._registers.read(address)
             if value is not None:
                 return value
+        if self._machine.secure and not self._machine.is_memory(address, bits // 8):
+            return self._core.load(address, bits)
         return self._bus.read_value(address, bits)
 
     def _write(self, address: int, value: int, bits: int) -> None:
         if address >> 20 == _PRIVATE_BUS_TOP and bits == 32 and self._registers.write(address, value):
+            return
+        if self._machine.secure and not self._machine.is_memory(address, bits // 8):
+            self._core.store(address, value, bits)
             return
         if bits == 16:
             self._note_software_breakpoint(address, value)
