@@ -38,10 +38,12 @@ from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchError
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
+from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, RUNS, Metric
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BoardLeases, Held
+from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet, WindowMeter
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.programming import Programming, Telling
 from tinyfleet.agent.services.runner import Runner
@@ -69,8 +71,9 @@ class Agent:
         self.probes = PyocdProbes()
         self.inventory = Inventory(bench, self.probes)
         self._emulated = EmulatedBoards()
+        self.counting = TallyFile(folders.tally)
         self.consoles = BenchConsoles(
-            bench.boards, folders.consoles, console_address, SerialConsoles(), self._clock
+            *(bench.boards, folders.consoles, console_address, SerialConsoles()), self._clock, self.counting
         )
         self._programming = Programming(
             Flasher(self.probes, self._clock),
@@ -79,7 +82,6 @@ class Agent:
         )
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
-        self.counting = TallyFile(folders.tally)
         self._claim = claim or Claim()
         self.leases = BoardLeases(LeaseFiles(folders.leases), self._claim.holder, self.counting, self._clock)
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
@@ -149,7 +151,6 @@ class Agent:
     ) -> RunResult:
         """Runs the set on the board and keeps the result. Raises AgentError; see services.runner."""
         spec = self.spec(board)
-        emulated = any(p.emulated for p in self.probes.all() if p.unique_id == spec.probe)
         result = self._busy(
             board,
             RUNS,
@@ -158,7 +159,7 @@ class Agent:
                 board,
                 spec.baud,
                 golden,
-                emulated=emulated,
+                emulated=self._is_emulated(spec),
                 kept=kept,
                 keep=keep,
                 model=model,
@@ -177,6 +178,40 @@ class Agent:
         BoardBusyError."""
         fits = boards_with(self.refresh(), labels) if board is None else [self.spec(board).name]
         return self.leases.reserve(fits, for_s, self._claim.wait_s)
+
+    def mlperf(
+        self,
+        board: str,
+        mode: Mode,
+        data: MlperfSet,
+        *,
+        baud: int | None = None,
+        meter: WindowMeter | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        on_line: Callable[[str], None] = lambda line: None,
+    ) -> MlperfResult:
+        """MLPerf Tiny's protocol with whatever firmware the board has. A run whose outputs all are the
+        model's is kept as `run`'s are. Raises AgentError; see services.mlperf_runner."""
+        spec = self.spec(board)
+        runner = MlperfRunner(self.consoles.open_for_mlperf, self._clock)
+        result = self._busy(
+            board,
+            RUNS,
+            lambda: runner.run(
+                *(self._workers[board], board, baud or spec.baud, mode, data),
+                device_type=spec.device_type,
+                emulated=self._is_emulated(spec),
+                meter=meter,
+                progress=progress,
+                on_line=on_line,
+            ),
+        )
+        self.counting.add(RUNS, board=board, outcome="DIFFERENT" if result.run.different else "OK")
+        if result.run.model and mode is Mode.ACCURACY:
+            self._runs.keep(result.run)
+            self.refresh()
+        self._tell()
+        return result
 
     def power(self, board: str, action: PowerAction) -> str:
         """Switches the board's power; answers by what. Raises NoSwitchError, SwitchError."""
@@ -235,6 +270,9 @@ class Agent:
     def connected(self) -> bool | None:
         """To the manager's broker; None when working alone."""
         return None if self._publisher is None else self._publisher.connected
+
+    def _is_emulated(self, spec: BoardSpec) -> bool:
+        return any(probe.emulated for probe in self.probes.all() if probe.unique_id == spec.probe)
 
     def _revive(self) -> None:
         for cause in self._emulated.revive():

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from tinyfleet.agent.adapters.console_link import NoHub, SharedConsoles, WatchedConsole
-from tinyfleet.agent.adapters.console_log import ConsoleLogs, LogCounts
+from tinyfleet.agent.adapters.console_log import ConsoleLogs
 from tinyfleet.agent.adapters.console_server import ConsoleServer
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import BoardBusyError, NoSuchBoardError
+from tinyfleet.agent.core.tally import CONSOLE_LOST, SERIAL_ERRORS, Metric
 from tinyfleet.agent.services.console_hub import ConsoleClock, ConsoleHub, HubCounts
 from tinyfleet.agent.services.ports import Console, Consoles
 
@@ -18,6 +19,10 @@ from tinyfleet.agent.services.ports import Console, Consoles
 class FindConsole(Protocol):
     def __call__(self, spec: BoardSpec) -> str:
         """The address of a board's console now. Raises NoSuchBoardError."""
+
+
+class Counting(Protocol):
+    def add(self, metric: Metric, amount: float = 1, **labels: str) -> None: ...
 
 
 class BenchConsoles:
@@ -31,7 +36,10 @@ class BenchConsoles:
         find: FindConsole,
         direct: Consoles,
         clock: ConsoleClock,
+        counting: Counting | None = None,
     ) -> None:
+        self._counting = counting
+        self._counted: dict[tuple[str, Metric], int] = {}
         self.folder = folder
         self._boards = {spec.name: spec for spec in boards}
         self._find = find
@@ -45,6 +53,10 @@ class BenchConsoles:
         """The console of the board with that name, this caller's alone until it is closed. `mlperf`: as
         SharedConsoles has it. Raises NoSuchBoardError, BoardBusyError, ConsoleError."""
         return self._shared.open(address, baud, mlperf=mlperf)
+
+    def open_for_mlperf(self, address: str, baud: int) -> Console:
+        """As `open`; MLPerf's replies are not for the console's log."""
+        return self.open(address, baud, mlperf=True)
 
     def watch(self, board: str, tail: int = 0) -> WatchedConsole:
         """Its lines, by the hub of whoever serves it; else this process does from now on. Raises
@@ -66,19 +78,28 @@ class BenchConsoles:
                     self._add(spec)
                 except BoardBusyError:
                     continue  # another program's `bench console`: until that ends
+        self._count()
 
     @property
     def counts(self) -> dict[str, HubCounts]:
         """By board, of those this process serves."""
         return {board: hub.counts for board, hub in self._server.hubs.items()}
 
-    @property
-    def log_counts(self) -> LogCounts:
-        return self._logs.counts
-
     def close(self) -> None:
         self._server.close()
         self._logs.close()
+
+    def _count(self) -> None:
+        """What is new since the last time."""
+        if self._counting is None:
+            return
+        for board, counts in self.counts.items():
+            lost = counts.lost_lines + self._logs.not_kept(board)
+            for metric, value in ((SERIAL_ERRORS, counts.errors), (CONSOLE_LOST, lost)):
+                new = value - self._counted.get((board, metric), 0)
+                if new > 0:
+                    self._counting.add(metric, new, board=board)
+                    self._counted[board, metric] = value
 
     def _add(self, spec: BoardSpec) -> None:
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tinyfleet.agent.adapters.unix_socket import connect
 from tinyfleet.agent.core import errors
 from tinyfleet.agent.core.console_wire import PAYLOAD_MAX_BYTES, Kind, Message, Messages, told
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, ConsoleError
@@ -35,7 +36,7 @@ class HubLink:
         self.board = board
         self._messages = Messages()
         self._waiting: collections.deque[Message] = collections.deque()
-        self._link = _connected(folder, f"{board}.sock")
+        self._link = _connected(folder / f"{board}.sock")
         try:
             self.send(wish)
             answer = self.next(_TIMEOUT_S)
@@ -180,24 +181,13 @@ def who_we_are() -> str:
     return f"{' '.join(words)[:80]} (process {os.getpid()})"
 
 
-def _connected(folder: Path, name: str) -> socket.socket:
+def _connected(path: Path) -> socket.socket:
     try:
-        handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    except OSError as error:
-        raise NoHub from error
-    link = socket.socket(socket.AF_UNIX)
-    link.settimeout(_TIMEOUT_S)
-    try:
-        link.connect(f"/proc/self/fd/{handle}/{name}")
+        return connect(path, _TIMEOUT_S)
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        link.close()
         raise NoHub from error
     except OSError as error:
-        link.close()
-        raise BoardBusyError(f"cannot reach the console's hub in {folder}: {error}", _HINT) from error
-    finally:
-        os.close(handle)
-    return link
+        raise BoardBusyError(f"cannot reach the console's hub at {path}: {error}", _HINT) from error
 
 
 def _refusal(answer: Message) -> AgentError:

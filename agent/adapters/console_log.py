@@ -44,6 +44,7 @@ class ConsoleLogs:
         self._queue: queue.Queue[tuple[str, ConsoleLine] | None] = queue.Queue(QUEUE_LINES)
         self._open: dict[str, BinaryIO] = {}
         self._missing: dict[str, int] = {}
+        self._not_kept: dict[str, int] = {}
         self._counts = LogCounts()
         self._lock = threading.Lock()
         self._retry_s = 0.0
@@ -68,6 +69,10 @@ class ConsoleLogs:
     def counts(self) -> LogCounts:
         with self._lock:
             return replace(self._counts)
+
+    def not_kept(self, board: str) -> int:
+        with self._lock:
+            return self._not_kept.get(board, 0)
 
     def close(self) -> None:
         """Once what is queued is on disk, or a few seconds have passed."""
@@ -146,6 +151,7 @@ class ConsoleLogs:
     def _is_missing(self, board: str) -> None:
         with self._lock:
             self._missing[board] = self._missing.get(board, 0) + 1
+            self._not_kept[board] = self._not_kept.get(board, 0) + 1
             self._counts.not_kept += 1
 
     def _path(self, board: str, number: int) -> Path:

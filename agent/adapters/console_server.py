@@ -6,33 +6,21 @@ process whose hub it is, so that a socket that a killed one left is known for wh
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import os
 import selectors
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from tinyfleet.agent.adapters.console_session import ConsoleSession
+from tinyfleet.agent.adapters.unix_socket import listen
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError
 from tinyfleet.agent.services.console_hub import ConsoleHub
 
 CLIENTS_MAX: Final = 40
 _WAIT_S: Final = 0.5
 _END_S: Final = 5.0
-
-
-@contextlib.contextmanager
-def short_path(path: Path) -> Iterator[str]:
-    """The path of a socket in at most the 107 bytes that an address holds: by its folder's handle."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 class ConsoleServer:
@@ -59,7 +47,8 @@ class ConsoleServer:
         AgentError when the socket cannot be made."""
         lock = self._take(hub.board)
         try:
-            listener = self._listen(self._folder / f"{hub.board}.sock")
+            listener = listen(self._folder / f"{hub.board}.sock")
+            listener.setblocking(False)
         except OSError as error:
             lock.close()
             raise AgentError(
@@ -76,15 +65,20 @@ class ConsoleServer:
         self._ending.set()
         if self._thread is not None:
             self._thread.join(_END_S)
+        with self._lock:
+            clients = list(self._clients)
+        # Each takes up to half a second to close; together they take no longer.
+        for client in clients:
+            client.end()
+        for hub, _, _ in self._hubs.values():
+            hub.end()
         for board, (hub, listener, lock) in self._hubs.items():
             listener.close()
             (self._folder / f"{board}.sock").unlink(missing_ok=True)
             hub.close()
             lock.close()
-        with self._lock:
-            clients = list(self._clients)
         for client in clients:
-            client.end()
+            client.close()
         self._hubs.clear()
         self._selector.close()
 
@@ -105,21 +99,6 @@ class ConsoleServer:
                 f"another program serves the console of {board}", "use that: `tinyfleet bench console`"
             ) from error
         return lock
-
-    def _listen(self, path: Path) -> socket.socket:
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        try:
-            with short_path(path) as address:
-                listener.bind(address)
-            path.chmod(0o600)
-            # Nobody gets in before this, whatever the umask was.
-            listener.listen()
-            listener.setblocking(False)
-        except OSError:
-            listener.close()
-            raise
-        return listener
 
     def _accept(self) -> None:
         while not self._ending.is_set():

@@ -13,7 +13,7 @@ from typing import Any, Final
 from tinyfleet.agent.core.console_line import ConsoleLine
 from tinyfleet.agent.core.console_wire import PAYLOAD_MAX_BYTES, Kind, Message, Messages, told, told_line
 from tinyfleet.agent.core.errors import AgentError
-from tinyfleet.agent.services.console_hub import ConsoleHub
+from tinyfleet.agent.services.console_hub import HOLD_WAIT_S, ConsoleHub
 from tinyfleet.agent.services.console_queues import Hold, LostLines, PortState, Watch, WatchEvent
 
 _OPEN_TIMEOUT_S: Final = 5.0
@@ -38,7 +38,11 @@ class ConsoleSession:
         self._thread.start()
 
     def end(self) -> None:
+        """Begins to close, and does not wait for it."""
         self._ending.set()
+
+    def close(self) -> None:
+        self.end()
         self._thread.join(_END_S)
 
     def refuse(self, error: AgentError) -> None:
@@ -67,7 +71,8 @@ class ConsoleSession:
             self._left(self)
 
     def _hold(self, received: Iterator[Message], who: str, baud: Any, mlperf: bool) -> None:
-        hold = self._hub.hold(who, None if baud is None else int(baud), mlperf=mlperf)
+        rate = None if baud is None else int(baud)
+        hold = self._hub.hold(who, rate, mlperf=mlperf, timeout_s=HOLD_WAIT_S)
         try:
             self._send(Message(Kind.OPENED))
             with self._beside(lambda: self._pump_bytes(hold)):

@@ -17,6 +17,7 @@ _MODULES = {
     "reserve": "bench_reserve",
     "renew": "bench_renew",
     "release": "bench_release",
+    "mlperf": "bench_mlperf",
 }
 
 

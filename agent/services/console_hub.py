@@ -24,6 +24,7 @@ RETRY_MAX_S: Final = 2.0
 WATCHES_MAX: Final = 32
 TAIL_LINES: Final = 200
 END_S: Final = 5.0
+HOLD_WAIT_S: Final = 5.0
 
 
 class ConsoleClock(Protocol):
@@ -81,16 +82,21 @@ class ConsoleHub:
     def start(self) -> None:
         self._thread.start()
 
+    def end(self) -> None:
+        """Begins to close, and does not wait for it."""
+        self._ending.set()
+
     def close(self) -> None:
         """Ends the thread and closes the port; holder and watches are told."""
-        self._ending.set()
+        self.end()
         if self._thread.ident is not None:
             self._thread.join(END_S)
 
     @property
     def counts(self) -> HubCounts:
         with self._changed:
-            return replace(self._counts, broken_frames=self._stream.broken)
+            lost = self._counts.lost_lines + sum(watch.lost_lines for watch in self._watches)
+            return replace(self._counts, broken_frames=self._stream.broken, lost_lines=lost)
 
     @property
     def state(self) -> PortState:
@@ -121,7 +127,7 @@ class ConsoleHub:
             port.write(data)
 
     def hold(
-        self, who: str, baud: int | None = None, *, mlperf: bool = False, timeout_s: float = 5.0
+        self, who: str, baud: int | None = None, *, mlperf: bool = False, timeout_s: float = HOLD_WAIT_S
     ) -> Hold:
         """The console for one binary protocol, until it is closed; `baud` of the line meanwhile. An absent
         port is waited for so long. Raises BoardBusyError, NoSuchBoardError."""

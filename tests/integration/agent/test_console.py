@@ -175,7 +175,9 @@ def test_a_holder_that_dies_lets_go(daemon: BenchConsoles, port: SerialPort, tmp
     wait_for("it is free", free)
 
 
-def test_a_port_that_is_pulled_out_and_put_in_again(daemon: BenchConsoles, port: SerialPort) -> None:
+def test_a_port_that_is_pulled_out_and_put_in_again(
+    daemon: BenchConsoles, port: SerialPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watched = daemon.watch("b1")
     held = daemon.open("b1", 115_200)
     port.unplug()
@@ -183,11 +185,13 @@ def test_a_port_that_is_pulled_out_and_put_in_again(daemon: BenchConsoles, port:
         for _ in range(100):
             held.read(0.1)
     held.close()
+    monkeypatch.setattr("tinyfleet.agent.adapters.console_session.HOLD_WAIT_S", 0.1)
     with pytest.raises(NoSuchBoardError, match="the console of b1 is not there"):
         daemon.open("b1", 115_200)
     states = [event for event in iter(lambda: watched.next(0), None) if isinstance(event, PortState)]
     assert [state.up for state in states][-1] is False
     port.plug()
+    monkeypatch.undo()
     held = daemon.open("b1", 115_200)
     held.write(b"again")
     assert port.hears(5) == b"again"

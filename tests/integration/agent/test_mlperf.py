@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-from tests.integration.agent.bench_rig import BENCH_ELF, BENCH_YAML
+from tests.integration.agent.bench_rig import BENCH_ELF, BENCH_YAML, GOLDEN
 from tests.integration.agent.emulated_bench import (
     MACHINES,
     EmulatedBench,
@@ -22,11 +22,18 @@ from tests.integration.agent.emulated_bench import (
 from tests.models import livestock
 from tests.servers import TIMEOUT_S
 
+from tinyfleet.agent.adapters.clock import SystemClock
+from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.emulated_boards import console_of
+from tinyfleet.agent.adapters.mlperf_data import golden_set, model_set
 from tinyfleet.agent.adapters.part_files import load_parts
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.golden import GoldenSet
+from tinyfleet.agent.core.mlperf_run import EMULATED, Mode
 from tinyfleet.agent.main import Agent
+from tinyfleet.agent.services.mlperf_runner import MlperfRunner
+from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.model.twin import Twin
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(240)]
@@ -132,6 +139,32 @@ def squared_error(plan: bytes, data: bytes) -> float:
     return float(np.mean((real - spectrum) ** 2))
 
 
+@pytest.mark.parametrize("name", ["kws01", "ic01", "ad01"])
+def test_the_agents_client_with_mlperf_models(name: str, tmp_path: Path) -> None:
+    plan = plan_of(mlperf_model(name), "mps2-an386")
+    twin = Twin(plan)
+    rng = np.random.default_rng(4)
+    windows = [rng.integers(-128, 128, twin.plan.input_bytes).astype(np.int8) for _ in range(4)]
+    outputs = tuple(twin.run(window.tobytes()).tobytes() for window in windows)
+    golden = GoldenSet(tuple(window.tobytes() for window in windows), (0, 1, 0, 1), outputs)
+    worker = BoardWorker("b1")
+    with EmulatedBench("mps2-an386", plan, tmp_path) as board:
+        runner = MlperfRunner(SerialConsoles().open, SystemClock())
+        data = golden_set(golden, plan, b"digest")
+        result = runner.run(
+            *(worker, board.console, 115_200, Mode.ACCURACY, data),
+            device_type="mps2-an386",
+            emulated=True,
+        )
+    worker.close()
+    assert (result.name, result.benchmark, result.run.windows) == ("tinyfleet", name, 4)
+    if name == "ad01":
+        assert result.auc is not None and result.run.compared == 0
+    else:
+        assert result.run.exact and result.run.model == b"digest" and result.run.labelled == 4
+    assert EMULATED in result.objections
+
+
 def test_energy_mode_tells_no_times(machine: str, tmp_path: Path) -> None:
     plan = plan_of(example_model(), machine)
     with EmulatedBench(machine, plan, tmp_path, app="bench_energy") as board:
@@ -158,3 +191,21 @@ def test_a_microbit_after_its_flash_was_programmed(tmp_path: Path, monkeypatch: 
         runner.load(window)
         assert runner.infer(2, 1) == as_told(livestock("v1", vectors=1), window)
         runner.close()
+
+        # The agent's own client gives the record that the framed protocol gives.
+        data = model_set(GOLDEN, model, "microbit", 12)
+        told = agent.mlperf("microbit-1", Mode.ACCURACY, data)
+        parts = load_parts("microbit", model=model, golden=GOLDEN)
+        assert parts.golden is not None
+        framed = agent.run("microbit-1", parts.golden.first(12), model=parts.model)
+        assert told.run.exact and framed.exact
+        same = {"latency_us", "elapsed_s", "finished"}
+        assert {k: v for k, v in told.run.to_json().items() if k not in same} == {
+            k: v for k, v in framed.to_json().items() if k not in same
+        }
+        assert told.run.latency_median_us == pytest.approx(framed.latency_median_us, rel=0.05)
+        assert told.objections[0] == "emulated, instruction-timed"
+        speed = agent.mlperf("microbit-1", Mode.PERFORMANCE, data)
+        assert len(speed.windows) == 5 and all(window.duration_us >= 10e6 for window in speed.windows)
+        assert speed.throughput == pytest.approx(1e6 / framed.latency_median_us, rel=0.05)
+        assert (speed.run.compared, speed.run.different) == (5, 0)
