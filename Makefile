@@ -5,7 +5,7 @@ VENV := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-update bench-runtime bench-node bench-console fuzz soak clean
+.PHONY: help setup demo test check format bench bench-update bench-runtime bench-node bench-console bench-agent fuzz soak clean
 
 help: ## what there is to type
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ check: setup ## style, types, doors, generated files
 format: setup ## put Python and C into the house's style
 	@$(VENV)/python .ci/check.py --format
 
-bench: bench-update bench-runtime bench-node bench-console ## every benchmark
+bench: bench-update bench-runtime bench-node bench-console bench-agent ## every benchmark
 
 bench-update: setup ## an update of 100 KB: time and bytes on the node
 	@$(VENV)/python -m tests.bench.update
@@ -38,6 +38,9 @@ bench-node: setup ## the node: size by part, start, idling, bytes on air, power 
 
 bench-console: setup ## inputs over a serial line: framed and MLPerf's
 	@$(VENV)/python -m tests.bench.console
+
+bench-agent: setup ## the agent: programming boards, consoles, power
+	@$(VENV)/python -m tests.bench.agent
 
 fuzz: ## search for inputs that break loader and runner of plans (FUZZ_SECONDS=600 FUZZ="plan …"); installs clang
 	@$(PYTHON) deploy/setup --fuzz

@@ -58,10 +58,10 @@ class Door:
 
     def __init__(self, node: Node, port: int) -> None:
         self.node = node
-        self._port = port
+        self.port = port
 
     def udp(self) -> SMPClient:
-        return SMPClient(Udp(self._port), LOOPBACK, TIMEOUT_S)
+        return SMPClient(Udp(self.port), LOOPBACK, TIMEOUT_S)
 
     def serial(self) -> SMPClient:
         return SMPClient(SMPSerialTransport(), self.node.emulator.tty(), TIMEOUT_S)

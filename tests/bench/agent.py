@@ -1,0 +1,21 @@
+"""The agent, part by part: `make bench-agent`. Ratios are of one run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from tests.bench import agent_flash
+from tests.bench.report import Figure, publish
+
+PARTS: tuple[Callable[[], list[Figure]], ...] = (agent_flash.figures,)
+
+
+def main() -> int:
+    figures = [figure for part in PARTS for figure in part()]
+    publish("agent", "The agent (emulated boards; host time on this machine's cores)", figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
