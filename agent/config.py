@@ -72,6 +72,11 @@ class Folders:
         return self.state / "agent" / "flashes"
 
     @property
+    def labels(self) -> Path:
+        """Labels of provisioned devices."""
+        return self.state / "agent" / "labels"
+
+    @property
     def runs(self) -> Path:
         """The last bench run of each board."""
         return self.state / "agent" / "runs"

@@ -39,13 +39,14 @@ from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchEr
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
-from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, RUNS, Metric
+from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BoardLeases, Held
 from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet, WindowMeter
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.programming import Programming, Telling
+from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner, Say
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.smp_flasher import SmpFlasher
 from tinyfleet.agent.services.steps import PLAN_TIMEOUT_S
@@ -222,6 +223,19 @@ class Agent:
         self.refresh()
         self._tell()
         return switch.label
+
+    def provision(self, provisioner: Provisioner, board: str, job: Job, say: Say) -> Outcome:
+        """Makes a device of the board. Raises AgentError; see services.provisioner."""
+        spec = self.spec(board)
+        try:
+            done = self._busy(
+                board, None, lambda: provisioner.provision(self._workers[board], spec, job, say)
+            )
+        except AgentError:
+            self.counting.add(PROVISIONED, outcome="FAILED")
+            raise
+        self.counting.add(PROVISIONED, outcome=done.way.value)
+        return done
 
     def connect(self, broker: Broker | None = None) -> Publisher | None:
         """Tells the manager from now on what is on the bench; None when the bench names no manager."""

@@ -5,7 +5,7 @@ pyOCD is imported when a probe is first asked for: that alone takes about a seco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,7 +115,7 @@ class PyocdSession:
             at = start + region.sector_size
         return found
 
-    def program(self, sectors: Mapping[int, bytes], progress: Progress) -> None:
+    def program(self, sectors: Mapping[int, bytes | bytearray], progress: Progress) -> None:
         from pyocd.flash.loader import FlashLoader
 
         with _translated(self._unique_id, "program"):
@@ -135,6 +135,11 @@ class PyocdSession:
                 loader.add_data(address, data)
             loader.commit()
         progress(_WHOLE)
+
+    def write_words(self, words: Sequence[tuple[int, int]]) -> None:
+        with _translated(self._unique_id, "write"):
+            for address, value in words:
+                self._session.target.write32(address, value)
 
     def reset(self) -> None:
         with _translated(self._unique_id, "reset"):

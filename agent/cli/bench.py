@@ -11,6 +11,7 @@ _MODULES = {
     "emulate": "bench_emulate",
     "flash": "bench_flash",
     "run": "bench_run",
+    "provision": "bench_provision",
     "power": "bench_power",
     "console": "bench_console",
     "list": "bench_list",

@@ -5,7 +5,7 @@ Every method blocks and runs in the board's own worker thread. Failures come as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,8 +34,11 @@ class ProbeSession(Protocol):
         """Address and bytes of each flash sector that lies there, as the probe's software knows the part.
         Raises PlanError when some of it is no flash."""
 
-    def program(self, sectors: Mapping[int, bytes], progress: Progress) -> None:
+    def program(self, sectors: Mapping[int, bytes | bytearray], progress: Progress) -> None:
         """Erases and writes whole sectors, by address; the core is halted meanwhile."""
+
+    def write_words(self, words: Sequence[tuple[int, int]]) -> None:
+        """Writes 32-bit values to addresses, in order: registers, or what a register opened."""
 
     def reset(self) -> None:
         """Resets the board and lets it run."""

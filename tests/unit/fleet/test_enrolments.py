@@ -81,11 +81,12 @@ class Door:
     def enrol(self, word: str, board: Board, name: str | None = "d1") -> Enrolled:
         return self.enrolments.enrol(word, name=name, device_type=TYPE, csr=board.csr())
 
-    def born(self, given: Enrolled, boot: int = 1) -> None:
-        name = given.token.device or ""
+    def heard(self, given: Enrolled, boot: int = 1) -> None:
+        self.born(given.token.device or "", given.token.sequence or 0, boot)
+
+    def born(self, name: str, sequence: int, boot: int) -> None:
         self.rig.say(name, TopicKind.CONN, Conn(boot=boot, conn=1, state=ConnState.ONLINE))
-        report = ConfigReport(sequence=given.token.sequence or 0)
-        self.rig.say(name, TopicKind.BIRTH, birth(config=report, boot=boot))
+        self.rig.say(name, TopicKind.BIRTH, birth(config=ConfigReport(sequence=sequence), boot=boot))
 
     def names(self) -> list[str]:
         return [view.device.id for view in self.registry.all()]
@@ -132,7 +133,7 @@ def test_a_board_becomes_a_device_with_its_first_birth(door: Door) -> None:
     assert certificate.subject.rfc4514_string() == "CN=d1"
     certificate.verify_directly_issued_by(x509.load_der_x509_certificate(given.chain[1]))
 
-    door.born(given)
+    door.heard(given)
     (view,) = door.registry.all()
     assert (view.device.id, view.device.site, view.state) == ("d1", "barn", DeviceState.ONLINE)
     assert view.device.credential == given.token.credential
@@ -147,13 +148,13 @@ def test_only_the_birth_with_what_was_given_counts(door: Door) -> None:
         assert door.names() == []
     with door.rig.store.read() as tx:
         assert all("is PENDING" in str(row["reason"]) for row in tx.quarantine.all(9))
-    door.born(given)
+    door.heard(given)
     assert door.names() == ["d1"]
 
 
 def test_a_token_is_good_once(door: Door) -> None:
     word, board = door.word(), Board()
-    door.born(door.enrol(word, board))
+    door.heard(door.enrol(word, board))
     for again in (board, Board()):
         with pytest.raises(Refused, match="is USED"):
             door.enrol(word, again)
@@ -172,7 +173,7 @@ def test_until_then_the_same_device_may_come_with_another_key(door: Door) -> Non
     assert door.broker.revoked == {door.serial(first)} and "d1" in door.broker.taken_over
     door.rig.say("d1", TopicKind.BIRTH, birth(config=ConfigReport(sequence=first.token.sequence or 0)))
     assert door.names() == []
-    door.born(second)
+    door.heard(second)
     assert door.names() == ["d1"]
 
 
@@ -196,7 +197,7 @@ def test_a_device_that_is_never_heard_leaves_nothing_behind(door: Door) -> None:
     door.enrolments.expire()
     assert door.state(word) is TokenState.EXPIRED
     assert door.serial(given) in door.broker.revoked
-    door.born(given)
+    door.heard(given)
     assert door.names() == []
 
 
@@ -211,14 +212,14 @@ def test_a_token_is_taken_back(door: Door) -> None:
     with pytest.raises(NotFound):
         door.enrolments.revoke(99)
     used = door.word()
-    door.born(door.enrol(used, Board()))
+    door.heard(door.enrol(used, Board()))
     with pytest.raises(Conflict, match="is USED"):
         door.enrolments.revoke(door.enrolments.offer(used).token.id)
 
 
 def test_a_known_device_is_replaced_only_by_a_token_that_says_so(door: Door) -> None:
     first = door.enrol(door.word(), Board())
-    door.born(first, boot=57)
+    door.heard(first, boot=57)
     with pytest.raises(Conflict, match="d1 is registered"):
         door.enrol(door.word(), Board())
     with pytest.raises(Conflict, match="d1 is registered"):
@@ -227,7 +228,7 @@ def test_a_known_device_is_replaced_only_by_a_token_that_says_so(door: Door) -> 
     assert door.serial(first) in door.broker.revoked and door.names() == ["d1"]
     # The broker publishes the will of the one it threw out: of a boot that is far ahead of the new one's.
     door.rig.say("d1", TopicKind.CONN, Conn(boot=57, conn=1, state=ConnState.LOST))
-    door.born(second, boot=1)
+    door.heard(second, boot=1)
     (view,) = door.registry.all()
     assert (view.state, view.device.credential) == (DeviceState.ONLINE, second.token.credential)
 
@@ -235,14 +236,14 @@ def test_a_known_device_is_replaced_only_by_a_token_that_says_so(door: Door) -> 
 def test_a_device_with_a_password_is_replaced_and_its_password_good_no_more(door: Door) -> None:
     door.registry.provision("d1", site="s", device_type=TYPE, connection=CONNECTION)
     assert "d1" in door.broker.passwords
-    door.born(door.enrol(door.word(device="d1", replaces=True), Board(), None))
+    door.heard(door.enrol(door.word(device="d1", replaces=True), Board(), None))
     assert door.broker.passwords == {} and "d1" in door.broker.taken_over
 
 
 def test_a_certificate_is_renewed_for_the_key_that_the_device_alone_has(door: Door) -> None:
     board = Board()
     given = door.enrol(door.word(), board)
-    door.born(given)
+    door.heard(given)
     door.configurations.rotate("d1", Change(days=30))
     want = door.rig.want("d1")
     assert want is not None and want.config is not None and want.config.tls is not None
@@ -256,7 +257,7 @@ def test_provisioning_it_by_hand_gives_it_a_key_of_the_fleet(door: Door) -> None
     given = door.enrol(door.word(), Board())
     with pytest.raises(Conflict, match="is being provisioned by a token"):
         door.registry.provision("d1", site="s", device_type=TYPE, connection=replace(TLS, tls=True))
-    door.born(given)
+    door.heard(given)
     done = door.registry.provision("d1", site="s", device_type=TYPE, connection=replace(TLS, tls=True))
     config = decode_record(NodeConfig, done.config)
     assert config.tls is not None and config.tls.key != bytes(32)
@@ -264,12 +265,12 @@ def test_provisioning_it_by_hand_gives_it_a_key_of_the_fleet(door: Door) -> None
 
 
 def test_who_removes_a_device_ends_its_replacement(door: Door) -> None:
-    door.born(door.enrol(door.word(), Board()))
+    door.heard(door.enrol(door.word(), Board()))
     word = door.word(device="d1", replaces=True)
     given = door.enrol(word, Board(), None)
     door.registry.remove("d1")
     assert door.state(word) is TokenState.REVOKED and door.serial(given) in door.broker.revoked
-    door.born(given)
+    door.heard(given)
     assert door.names() == []
 
 
@@ -316,7 +317,7 @@ def test_what_a_token_may_be(door: Door) -> None:
 
 def test_no_word_is_kept(door: Door, tmp_path: Path) -> None:
     word = door.word()
-    door.born(door.enrol(word, Board()))
+    door.heard(door.enrol(word, Board()))
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert word.encode() not in path.read_bytes(), path

@@ -1,0 +1,61 @@
+"""How far each board's provisioning came, in files: no secrets in them, so that they may be looked at."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tinyfleet.agent.core.errors import AgentError, BoardBusyError
+from tinyfleet.agent.core.provisioning import Progress, progress_of
+
+
+class ProvisioningFiles:
+    """`services.provisioning_ports.ProgressFiles`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def hold(self, board: str) -> Iterator[None]:
+        path = self._folder / f"{board}.lock"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            raise AgentError(
+                f"cannot make {path}: {error.strerror}", "is the state folder writable?"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BoardBusyError(
+                    f"{board} is being provisioned by another program", "wait for it"
+                ) from None
+            yield
+
+    def last(self, board: str) -> Progress | None:
+        try:
+            return progress_of(json.loads(self._path(board).read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, progress: Progress) -> None:
+        """On disk before anything is done on the board: a power cut must not leave an older word."""
+        path = self._path(progress.board)
+        partial = path.with_suffix(".part")
+        try:
+            with partial.open("w") as file:
+                json.dump(progress.to_json(), file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise AgentError(f"cannot keep {path}: {error.strerror}", "is there room?") from error
+
+    def _path(self, board: str) -> Path:
+        return self._folder / f"{board}.json"

@@ -1,0 +1,208 @@
+"""A board's way to a device: cut off at every moment, failed at every place, and no key left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.agent.provisioning_rig import IMAGE, SPEC, TYPE, Bench, CutOff
+from tests.unit.fleet.fleet_rig import Rig
+
+from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
+from tinyfleet.agent.core.errors import AgentError, BoardBusyError, StepFailed
+from tinyfleet.agent.core.provisioning import ORDER, Step, Way
+from tinyfleet.agent.services.provisioner import fingerprint
+from tinyfleet.fleet.core.enrolment import TokenState
+from tinyfleet.wire.memory_map import MPS2_AN386
+
+
+@pytest.fixture
+def bench(rig: Rig, tmp_path: Path) -> Bench:
+    return Bench(rig, tmp_path)
+
+
+@pytest.fixture
+def rig(tmp_path: Path):  # type: ignore[no-untyped-def]
+    made = Rig(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_blank_board_goes_through_every_step(bench: Bench) -> None:
+    word = bench.door.word()
+    done = bench.run(word, name="d1")
+    assert (done.device, done.way, done.serial) == ("d1", Way.NEW, SPEC.probe)
+    assert [step for step, _ in bench.said] == [s for s in ORDER if s not in (Step.LOCK, Step.DONE)]
+    about = dict(bench.said)
+    assert about[Step.BOOTLOADER] == "skipped: it lies in the emulator's ROM, not in flash"
+    config = bench.proven()
+    assert bench.board.content(MPS2_AN386["firmware_a"].offset, len(IMAGE)) == IMAGE
+    # Read back was all but key and seed, and nothing that was kept or told names them.
+    assert config.tls is not None
+    for secret in (config.tls.key, config.seed):
+        assert not any(secret in seen for seen in bench.board.seen)
+        assert not any(secret in buffer for buffer in bench.board.given), "a buffer was not overwritten"
+        for path in bench.folder.rglob("*"):
+            assert not path.is_file() or secret not in path.read_bytes()
+        assert secret.hex() not in str(bench.said) + str(done) + json.dumps(done.to_json())
+    kept = (bench.folder / "provisioning/b1.json").read_text()
+    assert word not in kept and fingerprint(word) in kept
+    (made,) = bench.identities
+    assert not any(made.key) and not any(made.seed)
+
+
+@pytest.mark.parametrize("way", [Way.NEW, Way.REPLACEMENT], ids=lambda way: way.value)
+def test_cut_off_at_any_moment_the_next_run_ends_right(tmp_path: Path, way: Way) -> None:
+    """Every read, write, question and answer is the last one once; every third, where a board is replaced."""
+    at = 0
+    while True:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        rig = Rig(folder)
+        bench = Bench(rig, folder)
+        if way is Way.REPLACEMENT:
+            bench.run(bench.door.word(), name="d1")
+            bench.board.boots = 0
+            word = bench.door.word(device="d1", replaces=True)
+        else:
+            word = bench.door.word()
+        before = bench.board.config() if way is Way.REPLACEMENT else None
+        bench.world.left = at
+        try:
+            bench.run(word, name="d1")
+            ended = True
+        except CutOff:
+            ended = False
+        finally:
+            bench.world.left = None
+        for made in bench.identities:
+            assert not any(made.key) and not any(made.seed)
+        if ended:
+            rig.store.close()
+            break
+        names = bench.door.names()
+        assert names == (["d1"] if before is not None or bench.door.state(word) is TokenState.USED else [])
+        done = bench.run(word, name="d1")
+        assert done.device == "d1" and bench.door.names() == ["d1"]
+        assert bench.door.state(word) is TokenState.USED
+        config = bench.proven()
+        assert before is None or (config.tls != before.tls and config.seed != before.seed)
+        rig.store.close()
+        at += 1 if way is Way.NEW else 3
+    assert at > 25, "that many moments at least"
+
+
+@pytest.mark.parametrize(
+    ("region", "step", "asked"),
+    [
+        ("events", Step.ERASE, 0),
+        ("firmware_a", Step.FIRMWARE, 0),
+        ("config_a", Step.READ_BACK, 1),
+        ("trust", Step.RECORDS, 1),
+    ],
+)
+def test_a_board_whose_flash_fails_is_named_and_not_registered(
+    bench: Bench, region: str, step: Step, asked: int
+) -> None:
+    bench.board.worn = MPS2_AN386[region].offset
+    bench.board.sectors[bench.board.worn] = bytes(4096)
+    if region == "trust":
+        del bench.board.sectors[bench.board.worn]
+    if region == "config_a":
+        # Erasing finds it already; what fails only when it is written is found after it.
+        bench.board.worn = None
+    word = bench.door.word()
+    if region == "config_a":
+        spoil = bench.board.program
+
+        def spoiled(sectors, progress):  # type: ignore[no-untyped-def]
+            spoil(sectors, progress)
+            at = MPS2_AN386["config_a"].offset
+            held = bench.board.sectors.get(at, b"")
+            if held[:4] == b"TFR1":
+                bench.board.sectors[at] = held[:20] + b"\0" + held[21:]
+
+        bench.board.program = spoiled  # type: ignore[method-assign]
+    with pytest.raises(StepFailed) as caught:
+        bench.run(word, name="d1")
+    error = caught.value
+    assert (error.board, error.step) == ("b1", step.value)
+    assert region in error.cause and "worn or protected" in error.hint
+    assert bench.enrolled == asked and bench.door.names() == [] and bench.board.boots == 0
+    kept = json.loads((bench.folder / "provisioning/b1.json").read_text())
+    assert kept["step"] == step.value and region in kept["failed"]
+
+
+def test_a_board_that_is_never_heard_stays_unregistered_and_is_taken_again(bench: Bench) -> None:
+    word = bench.door.word()
+    bench.board.mute = True
+    with pytest.raises(StepFailed, match=r"b1: BIRTH: it was not heard within 90 s: PENDING at the manager"):
+        bench.run(word, name="d1")
+    assert bench.door.names() == []
+    # The wire was loose: the same token, and another key.
+    bench.board.mute = False
+    before = bench.board.config()
+    assert bench.run(word, name="d1").way is Way.RESUMED
+    assert bench.proven().seed != before.seed
+
+
+def test_a_manager_that_is_away_for_a_moment_costs_nothing(bench: Bench) -> None:
+    asked = 0
+    offer = bench.offer
+
+    def sometimes(word: str):  # type: ignore[no-untyped-def]
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise AgentError("the manager does not answer", "is it running?")
+        return offer(word)
+
+    bench.offer = sometimes  # type: ignore[method-assign]
+    assert bench.run(bench.door.word(), name="d1").device == "d1"
+    assert asked == 3
+
+
+def test_tokens_are_taken_one_a_board_and_not_twice(bench: Bench) -> None:
+    words = [bench.door.word(), bench.door.word(device_type="posix"), bench.door.word()]
+    first = bench.run(*words).device
+    with pytest.raises(StepFailed, match=f"TOKEN: it is {first} of this fleet already"):
+        bench.run(*words)
+    bench.board.sectors.clear()
+    second = bench.run(*words).device
+    assert {first, second} == set(bench.door.names())
+    bench.board.sectors.clear()
+    with pytest.raises(StepFailed, match="TOKEN: no token is left"):
+        bench.run(*words)
+    assert bench.door.state(words[1]) is TokenState.OPEN
+
+
+def test_a_board_of_another_fleet_is_taken_only_when_told(bench: Bench) -> None:
+    foreign = b"TFR1" + bytes(60)
+    at = MPS2_AN386["trust"].offset
+    bench.board.sectors[at] = foreign.ljust(4096, b"\xff")
+    with pytest.raises(StepFailed, match="another fleet's key"):
+        bench.run(bench.door.word(), name="d1")
+    assert bench.board.sectors[at].startswith(foreign)
+    assert bench.run(bench.door.word(), name="d1", erase=True).way is Way.NEW
+
+
+def test_a_firmware_that_would_not_start_is_refused_before_a_write(bench: Bench) -> None:
+    unsigned = (IMAGE[:-1] + bytes([IMAGE[-1] ^ 1]), b"", b"\0" * 100)
+    for image in (IMAGE[:-40], *unsigned[1:], IMAGE[:100] + b"x" + IMAGE[101:]):
+        with pytest.raises(StepFailed, match="b1: TOKEN"):
+            bench.run(bench.door.word(), name="d1", firmware=image)
+    with pytest.raises(StepFailed, match="brings no firmware"):
+        bench.run(bench.door.word(), name="d1", firmware=None)
+    assert bench.board.sectors == {}
+
+
+def test_two_programs_do_not_provision_one_board(bench: Bench) -> None:
+    with (
+        ProvisioningFiles(bench.folder / "provisioning").hold("b1"),
+        pytest.raises(BoardBusyError, match="b1 is being provisioned by another program"),
+    ):
+        bench.run(bench.door.word(), name="d1")
+    with pytest.raises(AgentError, match="no read-back protection"):
+        bench.run(bench.door.word(), name="d1", lock=True)
+    assert TYPE and bench.world.moments == 0
