@@ -233,9 +233,7 @@ class CoreControl:
                 self._return_point = wanted
         if self._asleep:
             self._step()
-        self._registers.flush()
-        self._gdb.resume()
-        self._registers.forget()
+        self._registers.resume()
 
     def _step(self, *, masked: bool = True) -> None:
         self._registers.flush()

@@ -59,8 +59,13 @@ class GdbLink:
         self._send(packet)
         return self._expect(packet, time.monotonic() + _TIMEOUT_S)
 
-    def resume(self) -> None:
-        self._send("c")
+    def resume(self, before: str | None = None) -> None:
+        """Lets the core run, after the packet `before`, which must be answered with OK."""
+        if before is None:
+            self._send("c")
+        else:
+            self._transmit(_framed(before) + _framed("c"))
+            self._check_ok(before, self._expect(before, time.monotonic() + _TIMEOUT_S))
         self.running = True
 
     def poll(self, timeout_s: float) -> str | None:
@@ -87,7 +92,7 @@ class GdbLink:
         """Runs one instruction, `masked` without taking an interrupt; answers the stop reply, or None when
         nothing was run: a sleeping core does not step."""
         if masked != self._masked_steps:
-            self._ok(f"Qqemu.sstep={_STEP_FLAGS_MASKED if masked else _STEP_FLAGS:x}")
+            self.tell(f"Qqemu.sstep={_STEP_FLAGS_MASKED if masked else _STEP_FLAGS:x}")
             self._masked_steps = masked
         self._send("s")
         self.running = True
@@ -104,14 +109,14 @@ class GdbLink:
             raise self._nonsense(f"p{number:x}", answer) from error
 
     def write_register(self, number: int, value: int, size: int = 4) -> None:
-        self._ok(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
+        self.tell(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
 
     def set_point(self, kind: int, address: int, size: int = 2) -> None:
         """A breakpoint (HARDWARE_BREAKPOINT) or a watchpoint (WATCH_…)."""
-        self._ok(f"Z{kind},{address:x},{size:x}")
+        self.tell(f"Z{kind},{address:x},{size:x}")
 
     def clear_point(self, kind: int, address: int, size: int = 2) -> None:
-        self._ok(f"z{kind},{address:x},{size:x}")
+        self.tell(f"z{kind},{address:x},{size:x}")
 
     def detach(self) -> None:
         """Lets the machine run on without a debugger. The core must be stopped."""
@@ -121,8 +126,11 @@ class GdbLink:
         """Leaves the machine as it is."""
         self._socket.close()
 
-    def _ok(self, packet: str) -> None:
-        answer = self.ask(packet)
+    def tell(self, packet: str) -> None:
+        """A packet that must be answered with OK; the core must be stopped."""
+        self._check_ok(packet, self.ask(packet))
+
+    def _check_ok(self, packet: str, answer: str) -> None:
         if answer != "OK":
             raise self._nonsense(packet, answer)
 
@@ -140,8 +148,7 @@ class GdbLink:
         return answer
 
     def _send(self, packet: str) -> None:
-        body = packet.encode()
-        self._transmit(b"$" + body + b"#" + f"{sum(body) & 0xFF:02x}".encode())
+        self._transmit(_framed(packet))
 
     def _transmit(self, data: bytes) -> None:
         try:
@@ -175,3 +182,8 @@ class GdbLink:
         return LinkError(
             f"QEMU at {self._path} broke off: {error}", "the core may have locked up: see qemu.log"
         )
+
+
+def _framed(packet: str) -> bytes:
+    body = packet.encode()
+    return b"$" + body + b"#" + f"{sum(body) & 0xFF:02x}".encode()

@@ -35,15 +35,24 @@ class CoreRegisters:
         self._changed = True
 
     def flush(self) -> None:
-        if self._changed and self._words is not None:
-            answer = self._gdb.ask(f"G{_WORDS.pack(*self._words).hex()}")
-            if answer != "OK":
-                raise LinkError(f"QEMU answered {answer[:40]!r} to G", "which QEMU is this?")
+        packet = self._packet()
+        if packet is not None:
+            self._gdb.tell(packet)
         self._changed = False
+
+    def resume(self) -> None:
+        """Writes what changed and lets the core run, in one go."""
+        self._gdb.resume(self._packet())
+        self.forget()
 
     def forget(self) -> None:
         self._words = None
         self._changed = False
+
+    def _packet(self) -> str | None:
+        if not self._changed or self._words is None:
+            return None
+        return f"G{_WORDS.pack(*self._words).hex()}"
 
     def _all(self) -> list[int]:
         if self._words is None:
