@@ -45,7 +45,7 @@ class BenchConsoles:
         self._find = find
         self._direct = direct
         self._clock = clock
-        self._shared = SharedConsoles(folder, self._address, direct)
+        self._shared = SharedConsoles(folder, self.address, direct)
         self._logs = ConsoleLogs(folder)
         self._server = ConsoleServer(folder)
 
@@ -109,7 +109,8 @@ class BenchConsoles:
         keep = self._logs.of(spec.name)
         self._server.add(ConsoleHub(spec.name, find, spec.baud, self._direct, self._clock, keep))
 
-    def _address(self, board: str) -> str:
+    def address(self, board: str) -> str:
+        """Of its port, now. Raises NoSuchBoardError."""
         return self._find(self._spec(board))
 
     def _spec(self, board: str) -> BoardSpec:

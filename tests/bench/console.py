@@ -9,13 +9,10 @@ host, under sanitizers, a model is slow, so only small ones are measured on a fa
 
 from __future__ import annotations
 
-import collections
 import os
-import select
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.report import ROOT, Figure, publish
+from tests.bench.serial_line import BITS, SerialLine
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.core.bench_image import wrap_model
 from tinyfleet.agent.services.console_client import ConsoleClient
@@ -37,70 +35,6 @@ CHUNK_BYTES = 31
 SECONDS = 4.0
 LIMIT_BAR = 0.9
 RUNNER_BAR = 2.4
-_SLICE_S = 0.001
-_BITS = 10
-
-
-class SlowLine:
-    """`services.ports.Console` to the bench app, at a baud rate; a thread carries the bytes."""
-
-    def __init__(self, image: Path, flash: Path, baud: int) -> None:
-        self._child = subprocess.Popen(
-            [str(BENCH_HOST), str(image), str(flash)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-        )
-        self._rate = baud / _BITS
-        self._lock = threading.Condition()
-        self._down: collections.deque[int] = collections.deque()
-        self._up = bytearray()
-        self._arrived = bytearray()
-        self._open = True
-        self._thread = threading.Thread(target=self._carry, daemon=True)
-        self._thread.start()
-
-    def write(self, data: bytes) -> None:
-        with self._lock:
-            self._down.extend(data)
-
-    def read(self, timeout_s: float) -> bytes:
-        with self._lock:
-            self._lock.wait_for(lambda: bool(self._arrived), timeout_s)
-            data, self._arrived = bytes(self._arrived), bytearray()
-            return data
-
-    def close(self) -> None:
-        self._open = False
-        self._thread.join()
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.close()
-        self._child.wait(10)
-        self._child.stdout.close()
-
-    def _carry(self) -> None:
-        assert self._child.stdin is not None and self._child.stdout is not None
-        last_s = time.monotonic()
-        credit_down = credit_up = 0.0
-        while self._open:
-            time.sleep(_SLICE_S)
-            now_s = time.monotonic()
-            share, last_s = (now_s - last_s) * self._rate, now_s
-            if select.select([self._child.stdout], [], [], 0)[0]:
-                self._up += self._child.stdout.read(65536)
-            with self._lock:
-                # A line that had nothing to carry cannot make up for it later.
-                credit_down = credit_down + share if self._down else 0.0
-                credit_up = credit_up + share if self._up else 0.0
-                down = bytes(self._down.popleft() for _ in range(min(int(credit_down), len(self._down))))
-                up = bytes(self._up[: int(credit_up)])
-                del self._up[: len(up)]
-                credit_down, credit_up = credit_down - len(down), credit_up - len(up)
-                if up:
-                    self._arrived += up
-                    self._lock.notify()
-            if down:
-                self._child.stdin.write(down)
 
 
 def models() -> dict[str, bytes]:
@@ -119,7 +53,7 @@ def models() -> dict[str, bytes]:
 def limit(input_bytes: int, baud: int) -> float:
     """Inputs a second: one frame each, 8 bytes of header, CRC-32, COBS and a delimiter, no gap between."""
     raw = input_bytes + 8 + 4
-    return baud / _BITS / (raw + raw // 254 + 1 + 1)
+    return baud / BITS / (raw + raw // 254 + 1 + 1)
 
 
 def lock_step_limit(told: bytes, baud: int) -> float:
@@ -127,10 +61,10 @@ def lock_step_limit(told: bytes, baud: int) -> float:
     pieces = [told[at : at + CHUNK_BYTES] for at in range(0, len(told), CHUNK_BYTES)]
     there = sum(len(f"db {piece.hex()}%") for piece in pieces) + len(f"db load {len(told)}%infer 1 0%")
     back = (len(pieces) + 2) * len("m-ready\r\n") + len("m-[Expecting 490 bytes]\r\nm-load-done\r\n")
-    return baud / _BITS / (there + back)
+    return baud / BITS / (there + back)
 
 
-def framed(line: SlowLine, windows: list[bytes], baud: int, seconds: float) -> float:
+def framed(line: SerialLine, windows: list[bytes], baud: int, seconds: float) -> float:
     client = ConsoleClient("bench", line, SystemClock(), baud=baud)
     client.hello()
     count = max(4, round(seconds * limit(len(windows[0]), baud)))
@@ -141,7 +75,7 @@ def framed(line: SlowLine, windows: list[bytes], baud: int, seconds: float) -> f
     return count / (time.monotonic() - from_s)
 
 
-def as_the_runner(line: SlowLine, window: bytes, seconds: float) -> float:
+def as_the_runner(line: SerialLine, window: bytes, seconds: float) -> float:
     """Of the time, what the board computed is taken away."""
 
     def ask(command: str) -> str:
@@ -164,12 +98,12 @@ def as_the_runner(line: SlowLine, window: bytes, seconds: float) -> float:
 
 
 @contextmanager
-def board(payload: bytes, baud: int) -> Iterator[SlowLine]:
+def board(payload: bytes, baud: int) -> Iterator[SerialLine]:
     with tempfile.TemporaryDirectory() as folder:
         image, flash = Path(folder) / "model.img", Path(folder) / "flash.bin"
         image.write_bytes(wrap_model(payload, "bench-host"))
         flash.write_bytes(b"\xff" * 96 * 1024)
-        line = SlowLine(image, flash, baud)
+        line = SerialLine(BENCH_HOST, image, flash, baud)
         try:
             line.read(2.0)
             yield line
