@@ -39,10 +39,14 @@ from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchEr
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
+from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
+from tinyfleet.agent.metering import check_meter, open_meter
+from tinyfleet.agent.services.energy import EnergyRun
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BoardLeases, Held
+from tinyfleet.agent.services.metering import Metering
 from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet, WindowMeter
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.programming import Programming, Telling
@@ -149,30 +153,48 @@ class Agent:
         model: bytes | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         on_line: Callable[[str], None] = lambda line: None,
+        energy: bool = False,
     ) -> RunResult:
         """Runs the set on the board and keeps the result. Raises AgentError; see services.runner."""
         spec = self.spec(board)
-        result = self._busy(
-            board,
-            RUNS,
-            lambda: self._runner.run(
-                self._workers[board],
-                board,
-                spec.baud,
-                golden,
-                emulated=self._is_emulated(spec),
-                kept=kept,
-                keep=keep,
-                model=model,
-                progress=progress,
-                on_line=on_line,
-            ),
-        )
+        if energy:
+            check_meter(spec)
+
+        def work() -> RunResult:
+            with contextlib.ExitStack() as measuring:
+                return self._runner.run(
+                    self._workers[board],
+                    board,
+                    spec.baud,
+                    golden,
+                    emulated=self._is_emulated(spec),
+                    kept=kept,
+                    keep=keep,
+                    model=model,
+                    progress=progress,
+                    on_line=on_line,
+                    energy=measuring.enter_context(self._energy_run(spec)) if energy else None,
+                )
+
+        result = self._busy(board, RUNS, work)
         self.counting.add(RUNS, board=board, outcome="DIFFERENT" if result.different else "OK")
         self._runs.keep(result)
         self.refresh()
         self._tell()
         return result
+
+    def measure(self, board: str, take: Callable[[Block], None], watch: Callable[[Metering], None]) -> Meter:
+        """Has the board's meter measure while `watch` lasts. Raises NoMeterError, MeterError."""
+        spec = self.spec(board)
+        check_meter(spec)
+
+        def work() -> Meter:
+            meter = open_meter(spec, self._clock)
+            with Metering(board, meter, take, self._clock, self.counting) as metering:
+                watch(metering)
+            return metering.meter
+
+        return self._busy(board, None, work)
 
     def reserve(self, board: str | None, labels: Sequence[str], for_s: float) -> Held:
         """The board, or the first one with all the labels (NAME=VALUE). Raises NoSuchBoardError,
@@ -313,6 +335,9 @@ class Agent:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _energy_run(self, spec: BoardSpec) -> EnergyRun:
+        return EnergyRun(spec.name, lambda: open_meter(spec, self._clock), self._clock, self.counting)
 
     def _busy(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
         """`counted` takes the failures; what succeeded counts whoever knows how well."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tinyfleet.agent.core.bench_run import RunResult
+from tinyfleet.agent.core.energy import wire_fields
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.enums import Timing
 from tinyfleet.wire.messages import BenchRun
@@ -43,6 +44,8 @@ class RunStore:
                 timing=Timing[kept["timing"]],
                 finished=kept["finished"],
                 golden=bytes.fromhex(kept["golden"]),
+                # A run of an earlier version has none, nor has one without a meter.
+                **(wire_fields(kept["energy"]) if kept.get("energy") else {}),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

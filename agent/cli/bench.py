@@ -13,6 +13,7 @@ _MODULES = {
     "run": "bench_run",
     "provision": "bench_provision",
     "power": "bench_power",
+    "meter": "bench_meter",
     "console": "bench_console",
     "list": "bench_list",
     "reserve": "bench_reserve",

@@ -35,6 +35,9 @@ from tinyfleet.agent.config import Claim, Folders
     help="Store the golden set in the board's flash where it is not there: later runs send its hash alone.",
 )
 @click.option("--log", is_flag=True, help="Show the board's own lines, too.")
+@click.option(
+    "--energy", is_flag=True, help="Measure the energy of an inference with the board's power meter."
+)
 @claim_options
 @bench_option
 @state_option
@@ -47,6 +50,7 @@ def run(
     windows: int | None,
     keep: bool,
     log: bool,
+    energy: bool,
     claim: Claim,
     bench_file: Path,
     folders: Folders,
@@ -78,6 +82,7 @@ def run(
                 model=parts.model,
                 progress=lambda done, total: bars.update(bar, completed=done),
                 on_line=(lambda line: meanwhile.print(line, markup=False)) if log else (lambda line: None),
+                energy=energy,
             )
     if as_json:
         show_json(result.to_json())

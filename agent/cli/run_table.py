@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from tinyfleet.agent.core.bench_run import RunResult
-from tinyfleet.wire.enums import Timing
+from tinyfleet.agent.core.energy import COVERAGE, Energy
+from tinyfleet.wire.enums import EnergyWindow, Timing
 
 
 def run_table(result: RunResult) -> Table:
     kind = "emulated " if result.emulated else ""
-    table = Table(title=f"{result.board} ({kind}{result.device_type})", show_header=False)
+    made_up = ", energy simulated" if result.energy is not None and result.energy.simulated else ""
+    table = Table(title=f"{result.board} ({kind}{result.device_type}{made_up})", show_header=False)
     table.add_row("model", f"{result.version}, image {result.model.hex()[:16]}")
     table.add_row("golden set", f"{result.windows} windows, {result.stored} of them in the board's flash")
     if result.compared:
@@ -26,6 +29,34 @@ def run_table(result: RunResult) -> Table:
     table.add_row("latency", f"{result.latency_median_us} us median, {result.latency_max_us} us at most")
     if result.timing is Timing.INSTRUCTIONS:
         table.add_row("", "emulated, instruction-timed: no cycle model")
+    if result.energy is not None:
+        add_energy(table, result.energy)
+    elif result.no_energy is not None:
+        table.add_row("energy", f"[red]not measured[/red]: {escape(result.no_energy)}")
+    elif result.emulated:
         table.add_row("energy", "not measured: an emulated board has none")
     table.add_row("took", f"{result.elapsed_s:.1f} s")
     return table
+
+
+def add_energy(table: Table, energy: Energy) -> None:
+    """Rows of an inference's energy; each figure of a simulated meter says that it is made up."""
+    made_up = "[yellow]simulated, made up:[/yellow] " if energy.simulated else ""
+    expanded = COVERAGE * energy.uncertainty_uj
+    missing = "" if energy.accuracy_known else ", without the meter's own accuracy, which is not known"
+    table.add_row(
+        "energy an inference",
+        f"{made_up}{energy.energy_uj:.5g} µJ ± {expanded:.2g} µJ (k = {COVERAGE:g}{missing})",
+    )
+    table.add_row(
+        "  without idling of",
+        f"{made_up}{energy.idle.before_uw:.4g} µW before, {energy.idle.after_uw:.4g} µW after",
+    )
+    by = "the window pin's edges" if energy.by is EnergyWindow.EDGE else "times on the console"
+    count = (
+        f"{energy.windows} windows of {energy.window_s * 1000:.4g} ms" if energy.windows > 1 else "1 window"
+    )
+    table.add_row("  measured", f"{made_up}{count} by {by}; {energy.lost} of {energy.samples} samples lost")
+    table.add_row("  meter", f"{energy.meter.label}, {energy.meter.calibration}")
+    if energy.note is not None:
+        table.add_row("  note", escape(energy.note))

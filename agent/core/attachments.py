@@ -22,7 +22,18 @@ class _Spec(BaseModel):
         return self.kind
 
 
-class Ppk2Spec(_Spec):
+class _MeterSpec(_Spec):
+    """`accuracy_percent`: its limits of error, by whoever calibrated it; not given: not known, and so no part
+    of any uncertainty."""
+
+    accuracy_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        return None if self.accuracy_percent is None else self.accuracy_percent / 100
+
+
+class Ppk2Spec(_MeterSpec):
     """Nordic Power Profiler Kit II. `source`: it feeds the board with `voltage_mv`; `ampere`: it measures
     between supply and board. `window_input`: the logic input on the board's window pin."""
 
@@ -33,7 +44,7 @@ class Ppk2Spec(_Spec):
     window_input: LogicInput | None = None
 
 
-class Lpm01aSpec(_Spec):
+class Lpm01aSpec(_MeterSpec):
     """ST X-NUCLEO-LPM01A."""
 
     kind: Literal["lpm01a"]
@@ -43,7 +54,7 @@ class Lpm01aSpec(_Spec):
     window_input: LogicInput | None = None
 
 
-class Ina226Spec(_Spec):
+class Ina226Spec(_MeterSpec):
     """TI INA226: by Linux's hwmon driver (`hwmon`, a folder), or by I2C (`bus` and `address`)."""
 
     kind: Literal["ina226"]
@@ -59,7 +70,7 @@ class Ina226Spec(_Spec):
         return self
 
 
-class JoulescopeSpec(_Spec):
+class JoulescopeSpec(_MeterSpec):
     """Joulescope, by its own package (the extra `joulescope`). No serial number: the only one there."""
 
     kind: Literal["joulescope"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinyfleet.agent.core.energy import Energy, wire_fields
 from tinyfleet.agent.core.golden import GoldenSet, top_class
 from tinyfleet.wire.enums import Timing
 from tinyfleet.wire.messages import BenchRun
@@ -33,7 +34,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """`emulated` boards say nothing about energy or cycles, so nothing of that kind is in here.
+    """`emulated` boards say nothing about energy or cycles: `energy` is a meter's, or made up by a simulated
+    one, which it says; `no_energy`: why one that was asked for is absent.
 
     `correct` of `labelled` windows got their class; `different` of `compared` gave other bytes than expected.
     """
@@ -57,6 +59,8 @@ class RunResult:
     latency_max_us: int
     elapsed_s: float
     finished: int
+    energy: Energy | None = None
+    no_energy: str | None = None
 
     @property
     def exact(self) -> bool:
@@ -81,6 +85,7 @@ class RunResult:
             timing=self.timing,
             finished=self.finished,
             golden=self.golden,
+            **({} if self.energy is None else wire_fields(self.energy.to_json())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -111,6 +116,8 @@ class RunResult:
             },
             "elapsed_s": round(self.elapsed_s, 3),
             "finished": self.finished,
+            **({} if self.energy is None else {"energy": self.energy.to_json()}),
+            **({} if self.no_energy is None else {"no_energy": self.no_energy}),
         }
 
 
@@ -127,6 +134,8 @@ def judge(
     stored: int,
     elapsed_s: float,
     finished: int,
+    energy: Energy | None = None,
+    no_energy: str | None = None,
 ) -> RunResult:
     """Compares the answers, one a window, with what the set knows."""
     expected, labels = golden.expected or (), golden.labels or ()
@@ -160,4 +169,6 @@ def judge(
         latency_max_us=max(durations),
         elapsed_s=elapsed_s,
         finished=finished,
+        energy=energy,
+        no_energy=no_energy,
     )

@@ -6,6 +6,7 @@ AgentError
 ├── EmulatorError       an emulated board or node did not start, or died
 ├── NoSuchBoardError    no board, probe or console by that name
 ├── NoSwitchError       nothing switches the board's power
+├── NoMeterError        nothing measures the board's power
 ├── BoardBusyError      somebody else holds the board
 ├── LeaseError          who holds which board cannot be told
 ├── AgentBusyError      an agent already runs with that state folder
@@ -13,6 +14,7 @@ AgentError
 │   ├── StepTimeout
 │   ├── SwitchError     power may not be as it should
 │   │   └── SwitchRefused   nothing was switched
+│   ├── MeterError      the power meter is gone, silent or not what bench.yaml says
 │   └── ConsoleError    the console's peer broke off, stayed silent or answered nonsense
 └── BoardSaidNo         the board answered with a Result other than success
 """
@@ -46,6 +48,10 @@ class NoSuchBoardError(AgentError):
 
 
 class NoSwitchError(AgentError):
+    pass
+
+
+class NoMeterError(AgentError):
     pass
 
 
@@ -84,6 +90,10 @@ class SwitchRefused(SwitchError):
 
 
 class ConsoleError(StepFailed):
+    pass
+
+
+class MeterError(StepFailed):
     pass
 
 

@@ -14,6 +14,7 @@ from tinyfleet.agent.services.console_client import (
     INFER_TIMEOUT_S,
     ConsoleClient,
 )
+from tinyfleet.agent.services.energy import EnergyRun
 from tinyfleet.agent.services.ports import Clock, Consoles
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.messages import Hello
@@ -43,10 +44,12 @@ class Runner:
         model: bytes | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         on_line: Callable[[str], None] = lambda line: None,
+        energy: EnergyRun | None = None,
     ) -> RunResult:
         """`kept`: the golden set that the board's flash should hold, with which `golden` begins, or which
         begins with it; `keep`: stored there where it does not hold it. `model`: the image it must run.
-        `emulated`: the probe says so; the board may, too.
+        `emulated`: the probe says so; the board may, too. `energy`: entered; the result
+        has what it measured.
 
         Raises StepFailed (StepTimeout, ConsoleError), BoardSaidNo, NoSuchBoardError or BoardBusyError.
         """
@@ -59,10 +62,19 @@ class Runner:
             held = self._held(worker, client, hello, kept, baud if keep else None)
             stored = _alike(golden.windows, kept[:held])
             answers: dict[int, Answer] = {}
+            if energy is not None:
+                energy.begin()
+                begun_s = self._clock.monotonic_s()
             client.begin(golden.windows, stored)
             while len(answers) < len(golden.windows):
-                answers.update(worker.call("infer", INFER_TIMEOUT_S + _MARGIN_S, client.advance))
+                got = worker.call("infer", INFER_TIMEOUT_S + _MARGIN_S, client.advance)
+                answers.update(got)
                 progress(len(answers), len(golden.windows))
+                if energy is not None:
+                    energy.inferred(len(got))
+            elapsed_s = self._clock.monotonic_s() - begun_s
+            if energy is not None:
+                energy.end(len(golden.windows))
         finally:
             worker.finish("close console", OPEN_TIMEOUT_S, client.close)
         return judge(
@@ -75,8 +87,10 @@ class Runner:
             version=hello.version or "",
             golden_digest=hashlib.sha256(b"".join(golden.windows)).digest(),
             stored=stored,
-            elapsed_s=self._clock.monotonic_s() - begun_s,
+            elapsed_s=elapsed_s,
             finished=self._clock.unix_s(),
+            energy=None if energy is None else energy.result,
+            no_energy=None if energy is None else energy.why_not,
         )
 
     @staticmethod

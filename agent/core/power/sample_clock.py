@@ -16,7 +16,7 @@ NOTICED_S: Final = 0.010
 
 class SampleClock:
     """`rate_hz`: of the meter, as its maker says; how far its clock is off shows as a slow drift, which is
-    followed."""
+    followed. `step`: of the counter; 0: nothing is missing that is not known."""
 
     def __init__(self, rate_hz: float, step: int = STEP) -> None:
         self._rate_hz = rate_hz
@@ -59,7 +59,7 @@ class SampleClock:
     def _close_window(self, zero_s: float) -> int:
         """A delay counts once two windows in a row have it: one may have been the host's."""
         late_s = self._least_s - zero_s
-        if late_s < NOTICED_S:
+        if late_s < NOTICED_S or self._step == 0:
             self._zero_s, self._late_s = self._least_s, None
             return 0
         if self._late_s is None:

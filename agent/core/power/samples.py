@@ -42,10 +42,13 @@ class Block:
 
     `current_ua` [samples]; `supply_mv`: [samples], or one for all. Before sample `gap_at[i]` of this block
     `gap_lost[i]` are missing. `unplaced`: missing, too, by the clock, nobody knows where; they count as
-    before the first. `edges`: before which samples the window pin fell, None where no pin is watched.
-    `start_s`: of the first sample, by the host's monotonic clock as well as it is known.
+    before the first. `edges`: before which samples the window pin fell, None where no pin is watched; what
+    was before an edge shows in `settle` samples behind it, too.
+    `start_s`: of the first sample, by the meter's own clock, which was 0 at `zero_s` of the host's monotonic
+    one, as well as that is known by now.
     """
 
+    zero_s: float
     start_s: float
     period_s: float
     current_ua: Currents
@@ -54,6 +57,7 @@ class Block:
     gap_at: Indices = field(default_factory=lambda: NONE)
     gap_lost: Indices = field(default_factory=lambda: NONE)
     unplaced: int = 0
+    settle: int = 0
 
     @property
     def lost(self) -> int:

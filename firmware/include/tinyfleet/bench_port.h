@@ -17,7 +17,7 @@ typedef struct tf_bench_port {
     uint32_t arena_bytes;
     uint32_t line_bytes;      /* received bytes that wait without loss while the core is busy */
     uint32_t (*now_us)(void); /* wraps after 71 minutes */
-    /* A falling edge of at least a microsecond on the pin that a meter watches. */
+    /* A falling edge on the pin that a meter watches, low for so long that every meter sees it. */
     void (*edge)(void);
     /* One received byte; false: none waits. */
     bool (*read)(uint8_t *byte);

@@ -7,7 +7,8 @@
 #define GPIO_DATAOUT 0x04u
 #define GPIO_OUTENSET 0x10u
 #define METER_PIN 1u
-#define EDGE_US 2u
+/* Meters look at the pin as rarely as every 10 us. */
+#define EDGE_US 20u
 #define ALIGN 16u
 
 extern uint8_t link_bss_end[];

@@ -8,7 +8,8 @@ extern uint8_t link_arena_start[], link_arena_end[];
 extern const uint32_t link_stack_bottom[];
 
 #define FLASH(offset) ((const uint8_t *)(TF_MICROBIT_FLASH_BASE + (offset)))
-#define EDGE_US 2u
+/* Meters look at the pin as rarely as every 10 us. */
+#define EDGE_US 20u
 #define QEMU_DEVICE_ID0 0x12345678u
 #define QEMU_DEVICE_ID1 0x9ABCDEF1u
 
@@ -28,7 +29,6 @@ static bool stack_intact(void) {
     return link_stack_bottom[0] == STACK_PAINT;
 }
 
-/* A falling edge of a microsecond or more: on and off again in the time of a few stores would be shorter. */
 static void edge(void) {
     GPIO_OUTCLR = 1u << PIN_METER;
     const uint32_t from_us = clock_us();

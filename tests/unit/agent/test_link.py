@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import select
 import subprocess
 import time
@@ -34,6 +35,7 @@ from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
 from tinyfleet.wire.messages import Hello
 
 ROOT = Path(__file__).resolve().parents[3]
+BENCH_HOST_ENERGY = ROOT / "build" / "firmware" / "host" / "tests" / "bench_host_energy"
 BENCH_HOST = ROOT / "build" / "firmware" / "host" / "tests" / "bench_host"
 WINDOW_BYTES = 600
 
@@ -222,16 +224,25 @@ def test_numbers_wrap_and_stay_below_half_the_circle() -> None:
 
 
 class Process:
-    """The bench app; `spoil` changes what goes over the line, on either way."""
+    """The bench app; `spoil` changes what goes over the line, on either way. `edges`: a file for those of the
+    build for a meter."""
 
-    def __init__(self, image: Path, flash: Path, spoil: Callable[[bytes], bytes] = lambda data: data) -> None:
+    def __init__(
+        self,
+        image: Path,
+        flash: Path,
+        spoil: Callable[[bytes], bytes] = lambda data: data,
+        edges: Path | None = None,
+    ) -> None:
         self._spoil = spoil
-        self._child = subprocess.Popen(
-            [str(BENCH_HOST), str(image), str(flash)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-        )
+        with (edges or Path(os.devnull)).open("wb") as told:
+            self._child = subprocess.Popen(
+                [str(BENCH_HOST if edges is None else BENCH_HOST_ENERGY), str(image), str(flash)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=told if edges is not None else None,
+                bufsize=0,
+            )
 
     def read(self, timeout_s: float) -> bytes:
         assert self._child.stdout is not None
@@ -261,7 +272,7 @@ def payload() -> bytes:
 @pytest.fixture(scope="module")
 def bench_host() -> None:
     """Builds it with the firmware's host tests, whose libraries it shares."""
-    build_host("bench_host")
+    build_host("bench_host", "bench_host_energy")
 
 
 @pytest.fixture
@@ -311,6 +322,26 @@ def test_the_bench_app_over_a_line_that_loses_bytes(
     spoiling = False
     console.close()
     assert [answers[i].output for i in range(120)] == expected(payload, windows)
+
+
+def test_the_build_for_a_meter_marks_each_inference(
+    files: tuple[Path, Path], payload: bytes, tmp_path: Path
+) -> None:
+    """However its window comes: swept from flash, in a frame."""
+    edges = tmp_path / "edges"
+    console = Process(*files, edges=edges)
+    client = ConsoleClient("b", console, SystemClock())
+    client.hello()
+    windows = inputs(12)
+    assert client.keep(windows[:8]) == 8
+    assert edges.read_text() == "edge\n", "MLPerf's protocol tells of the start, too"
+    client.begin(windows, 8)
+    answers: dict[int, Answer] = {}
+    while len(answers) < len(windows):
+        answers.update(client.advance())
+    console.close()
+    assert edges.read_text() == "edge\n" * (1 + 2 * 12)
+    assert [answers[i].output for i in range(12)] == expected(payload, windows)
 
 
 def test_golden_sets_stay_and_make_room(files: tuple[Path, Path], payload: bytes) -> None:
