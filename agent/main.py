@@ -35,12 +35,13 @@ from tinyfleet.agent.adapters.vendor_tools import VendorTools
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
-from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchError
+from tinyfleet.agent.core.errors import AgentError, BoardGone, NoSuchBoardError, NoSwitchError, StepFailed
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
+from tinyfleet.agent.looking import host_of
 from tinyfleet.agent.metering import check_meter, open_meter
 from tinyfleet.agent.services.energy import EnergyRun
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
@@ -74,7 +75,7 @@ class Agent:
         use_folder(folders.boards)
         self._clock = SystemClock()
         self.probes = PyocdProbes()
-        self.inventory = Inventory(bench, self.probes)
+        self.inventory = Inventory(bench, host_of(self.probes))
         self._emulated = EmulatedBoards()
         self.counting = TallyFile(folders.tally)
         self.consoles = BenchConsoles(
@@ -356,13 +357,22 @@ class Agent:
         except AgentError as error:
             if counted is not None:
                 self.counting.add(counted, board=board, outcome="FAILED")
+            gone = self._gone(board)
+            if gone is not None and isinstance(error, StepFailed):
+                error = BoardGone(board, error.step, f"{gone} any more ({error.cause})", "plug it in again")
             self._mark(board, BoardState.FAILED, str(error))
-            raise
+            raise error
         except BaseException:
             self._mark(board, BoardState.UNKNOWN)
             raise
         self._mark(board, BoardState.READY)
         return answer
+
+    def _gone(self, board: str) -> str | None:
+        """What of the board was unplugged meanwhile, as far as can be told."""
+        with self._mark_lock, contextlib.suppress(AgentError):
+            return self.inventory.missing(board)
+        return None
 
     def _mark(self, board: str, state: BoardState, detail: str | None = None) -> None:
         with self._mark_lock:

@@ -191,6 +191,11 @@ class EmulatedSwitch:
         )
 
 
+def running_boards() -> list[str]:
+    """The probe ids of the emulated boards that run on this host."""
+    return [entry.unique_id for entry in registry.running_boards()]
+
+
 def console_of(unique_id: str) -> str:
     """The console's address of a running emulated board. Raises NoSuchBoardError."""
     entry = registry.find(unique_id)

@@ -42,7 +42,10 @@ class PyocdProbes:
         with _translated("probes", "list"):
             found = ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False)
         return sorted(
-            (ProbeInfo(p.unique_id, p.description, p.vendor_name == _EMULATED_VENDOR) for p in found),
+            (
+                ProbeInfo(p.unique_id, p.description, p.vendor_name == _EMULATED_VENDOR, _board_of(p))
+                for p in found
+            ),
             key=lambda info: info.unique_id,
         )
 
@@ -83,6 +86,18 @@ class _Connecting:
         # comparing all of the flash.
         if init_sequence.has_task("load_svd"):
             init_sequence.remove_task("load_svd")
+
+
+def _board_of(probe: Any) -> str | None:
+    """The board's name by the number that DAPLink puts in front of its serial number. (pyOCD's own
+    `associated_board_info` would open the probe.)"""
+    from pyocd.board.board_ids import BOARD_ID_TO_INFO
+    from pyocd.probe.cmsis_dap_probe import CMSISDAPProbe
+
+    if not isinstance(probe, CMSISDAPProbe) or probe.board_id is None:
+        return None
+    info = BOARD_ID_TO_INFO.get(probe.board_id)
+    return None if info is None else info.name
 
 
 class PyocdSession:

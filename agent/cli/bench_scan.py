@@ -8,7 +8,6 @@ from tinyfleet.agent.cli.common import (
     json_option,
     meanwhile,
     one_line_errors,
-    out,
     show_json,
     state_option,
 )
@@ -20,14 +19,19 @@ from tinyfleet.agent.config import Folders
 @json_option
 @one_line_errors
 def scan(folders: Folders, as_json: bool) -> None:
-    """List debug probes and serial ports; propose a bench.yaml. Nothing is opened."""
-    from tinyfleet.agent.cli import scan_view as found
+    """List debug probes and serial ports; propose a whole bench.yaml. Nothing is opened.
 
-    probes, ports = found.look(folders)
+    The proposal is standard output, so that it can be kept: `tinyfleet bench scan > bench.yaml`. What stands
+    behind a # is to be looked at, or filled in.
+    """
+    from tinyfleet.agent.cli import scan_view as found
+    from tinyfleet.agent.core.proposal import proposal
+
+    plugged = found.look(folders)
+    text = proposal(plugged.probes, plugged.ports)
     if as_json:
-        show_json(found.as_json(probes, ports))
+        show_json(found.as_json(plugged) | {"proposal": text})
         return
-    out.print(found.table(probes, ports))
-    if probes:
-        meanwhile.print("[dim]A bench.yaml for this:[/dim]")
-        click.echo(found.proposal(probes, ports))
+    meanwhile.print(found.table(plugged))
+    if text is not None:
+        click.echo(text, nl=False)

@@ -2,57 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from serial.tools import list_ports
+from rich.text import Text
 
 from tinyfleet.agent.adapters.emulated_boards import console_of, use_folder
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.config import Folders
-from tinyfleet.agent.services.ports import ProbeInfo
+from tinyfleet.agent.core.errors import NoSuchBoardError
+from tinyfleet.agent.core.host_devices import ProbeInfo, SerialPort
+from tinyfleet.agent.core.proposal import console_of_probe, meter_kind
+from tinyfleet.agent.looking import host_of
+from tinyfleet.agent.services.plugged import Plugged
 
-Port = tuple[str, str]
-"""Device path and description."""
 
-
-def look(folders: Folders) -> tuple[list[ProbeInfo], list[Port]]:
+def look(folders: Folders) -> Plugged:
     use_folder(folders.boards)
-    ports = sorted((port.device, port.description or "") for port in list_ports.comports())
-    return PyocdProbes().all(), ports
+    return host_of(PyocdProbes()).look()
 
 
-def as_json(probes: list[ProbeInfo], ports: list[Port]) -> dict[str, Any]:
+def as_json(plugged: Plugged) -> dict[str, Any]:
     return {
-        "probes": [
-            {"unique_id": p.unique_id, "description": p.description, "emulated": p.emulated} for p in probes
+        "probes": [asdict(probe) | {"console": _console(probe, plugged)} for probe in plugged.probes],
+        "ports": [
+            asdict(port) | {"path": port.path, "usb_id": port.usb_id, "meter": meter_kind(port)}
+            for port in plugged.ports
         ],
-        "ports": [{"device": device, "description": description} for device, description in ports],
     }
 
 
-def table(probes: list[ProbeInfo], ports: list[Port]) -> Table:
+def table(plugged: Plugged) -> Table:
     shown = Table()
-    for column in ("kind", "id", "description", "console"):
-        shown.add_column(column)
-    for probe in probes:
-        console = console_of(probe.unique_id) if probe.emulated else ""
-        shown.add_row("probe", probe.unique_id, probe.description, console)
-    for device, description in ports:
-        shown.add_row("serial port", device, description, "")
-    if not probes and not ports:
+    for column in ("kind", "id", "what it says it is", "console, or where"):
+        shown.add_column(column, overflow="fold")
+    for probe in plugged.probes:
+        kind = "emulated board" if probe.emulated else "probe"
+        what = f"{probe.description}, on {probe.board}" if probe.board else probe.description
+        shown.add_row(*map(Text, (kind, probe.unique_id, what, _console(probe, plugged) or "")))
+    for port in plugged.ports:
+        kind = f"meter ({meter_kind(port)})" if meter_kind(port) else "serial port"
+        name = port.device if port.by_id is None else f"{port.device}\n{Path(port.by_id).name}"
+        what = port.description + (f"\n{port.usb_id}" if port.usb_id else "")
+        shown.add_row(*map(Text, (kind, name, what, f"USB {port.usb_path}" if port.usb_path else "")))
+    if not plugged.probes and not plugged.ports:
         shown.add_row("nothing", "", "no probe, no serial port; try `tinyfleet bench emulate`", "")
     return shown
 
 
-def proposal(probes: list[ProbeInfo], ports: list[Port]) -> str:
-    """A bench.yaml with every probe; what cannot be known is left to be filled in."""
-    lines = ["agent: agent-1", "boards:"]
-    for number, probe in enumerate(probes, 1):
-        machine = probe.unique_id.removeprefix("qemu-").rpartition("-")[0] if probe.emulated else ""
-        lines.append(f"  - name: {machine or 'board'}-{number}")
-        lines.append(f"    device_type: {machine or '?'}")
-        lines.append(f"    probe: {probe.unique_id}")
-        if not probe.emulated:
-            lines.append(f"    console: {ports[0][0] if len(ports) == 1 else '?'}")
-    return "\n".join(lines)
+def _console(probe: ProbeInfo, plugged: Plugged) -> str | None:
+    if not probe.emulated:
+        port: SerialPort | None = console_of_probe(probe, plugged.ports)
+        return None if port is None else port.path
+    try:
+        return console_of(probe.unique_id)
+    except NoSuchBoardError:
+        return None  # it ended meanwhile

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from tinyfleet.agent.core.attachments import Command, MeterSpec, SwitchSpec, Text
-from tinyfleet.agent.core.yaml_file import parse_yaml
+from tinyfleet.agent.core.attachments import Command, MeterSpec, SwitchSpec, Text, UsbSwitchSpec
+from tinyfleet.agent.core.yaml_file import Misplaced, parse_yaml
 from tinyfleet.wire.limits import BOARD_LABELS_MAX, BOARDS_MAX
 
 LIMIT_BYTES = 64 * 1024
@@ -90,15 +91,29 @@ class BenchFile(_Model):
 
     @model_validator(mode="after")
     def _distinct(self) -> BenchFile:
-        for what in ("name", "probe", "console", "device"):
-            values = [value for board in self.boards if (value := getattr(board, what)) is not None]
-            twice = next((value for value in values if values.count(value) > 1), None)
-            if twice is not None:
-                raise ValueError(f"two boards have the {what} {twice!r}")
+        seen: set[tuple[str, object]] = set()
+        for at, board in enumerate(self.boards):
+            for key, what, value in _own(board):
+                if (what, value) in seen:
+                    raise Misplaced(f"two boards have the {what} {value!r}", "boards", at, *key)
+                seen.add((what, value))
         return self
 
     def board(self, name: str) -> BoardSpec | None:
         return next((board for board in self.boards if board.name == name), None)
+
+
+def _own(board: BoardSpec) -> Iterator[tuple[tuple[str, ...], str, object]]:
+    """What no two boards can have: where it stands, what it is, and the value."""
+    for what in ("name", "probe", "device"):
+        if (value := getattr(board, what)) is not None:
+            yield (what,), what, value
+    port = getattr(board.meter, "port", None)
+    for key, path in ((("console",), board.console), (("meter", "port"), port)):
+        if path is not None:
+            yield key, "port", path
+    if isinstance(board.switch, UsbSwitchSpec):
+        yield ("switch",), "switched USB port", f"{board.switch.location} port {board.switch.port}"
 
 
 def parse_bench(text: str, name: str) -> BenchFile:

@@ -25,6 +25,9 @@ _NODES = {
 }
 
 
+DEVICE_TYPES = tuple(sorted({*_MAPS, *_NODES}))
+
+
 class Layout(Enum):
     """Whose flash it is. PART: nobody's of ours, so it is what pyOCD knows of the part."""
 

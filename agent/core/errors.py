@@ -12,6 +12,7 @@ AgentError
 ├── AgentBusyError      an agent already runs with that state folder
 ├── StepFailed          one step on a board failed: names board, step, cause
 │   ├── StepTimeout
+│   ├── BoardGone       probe, console or meter was unplugged meanwhile
 │   ├── SwitchError     power may not be as it should
 │   │   └── SwitchRefused   nothing was switched
 │   ├── MeterError      the power meter is gone, silent or not what bench.yaml says
@@ -78,6 +79,10 @@ class StepFailed(AgentError):
 
 
 class StepTimeout(StepFailed):
+    pass
+
+
+class BoardGone(StepFailed):
     pass
 
 

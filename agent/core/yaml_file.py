@@ -7,10 +7,19 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tinyfleet.agent.core.errors import BenchFileError
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class Misplaced(ValueError):
+    """For a validator that knows better than its field where the fault is: `place` below that field."""
+
+    def __init__(self, message: str, *place: int | str) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 def parse_yaml(model: type[M], text: str, name: str, *, limit_bytes: int, hint: str) -> M:
@@ -21,7 +30,10 @@ def parse_yaml(model: type[M], text: str, name: str, *, limit_bytes: int, hint: 
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(root, fault["loc"], fault["msg"], name) for fault in error.errors()]
+        faults = [
+            _fault(root, (*fault["loc"], *_below_field(fault)), fault["msg"], name)
+            for fault in error.errors()
+        ]
         raise BenchFileError("\n".join(faults), hint) from error
 
 
@@ -73,14 +85,25 @@ def _refuse_doubles(node: yaml.Node, name: str, hint: str) -> None:
 
 def _fault(root: yaml.Node, place: tuple[int | str, ...], message: str, name: str) -> str:
     node = root
+    steps = []
     for step in place:
-        below = _below(node, step)
-        if below is None:
-            break
-        node = below
-    where = ".".join(str(step) for step in place)
+        if _is_kind(node, step):
+            continue  # of a meter or switch: a step to pydantic, and none in the file
+        steps.append(str(step))
+        node = _below(node, step) or node
+    where = ".".join(steps)
     what = re.sub(r"^Value error, ", "", message)
     return f"{name}:{node.start_mark.line + 1}: {where + ': ' if where else ''}{what}"
+
+
+def _below_field(fault: ErrorDetails) -> tuple[int | str, ...]:
+    error = fault.get("ctx", {}).get("error")
+    return error.place if isinstance(error, Misplaced) else ()
+
+
+def _is_kind(node: yaml.Node, step: int | str) -> bool:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return any(key.value == "kind" and value.value == step for key, value in pairs)
 
 
 def _below(node: yaml.Node, step: int | str) -> yaml.Node | None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.errors import NoSuchBoardError
 from tinyfleet.agent.services.leases import Held
-from tinyfleet.agent.services.ports import ProbeInfo, Probes
+from tinyfleet.agent.services.plugged import Host, Plugged
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench, BenchRun, Board
 
+LOG = logging.getLogger(__name__)
 _DETAIL_BYTES = 96
 _GONE = (BoardState.ABSENT, BoardState.QUARANTINED)
+_LASTING = (BoardState.BUSY, BoardState.FAILED, BoardState.RECOVERING, BoardState.QUARANTINED)
+"""What being plugged in does not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +49,61 @@ class BoardStatus:
 
 
 class Inventory:
-    """Statuses by board name. Never opens a probe: what is plugged in is asked of the host only."""
+    """Statuses by board name. Opens nothing: what is plugged in is asked of the host only."""
 
-    def __init__(self, bench: BenchFile, probes: Probes) -> None:
-        self._probes = probes
+    def __init__(self, bench: BenchFile, host: Host) -> None:
+        self._host = host
         self._statuses = {spec.name: BoardStatus(spec) for spec in bench.boards}
+        self._strangers: dict[str, str] | None = None
 
     def refresh(self) -> bool:
-        """Asks which probes are there; whether anything changed."""
-        found = {probe.unique_id: probe for probe in self._probes.all()}
+        """Asks what is plugged in; whether anything changed, which is logged, too."""
+        plugged = self._host.look()
         before = dict(self._statuses)
         for name, status in before.items():
-            self._statuses[name] = _seen(status, found)
+            self._statuses[name] = self._seen(status, plugged)
+            _log(status, self._statuses[name])
+        self._greet(plugged)
         return before != self._statuses
+
+    def missing(self, name: str) -> str | None:
+        """What of the board is not plugged in now."""
+        return _missing(self._statuses[name].spec, self._host.look(), self._host.has)
+
+    def _seen(self, status: BoardStatus, plugged: Plugged) -> BoardStatus:
+        spec = status.spec
+        if spec.probe is None and not _paths(spec):
+            return status
+        missing = _missing(spec, plugged, self._host.has)
+        if missing is not None:
+            return replace(status, state=BoardState.ABSENT, detail=missing)
+        emulated = any(probe.emulated for probe in plugged.probes if probe.unique_id == spec.probe)
+        state, detail = (
+            (status.state, status.detail) if status.state in _LASTING else (BoardState.READY, None)
+        )
+        return replace(status, state=state, detail=detail, emulated=emulated)
+
+    def _greet(self, plugged: Plugged) -> None:
+        """Logs what no board of the bench has, when it comes and when it goes."""
+        mine = {spec.probe for spec in (status.spec for status in self._statuses.values())}
+        paths = {os.path.realpath(path) for each in self._statuses.values() for _, path in _paths(each.spec)}
+        now = {
+            probe.unique_id: f"probe {probe.unique_id}"
+            for probe in plugged.probes
+            if probe.unique_id not in mine
+        }
+        now |= {
+            port.device: f"serial port {port.path} ({port.description})"
+            for port in plugged.ports
+            if os.path.realpath(port.device) not in paths
+        }
+        for key, what in now.items():
+            if self._strangers is not None and key not in self._strangers:
+                LOG.info("%s was plugged in; no board of the bench has it", what)
+        for key, what in (self._strangers or {}).items():
+            if key not in now:
+                LOG.info("%s was unplugged", what)
+        self._strangers = now
 
     def mark(self, name: str, state: BoardState, detail: str | None = None) -> None:
         self._statuses[name] = replace(self._statuses[name], state=state, detail=detail)
@@ -86,15 +133,34 @@ def _used(status: BoardStatus) -> BoardStatus:
     return replace(status, state=BoardState.BUSY)
 
 
-def _seen(status: BoardStatus, found: Mapping[str, ProbeInfo]) -> BoardStatus:
-    if status.spec.probe is None:
-        return status
-    probe = found.get(status.spec.probe)
-    if probe is None:
-        return replace(status, state=BoardState.ABSENT, detail=f"no probe {status.spec.probe}")
-    kept = status.state in (BoardState.BUSY, BoardState.FAILED)
-    state, detail = (status.state, status.detail) if kept else (BoardState.READY, None)
-    return replace(status, state=state, detail=detail, emulated=probe.emulated)
+def _missing(spec: BoardSpec, plugged: Plugged, has: Callable[[str], bool]) -> str | None:
+    if spec.probe is not None and all(probe.unique_id != spec.probe for probe in plugged.probes):
+        return f"no probe {spec.probe}"
+    return next((f"no {what} {path}" for what, path in _paths(spec) if not has(path)), None)
+
+
+def _paths(spec: BoardSpec) -> list[tuple[str, str]]:
+    """What must be there as a file, and what it is to the board."""
+    meter = spec.meter
+    console = None if spec.console is None or "://" in spec.console else spec.console
+    bus = getattr(meter, "bus", None)
+    paths = [
+        ("console", console),
+        ("meter", getattr(meter, "port", None)),
+        ("meter", getattr(meter, "hwmon", None)),
+        ("meter", None if bus is None else f"/dev/i2c-{bus}"),
+    ]
+    return [(what, path) for what, path in paths if path is not None]
+
+
+def _log(before: BoardStatus, now: BoardStatus) -> None:
+    gone, was_gone = now.state is BoardState.ABSENT, before.state is BoardState.ABSENT
+    if gone and not was_gone:
+        LOG.warning("%s is gone: %s", now.spec.name, now.detail)
+    elif gone and now.detail != before.detail:
+        LOG.warning("%s: %s", now.spec.name, now.detail)
+    elif was_gone and not gone:
+        LOG.info("%s is there", now.spec.name)
 
 
 def _shortened(text: str) -> str:

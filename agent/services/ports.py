@@ -9,17 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tinyfleet.agent.core.host_devices import ProbeInfo as ProbeInfo
 from tinyfleet.agent.core.tally import Metric
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeInfo:
-    """A debug probe that is plugged in, not opened."""
-
-    unique_id: str
-    description: str
-    emulated: bool
-
 
 Progress = Callable[[float], None]
 """Called with the finished part, 0.0 to 1.0."""

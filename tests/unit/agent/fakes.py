@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from tinyfleet.agent.core.errors import BoardSaidNo, NoSuchBoardError, PlanError, StepTimeout
+from tinyfleet.agent.core.host_devices import SerialPort
+from tinyfleet.agent.services.plugged import Plugged
 from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress, SmpSession, SmpSlot
 from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
 
@@ -132,6 +134,21 @@ class FakeNode:
             for number in self.pending:
                 self.active[number] = self.sent.pop(number)
         self.pending.clear()
+
+
+class FakeHost:
+    """`gone`: paths that are not there."""
+
+    def __init__(self, probes: FakeProbes) -> None:
+        self.probes = probes
+        self.ports: list[SerialPort] = []
+        self.gone: set[str] = set()
+
+    def look(self) -> Plugged:
+        return Plugged(tuple(self.probes.all()), tuple(self.ports))
+
+    def has(self, path: str) -> bool:
+        return path not in self.gone
 
 
 class FakeConsole:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import pty
 import stat
 import threading
+import tty
 from pathlib import Path
 
 import pytest
 from tests.servers import wait_for
-from tests.unit.agent.fakes import FakeProbes, FlashSession
+from tests.unit.agent.fakes import FakeHost, FakeProbes, FlashSession
 
 from tinyfleet.agent.adapters import mqtt
 from tinyfleet.agent.adapters.emulator import make_blank_flash
@@ -18,10 +21,12 @@ from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import (
     BenchFileError,
     BoardBusyError,
+    BoardGone,
     EmulatorError,
     NoSuchBoardError,
     StepFailed,
 )
+from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.tally import RUNS
 from tinyfleet.agent.main import Agent
 from tinyfleet.agent.services import watch
@@ -106,13 +111,13 @@ def test_a_flash_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_two_programs_never_use_one_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
-    probes = FakeProbes({"qemu-microbit-0001": FlashSession(bytearray())})
+    host = FakeHost(FakeProbes({"qemu-microbit-0001": FlashSession(bytearray())}))
     with (
         Agent(BENCH, Folders(tmp_path), Claim("ann")) as ann,
         Agent(BENCH, Folders(tmp_path), Claim("bob")) as bob,
     ):
-        monkeypatch.setattr(bob.inventory, "_probes", probes)
-        monkeypatch.setattr(ann.inventory, "_probes", probes)
+        for agent in (ann, bob):
+            monkeypatch.setattr(agent.inventory, "_host", host)
         until = ann.reserve("one", [], 600).until_unix_s
         (status,) = bob.refresh()
         assert (status.state, status.to_message().reserved_by) == (BoardState.READY, "ann")
@@ -130,3 +135,55 @@ def test_two_programs_never_use_one_board(tmp_path: Path, monkeypatch: pytest.Mo
         assert bob.refresh()[0].state is BoardState.READY, "refused is not failed"
         with pytest.raises(NoSuchBoardError, match="no board of the bench has desk=3"):
             bob.reserve(None, ["desk=3"], 600)
+
+
+class Cable:
+    """A board's serial port, which can be pulled and plugged."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.plug()
+
+    def plug(self) -> None:
+        self.master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.link.symlink_to(os.ttyname(slave))
+        os.close(slave)
+
+    def pull(self) -> None:
+        self.link.unlink()
+        os.close(self.master)
+
+
+def test_a_cable_pulled_in_the_middle_of_a_run_is_told_and_noticed_and_so_is_its_coming_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
+    monkeypatch.setattr(watch, "WATCH_S", 0.02)
+    cable = Cable(tmp_path / "console")
+    text = f"boards: [{{name: one, device_type: x, program: [tool], console: {cable.link}}}]"
+    golden = GoldenSet((bytes(4),), expected=(bytes(4),))
+    stop = threading.Event()
+    with Agent(parse_bench(text, "b"), Folders(tmp_path)) as agent:
+        serving = threading.Thread(target=agent.serve, args=(stop,), daemon=True)
+        serving.start()
+        try:
+            wait_for("the board", lambda: agent.statuses()[0].state is BoardState.READY)
+
+            def pull_when_it_is_spoken_to() -> None:
+                os.read(cable.master, 1)
+                cable.pull()
+
+            pulling = threading.Thread(target=pull_when_it_is_spoken_to, daemon=True)
+            pulling.start()
+            with pytest.raises(BoardGone, match=rf"one: .*: no console {cable.link} any more"):
+                agent.run("one", golden)
+            pulling.join(10)
+            wait_for("its absence", lambda: agent.statuses()[0].state is BoardState.ABSENT)
+            assert agent.statuses()[0].detail == f"no console {cable.link}"
+            cable.plug()
+            wait_for("its return", lambda: agent.statuses()[0].state is BoardState.READY)
+            os.close(cable.master)
+        finally:
+            stop.set()
+            serving.join(10)

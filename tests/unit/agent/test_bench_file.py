@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyfleet.agent.core.attachments import Ppk2Spec, UsbSwitchSpec
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import BenchFileError
 
@@ -39,7 +40,10 @@ def test_a_good_file() -> None:
     [
         (("name: real", "name: re al"), "bench.yaml:8: boards.1.name: "),
         (("    console: /dev/ttyACM0\n", ""), "bench.yaml:8: boards.1: console is missing"),
-        (("name: real", "name: microbit-1"), "two boards have the name 'microbit-1'"),
+        (
+            ("name: real", "name: microbit-1"),
+            "bench.yaml:8: boards.1.name: two boards have the name 'microbit-1'",
+        ),
         (("labels", "lables"), "bench.yaml:12: boards.1.lables: Extra inputs"),
         (("    probe: qemu-microbit-0001\n", ""), "bench.yaml:4: boards.0: nothing programs it"),
         (
@@ -58,6 +62,97 @@ def test_a_good_file() -> None:
 def test_faults_name_their_line(change: tuple[str, str], complaint: str) -> None:
     with pytest.raises(BenchFileError, match=complaint):
         parse_bench(GOOD.replace(*change), "bench.yaml")
+
+
+FULL = """\
+metrics: 127.0.0.1:9000
+boards:
+  - name: real
+    device_type: nrf52840-dk
+    probe: "683459357"
+    console: /dev/serial/by-id/console
+    smp: serial
+    device: node-7
+    labels:
+      desk: "3"
+      camera: front
+    meter:
+      kind: ppk2
+      port: /dev/serial/by-id/ppk2
+      mode: ampere
+    switch: {kind: uhubctl, location: "1-2", port: 3}
+    known_good:
+      firmware: good.elf
+  - name: by-tool
+    device_type: nano33
+    console: /dev/ttyACM1
+    program: [bossac, "--port={port}", "{image}"]
+    meter: {kind: ina226, bus: 1}
+    switch: {kind: command, "on": [relay, "1"], "off": [relay, "0"]}
+  - name: pretend
+    device_type: microbit
+    probe: qemu-microbit-0001
+    meter: {kind: simulated, like: lpm01a}
+    switch: {kind: emulated}
+"""
+
+
+def test_a_whole_bench() -> None:
+    real, by_tool, pretend = parse_bench(FULL, "b").boards
+    assert real.labels == {"desk": "3", "camera": "front"}
+    assert isinstance(real.meter, Ppk2Spec) and (real.meter.mode, real.meter.label) == ("ampere", "ppk2")
+    assert isinstance(real.switch, UsbSwitchSpec) and (real.switch.location, real.switch.port) == ("1-2", 3)
+    assert real.known_good is not None and real.known_good.firmware == "good.elf"
+    assert by_tool.program == ("bossac", "--port={port}", "{image}")
+    assert pretend.meter is not None and pretend.meter.label == "simulated lpm01a"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("127.0.0.1:9000", "9000"), "b:1: metrics: "),
+        (("smp: serial", "smp: udp://host"), "b:7: boards.0.smp: "),
+        (("device: node-7", "device: node/7"), "b:8: boards.0.device: "),
+        (("      camera: front", "      came ra: front"), "b:11: boards.0.labels.came ra"),
+        (("kind: ppk2", "kind: ppk3"), "b:13: boards.0.meter: Input tag 'ppk3' found"),
+        (("mode: ampere", "mode: amper"), "b:15: boards.0.meter.mode: "),
+        (("mode: ampere", "voltage_mv: 6000"), "b:15: boards.0.meter.voltage_mv: .*5000"),
+        (("mode: ampere", "shunt: 1"), "b:15: boards.0.meter.shunt: Extra inputs"),
+        (("      port: /dev/serial/by-id/ppk2\n", ""), "b:13: boards.0.meter.port: Field required"),
+        (('location: "1-2"', 'location: "1-2;reboot"'), "b:16: boards.0.switch.location: "),
+        (("firmware: good.elf", "firmwares: good.elf"), "b:18: boards.0.known_good.firmwares: Extra inputs"),
+        (
+            ('program: [bossac, "--port={port}", "{image}"]', "program: bossac -p {port}"),
+            "b:22: boards.1.program: ",
+        ),
+        (("bus: 1", "bus: 1, hwmon: /sys"), "b:23: boards.1.meter: an ina226 is read by either"),
+        (("kind: ina226, bus: 1", "kind: ppk2, port: /dev/ttyACM1"), "b:23: .*two boards have the port"),
+        (
+            ("console: /dev/ttyACM1", "console: /dev/serial/by-id/ppk2"),
+            "b:21: boards.1.console: two boards have the port",
+        ),
+        (
+            (
+                'switch: {kind: command, "on": [relay, "1"], "off": [relay, "0"]}',
+                'switch: {kind: uhubctl, location: "1-2", port: 3}',
+            ),
+            "b:24: boards.1.switch: two boards have the switched USB port '1-2 port 3'",
+        ),
+        (('"off": [relay, "0"]', '"off": relay 0'), "b:24: boards.1.switch.off: "),
+        (("like: lpm01a", "like: joulescope"), "b:28: boards.2.meter.like: "),
+    ],
+)
+def test_faults_of_what_hangs_on_a_board_name_their_line(change: tuple[str, str], complaint: str) -> None:
+    assert change[0] in FULL
+    with pytest.raises(BenchFileError, match=complaint):
+        parse_bench(FULL.replace(*change), "b")
+
+
+def test_no_more_boards_than_a_message_holds() -> None:
+    boards = "".join(f"  - {{name: b{at}, device_type: x, probe: qemu-x-{at:04d}}}\n" for at in range(33))
+    assert len(parse_bench("boards:\n" + boards.rpartition("  - ")[0], "b").boards) == 32
+    with pytest.raises(BenchFileError, match=r"b:2: boards: .* at most 32"):
+        parse_bench("boards:\n" + boards, "b")
 
 
 def test_all_faults_are_told_at_once() -> None:
