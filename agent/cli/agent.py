@@ -18,7 +18,7 @@ from tinyfleet.agent.cli.common import (
     state_option,
     until_stopped,
 )
-from tinyfleet.agent.config import Folders
+from tinyfleet.agent.config import Claim, Folders
 
 
 @click.group()
@@ -45,8 +45,12 @@ def run(bench_file: Path, credentials: Path | None, alone: bool, folders: Folder
     from tinyfleet.agent.main import Agent
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # What came and went is told, too.
+    logging.getLogger("tinyfleet.agent").setLevel(logging.INFO)
     file = read_bench(bench_file)
-    with until_stopped() as stop, sole_agent(folders.lock), Agent(file, folders) as bench:
+    # A name of its own: what its owner has reserved is not the agent's.
+    claim = Claim(f"agent:{file.agent}"[:32])
+    with until_stopped() as stop, sole_agent(folders.lock), Agent(file, folders, claim) as bench:
         bench.start_boards()
         if not alone:
             bench.connect(None if credentials is None else read_credentials(credentials))

@@ -11,6 +11,7 @@ import click
 from tinyfleet.agent.cli.common import (
     FILE,
     bench_option,
+    claim_options,
     fail,
     json_option,
     meanwhile,
@@ -19,7 +20,7 @@ from tinyfleet.agent.cli.common import (
     show_json,
     state_option,
 )
-from tinyfleet.agent.config import Folders
+from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.errors import AgentError, StepFailed
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--bootloader", type=FILE, help="Binary, for boards whose flash holds one.")
 @click.option("--erase", is_flag=True, help="Take boards that belong to somebody, too.")
 @click.option("--lock", is_flag=True, help="Close the debug port at the end: it opens only by erasing all.")
+@claim_options
 @bench_option
 @state_option
 @json_option
@@ -51,6 +53,7 @@ def provision(
     bootloader: Path | None,
     erase: bool,
     lock: bool,
+    claim: Claim,
     bench_file: Path,
     folders: Folders,
     as_json: bool,
@@ -81,7 +84,7 @@ def provision(
         erase=erase,
         lock=lock,
     )
-    with Agent(bench, folders) as agent:
+    with Agent(bench, folders, claim) as agent:
         done, failed = _all(agent, provisioner_of(folders, address), names, count, job, as_json)
     if as_json:
         show_json({"boards": [each.to_json() for each in done], "failed": failed})
