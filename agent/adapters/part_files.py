@@ -9,10 +9,10 @@ from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec, parse_bench
 from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.boards import Layout, layout_of, memory_map, node_map
 from tinyfleet.agent.core.errors import BenchFileError, PlanError
-from tinyfleet.agent.core.flash_plan import plan_flash, plan_node
+from tinyfleet.agent.core.flash_plan import NodePlan, plan_flash
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.part_plan import plan_part
-from tinyfleet.agent.core.program import FileKind, kind_of, read_program
+from tinyfleet.agent.core.program import FileKind, Segment, kind_of, read_program
 from tinyfleet.agent.core.signed_image import SignedImage, signed_image
 from tinyfleet.agent.core.ways import PART_LABEL, Plan, SmpPlan, ToolPlan, Way, tool_run, way_of
 from tinyfleet.wire.enums import ArtifactKind
@@ -23,13 +23,13 @@ from tinyfleet.wire.records import build_golden
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     """What people name for a board. `address` is where firmware without addresses of its own lies; `slot` is
-    a node's."""
+    a node's; None: the one that it starts."""
 
     firmware: Path | None = None
     model: Path | None = None
     golden: Path | None = None
     address: int | None = None
-    slot: str = "a"
+    slot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +148,23 @@ def _signed(device_type: str, files: Files) -> tuple[SignedImage, ...]:
 def _node_plan(spec: BoardSpec, files: Files) -> Plan:
     """Firmware as a signed image goes to its slot; as ELF or HEX it can only be the bootloader."""
     memory = node_map(spec.device_type)
-    boot = firmware = None
+    boot: tuple[Segment, ...] = ()
     if files.firmware is not None and kind_of(_read(files.firmware)) is not FileKind.IMAGE:
         boot = read_program(_read(files.firmware), files.firmware.name, files.address)
-        files = Files(model=files.model, slot=files.slot)
+        files = replace(files, firmware=None)
     images = _signed(spec.device_type, files) if files.firmware or files.model else ()
     data = {image.number: image.data for image in images}
-    firmware, model = data.get(ArtifactKind.FIRMWARE), data.get(ArtifactKind.MODEL)
-    plan = plan_node(memory, boot=boot or (), firmware=firmware, model=model, slot=files.slot)
-    return replace(plan, part=spec.labels.get(PART_LABEL))
+    plan = NodePlan(
+        memory,
+        boot,
+        data.get(ArtifactKind.FIRMWARE),
+        data.get(ArtifactKind.MODEL),
+        files.slot,
+        spec.labels.get(PART_LABEL),
+    )
+    # What does not fit is said before the board is touched.
+    plan.placed(lambda address, size: b"")
+    return plan
 
 
 def _part_plan(spec: BoardSpec, files: Files) -> Plan:

@@ -58,7 +58,7 @@ def _address(ctx: click.Context, option: click.Parameter, text: str | None) -> i
     type=click.Choice(["bench", "node", "part"]),
     help="Whose flash: the bench app's, a networked node's, or as pyOCD knows the part.",
 )
-@click.option("--slot", type=click.Choice(["a", "b"]), default="a", show_default=True, help="Of a node.")
+@click.option("--slot", type=click.Choice(["a", "b"]), help="Of a node; the one it starts, unless given.")
 @click.option("--timeout", type=click.FloatRange(min=1), help="Seconds for all that is done on one board.")
 @claim_options
 @bench_option
@@ -76,7 +76,7 @@ def flash(
     address: int | None,
     by: str | None,
     layout: str | None,
-    slot: str,
+    slot: str | None,
     timeout: float | None,
     bench_file: Path,
     folders: Folders,

@@ -29,6 +29,7 @@ class Bars:
     def of(self, board: str) -> StepProgress:
         bar = self._bars[board]
         self._progress.start_task(bar)
+        self._progress.update(bar, description=f"{board}: connect")
 
         def tell(step: str, part: float) -> None:
             self._progress.update(bar, description=f"{board}: {step}", completed=part)

@@ -3,14 +3,16 @@ bootloader, firmware and model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.program import Segment
 from tinyfleet.wire.memory_map import ERASED_BYTE, MemoryMap, Region
+from tinyfleet.wire.turns import BOOT_KIND, STATE_KIND, active_slot
 
-APP, BOOT, MODEL, GOLDEN = "app", "boot", "model", "golden"
+APP, BOOT, FIRMWARE, MODEL, GOLDEN = "app", "boot", "firmware", "model", "golden"
+_RECORDS = {FIRMWARE: (BOOT_KIND, ("boot_a", "boot_b")), MODEL: (STATE_KIND, ("state_a", "state_b"))}
 _PROGRAMS = {APP: "firmware", BOOT: "a bootloader (a node's firmware is a signed image)"}
 
 
@@ -65,28 +67,48 @@ def plan_flash(
     return FlashPlan(memory, tuple(pieces))
 
 
-def plan_node(
-    memory: MemoryMap,
-    *,
-    boot: Iterable[Segment] = (),
-    firmware: bytes | None = None,
-    model: bytes | None = None,
-    slot: str = "a",
-) -> FlashPlan:
-    """Signed images go to their slots as they are; `boot`, as an ELF or HEX file has it, to the bootloader's
-    region. Raises PlanError."""
-    pieces = [_app_piece(memory, segment, BOOT) for segment in boot]
-    for name, data in (("firmware", firmware), (MODEL, model)):
-        if data is not None:
-            region = next((r for r in memory.regions if r.name == f"{name}_{slot}"), None)
-            if region is None:
-                raise PlanError(
-                    f"a node of type {memory.board} has no slot {name}_{slot}", "leave that part away"
-                )
-            pieces.append(_piece(memory, region, data))
-    if not pieces:
-        raise PlanError(f"nothing to program on {memory.board}", "give firmware or a model")
-    return FlashPlan(memory, tuple(pieces))
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """For a networked node: signed images go to their slots as they are, `boot`, as an ELF or HEX file has
+    it, to the bootloader's region. `slot` "a" or "b"; None: the one that the node starts, by its own
+    records."""
+
+    memory: MemoryMap
+    boot: tuple[Segment, ...] = ()
+    firmware: bytes | None = None
+    model: bytes | None = None
+    slot: str | None = None
+    part: str | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        images = sum(len(data) for data in (self.firmware, self.model) if data is not None)
+        return images + sum(len(segment.data) for segment in self.boot)
+
+    def placed(self, read: Callable[[int, int], bytes]) -> FlashPlan:
+        """`read` answers what stands in the board's flash: (address, bytes). Raises PlanError when something
+        does not fit, or nothing is to be done."""
+        memory = self.memory
+        pieces = [_app_piece(memory, segment, BOOT) for segment in self.boot]
+        for name, data in ((FIRMWARE, self.firmware), (MODEL, self.model)):
+            if data is not None:
+                slot = self.slot or self._active(name, read)
+                region = next((r for r in memory.regions if r.name == f"{name}_{slot}"), None)
+                if region is None:
+                    raise PlanError(
+                        f"a node of type {memory.board} has no slot {name}_{slot}", "leave that part away"
+                    )
+                pieces.append(_piece(memory, region, data))
+        if not pieces:
+            raise PlanError(f"nothing to program on {memory.board}", "give firmware or a model")
+        return FlashPlan(memory, tuple(pieces), self.part)
+
+    def _active(self, name: str, read: Callable[[int, int], bytes]) -> str:
+        """A node that has no record yet looks at A first."""
+        kind, records = _RECORDS[name]
+        places = [region for region in self.memory.regions if region.name in records]
+        sectors = [read(self.memory.base + place.offset, place.size_bytes) for place in places]
+        return "b" if active_slot(sectors, kind) == 1 else "a"
 
 
 def _app_piece(memory: MemoryMap, segment: Segment, name: str) -> Piece:

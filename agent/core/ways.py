@@ -10,7 +10,7 @@ from typing import Final
 
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import NoSuchBoardError, PlanError
-from tinyfleet.agent.core.flash_plan import FlashPlan
+from tinyfleet.agent.core.flash_plan import FlashPlan, NodePlan
 from tinyfleet.agent.core.part_plan import PartPlan
 from tinyfleet.agent.core.signed_image import SignedImage
 
@@ -53,7 +53,7 @@ class ToolPlan:
     size_bytes: int
 
 
-Plan = FlashPlan | PartPlan | SmpPlan | ToolPlan
+Plan = FlashPlan | NodePlan | PartPlan | SmpPlan | ToolPlan
 
 
 def way_of(spec: BoardSpec, wanted: Way | None = None) -> Way:

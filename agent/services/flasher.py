@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyfleet.agent.core.errors import StepFailed
-from tinyfleet.agent.core.flash_plan import FlashPlan
+from tinyfleet.agent.core.flash_plan import FlashPlan, NodePlan
 from tinyfleet.agent.core.part_plan import PartPlan
 from tinyfleet.agent.services.ports import Clock, Probes, ProbeSession
 from tinyfleet.agent.services.steps import PLAN_TIMEOUT_S, Steps
@@ -60,7 +60,7 @@ class Flasher:
         self,
         worker: BoardWorker,
         probe: str,
-        plan: FlashPlan | PartPlan,
+        plan: FlashPlan | NodePlan | PartPlan,
         progress: StepProgress = lambda step, part: None,
         *,
         timeout_s: float = PLAN_TIMEOUT_S,
@@ -70,6 +70,8 @@ class Flasher:
         steps = Steps(worker, self._clock, timeout_s)
         with self._session(steps, probe, plan.part) as session:
             progress("compare", 0.0)
+            if isinstance(plan, NodePlan):
+                plan = steps.call("look up", READ_TIMEOUT_S, plan.placed, session.read)
             if isinstance(plan, FlashPlan):
                 wanted = plan.sectors()
                 current = steps.call("compare", READ_TIMEOUT_S, _read, session, _extents(wanted))

@@ -20,7 +20,7 @@ from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.boards import Layout
 from tinyfleet.agent.core.errors import PlanError, StepFailed
-from tinyfleet.agent.core.flash_plan import plan_node
+from tinyfleet.agent.core.flash_plan import NodePlan
 from tinyfleet.agent.core.part_plan import PartPlan, plan_part
 from tinyfleet.agent.core.program import Segment
 from tinyfleet.agent.main import Agent
@@ -62,7 +62,7 @@ def test_three_boards_at_once_each_in_its_layout(agent: Agent, tmp_path: Path) -
     todo = {
         "ours": load_for(agent.spec("ours"), Files(firmware=BENCH_ELF)),
         "theirs": load_for(agent.spec("theirs"), Files(firmware=BENCH_ELF)),
-        "node": Parts(plan_node(MPS2_AN386, firmware=firmware, model=model), None, 0, None),
+        "node": Parts(NodePlan(MPS2_AN386, (), firmware, model), None, 0, None),
     }
     assert isinstance(todo["theirs"].plan, PartPlan)
     done = flash_all({name: partial(agent.flash, name, parts) for name, parts in todo.items()})

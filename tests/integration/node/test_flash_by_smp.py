@@ -23,6 +23,7 @@ from tinyfleet.agent.services.smp_flasher import SmpFlasher
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.enums import UpdateState
 from tinyfleet.wire.messages import Birth
+from tinyfleet.wire.turns import BOOT_KIND, STATE_KIND, active_slot
 
 __all__ = ["door"]
 pytestmark = [pytest.mark.qemu, pytest.mark.broker]
@@ -68,6 +69,10 @@ def test_firmware_and_model_are_brought_once(
         lambda b: b.firmware.version == "0.2.0" and b.model is not None and b.state is UpdateState.CONFIRMED,
     )
     assert birth.model is not None and birth.model.image == first.digest
+
+    # What a programmer reads by probe: it went beside the firmware that ran, and the first model to A.
+    boot, state = ([door.node.read(f"{name}_{slot}", 4096) for slot in "ab"] for name in ("boot", "state"))
+    assert (active_slot(boot, BOOT_KIND), active_slot(state, STATE_KIND)) == (1, 0)
 
     tty = door.node.emulator.tty()
     report, steps = flash(worker, tty, files)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.wire.test_turns import turn_record
 
 from tinyfleet.agent.core.boards import Layout, layout_of, memory_map
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.agent.core.flash_plan import plan_flash, plan_node
+from tinyfleet.agent.core.flash_plan import NodePlan, plan_flash
 from tinyfleet.agent.core.part_plan import plan_part
 from tinyfleet.agent.core.program import Segment
 from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, NRF52840
+from tinyfleet.wire.turns import BOOT_KIND, STATE_KIND
 
 SECTOR = MICROBIT.sector_bytes
 
@@ -75,23 +77,46 @@ def test_what_does_not_fit_is_refused() -> None:
         memory_map("toaster")
 
 
+def blank(address: int, size: int) -> bytes:
+    return b"\xff" * size
+
+
 def test_a_nodes_images_go_to_their_slots_as_they_are() -> None:
-    plan = plan_node(NRF52840, boot=[Segment(0, b"boot")], firmware=b"f" * 5000, model=b"m", slot="b")
-    assert [(piece.region, piece.address, len(piece.data)) for piece in plan.pieces] == [
+    plan = NodePlan(NRF52840, (Segment(0, b"boot"),), b"f" * 5000, b"m", slot="b")
+    assert plan.size_bytes == 5005
+    placed = plan.placed(blank)
+    assert [(piece.region, piece.address, len(piece.data)) for piece in placed.pieces] == [
         ("boot", 0, 4),
         ("firmware_b", 0x50000, 5000),
         ("model_b", 0xB8000, 1),
     ]
-    assert list(plan.sectors()) == [0, 0x50000, 0x51000, 0xB8000]
-    assert plan_node(MPS2_AN386, model=b"m").pieces[0].address == 0x21300000
+    assert list(placed.sectors()) == [0, 0x50000, 0x51000, 0xB8000]
     with pytest.raises(PlanError, match=r"within 0x0\.\.0x8000, the boot's region on nrf52840"):
-        plan_node(NRF52840, boot=[Segment(0x20000, b"app")])
+        NodePlan(NRF52840, (Segment(0x20000, b"app"),)).placed(blank)
     with pytest.raises(PlanError, match="mps2-an386 has no flash for a bootloader"):
-        plan_node(MPS2_AN386, boot=[Segment(0, b"boot")])
+        NodePlan(MPS2_AN386, (Segment(0, b"boot"),)).placed(blank)
     with pytest.raises(PlanError, match="firmware_b has 196609 bytes, expected at most 196608"):
-        plan_node(NRF52840, firmware=bytes(196609), slot="b")
+        NodePlan(NRF52840, firmware=bytes(196609), slot="b").placed(blank)
     with pytest.raises(PlanError, match="nothing to program on nrf52840"):
-        plan_node(NRF52840)
+        NodePlan(NRF52840).placed(blank)
+
+
+def test_without_a_word_it_is_the_slot_that_the_node_starts() -> None:
+    flash = bytearray(b"\xff" * NRF52840.size_bytes)
+
+    def read(address: int, size: int) -> bytes:
+        return bytes(flash[address : address + size])
+
+    def slots() -> list[str]:
+        return [piece.region for piece in NodePlan(NRF52840, (), b"f", b"m").placed(read).pieces]
+
+    assert slots() == ["firmware_a", "model_a"]
+    boot = turn_record(BOOT_KIND, {0: 1, 1: 1, 2: 255})
+    flash[NRF52840["boot_b"].offset : NRF52840["boot_b"].offset + len(boot)] = boot
+    assert slots() == ["firmware_b", "model_a"]
+    state = turn_record(STATE_KIND, {0: 1, 2: 1})
+    flash[NRF52840["state_a"].offset : NRF52840["state_a"].offset + len(state)] = state
+    assert slots() == ["firmware_b", "model_b"]
 
 
 @pytest.mark.parametrize(
