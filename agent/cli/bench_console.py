@@ -5,12 +5,17 @@ from __future__ import annotations
 import datetime
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tinyfleet.agent.cli.common import bench_option, one_line_errors, state_option
+from tinyfleet.agent.cli.common import bench_option, one_line_errors, state_option, until_stopped
 from tinyfleet.agent.config import Folders
+
+if TYPE_CHECKING:
+    from tinyfleet.agent.services.ports import Console
 
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -61,6 +66,12 @@ class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
     show_default=True,
     help="Of --expect, in seconds.",
 )
+@click.option(
+    "--tty",
+    "as_tty",
+    is_flag=True,
+    help="Make it a terminal for another program, which then has it alone: prints its path.",
+)
 @click.option("--times", is_flag=True, help="Show when each line came.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 @bench_option
@@ -74,6 +85,7 @@ def console(
     no_follow: bool,
     expect: re.Pattern[str] | None,
     timeout_s: float,
+    as_tty: bool,
     times: bool,
     as_json: bool,
     bench_file: Path,
@@ -91,7 +103,10 @@ def console(
     from tinyfleet.agent.main import Agent
 
     with Agent(read_bench(bench_file), folders) as agent:
-        agent.spec(board)
+        spec = agent.spec(board)
+        if as_tty:
+            _terminal(lambda: agent.consoles.open(board, spec.baud))
+            return
         view = View(agent.consoles, board, times=times, as_json=as_json)
         if since is not None or tail is not None:
             from_s = None if since is None else since.timestamp()
@@ -101,3 +116,15 @@ def console(
             view.expect(expect, timeout_s)
         elif not no_follow:
             view.follow(interactive=not no_input and not as_json and sys.stdin.isatty())
+
+
+def _terminal(open_console: Callable[[], Console]) -> None:
+    from tinyfleet.agent.cli.console_tty import ConsoleTerminal
+
+    with until_stopped() as stop:
+        terminal = ConsoleTerminal(open_console, lambda text: click.echo(f"-- {text}", err=True))
+        try:
+            click.echo(terminal.path)
+            terminal.serve(stop)
+        finally:
+            terminal.close()

@@ -6,6 +6,7 @@ Everybody may watch. One at a time may hold it for a binary protocol; then nobod
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardE
 from tinyfleet.agent.services.console_queues import Hold, PortState, Unfinished, Watch
 from tinyfleet.agent.services.ports import Console, Consoles
 
+LOG = logging.getLogger(__name__)
 READ_S: Final = 0.5
 QUIET_S: Final = 0.03
 """A line without an end is shown after that: a prompt has none."""
@@ -213,23 +215,34 @@ class ConsoleHub:
                 port = self._consoles.open(self._find(), self._baud)
             except AgentError as error:
                 self._is_down(error.what, counts=not isinstance(error, NoSuchBoardError | BoardBusyError))
-                self._ending.wait(retry_s)
-                retry_s = min(2 * retry_s, RETRY_MAX_S)
+            except Exception as error:
+                # A driver's fault must not end the reading of this console for good.
+                LOG.exception("the console of %s", self.board)
+                self._is_down(repr(error), counts=True)
+            else:
+                retry_s = RETRY_MIN_S
+                self._use(port)
                 continue
-            retry_s = RETRY_MIN_S
-            self._is_up(port)
-            try:
-                self._read(port)
-            except AgentError as error:
-                self._is_down(error.what, counts=True)
-            finally:
-                # A write may be under way in another thread; the port's number must not be another's by then.
-                with self._writing:
-                    port.close()
+            self._ending.wait(retry_s)
+            retry_s = min(2 * retry_s, RETRY_MAX_S)
         self._is_down("the agent ended: nobody reads the console", counts=False)
         with self._changed:
             for watch in self._watches:
                 watch.end()
+
+    def _use(self, port: Console) -> None:
+        self._is_up(port)
+        try:
+            self._read(port)
+        except AgentError as error:
+            self._is_down(error.what, counts=True)
+        except Exception as error:
+            LOG.exception("the console of %s", self.board)
+            self._is_down(repr(error), counts=True)
+        finally:
+            # A write may be under way in another thread; the port's number must not be another's by then.
+            with self._writing:
+                port.close()
 
     def _read(self, port: Console) -> None:
         awaits_quiet = False

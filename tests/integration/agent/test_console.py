@@ -11,11 +11,13 @@ import stat
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import serial
 from tests.integration.agent.bench_rig import Program
 from tests.servers import TIMEOUT_S, wait_for
 
@@ -23,6 +25,7 @@ from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.console_log import read_log
 from tinyfleet.agent.adapters.consoles import SerialConsoles
+from tinyfleet.agent.cli.console_tty import ConsoleTerminal
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.console_line import ConsoleLine
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, ConsoleError, NoSuchBoardError
@@ -250,6 +253,52 @@ def test_a_watcher_that_sleeps_loses_lines_and_the_board_waits_for_nobody(
     daemon.close()
     kept = [line for line in read_log(daemon.folder, "b1") if not line.text.startswith("-- ")]
     assert len(kept) == count
+
+
+def test_nothing_leaks(tmp_path: Path, port: SerialPort) -> None:
+    def held() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    before = held()
+    for _ in range(3):
+        served = consoles_of(tmp_path, port)
+        served.serve()
+        for _ in range(10):
+            watched, hold = served.watch("b1", 5), served.open("b1", 115_200)
+            with pytest.raises(BoardBusyError):
+                served.open("b1", 115_200)
+            hold.close()
+            watched.close()
+        served.close()
+    wait_for("all is given back", lambda: held() == before)
+
+
+def test_another_program_has_it_as_a_terminal(tmp_path: Path, port: SerialPort) -> None:
+    """And keeps its terminal while the board's port comes and goes."""
+    consoles = consoles_of(tmp_path, port)
+    notes: list[str] = []
+    terminal = ConsoleTerminal(lambda: consoles.open("b1", 115_200), notes.append)
+    stop = threading.Event()
+    thread = threading.Thread(target=terminal.serve, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        program = serial.Serial(terminal.path, 115_200, timeout=WAIT_S)
+        for number in range(2):
+            wait_for("it is there", lambda n=number: notes.count("the board's console is there") == n + 1)
+            program.write(b"\0name%\n")
+            assert port.hears(7) == b"\0name%\n"
+            port.says(b"m-ready\r\n\0\x80")
+            assert program.read(11) == b"m-ready\r\n\0\x80"
+            if number == 0:
+                port.unplug()
+                wait_for("it is gone", lambda: len(notes) >= 2)
+                port.plug()
+        program.close()
+    finally:
+        stop.set()
+        thread.join(WAIT_S)
+        terminal.close()
+        consoles.close()
 
 
 def test_a_socket_that_restarts(tmp_path: Path) -> None:
