@@ -259,6 +259,7 @@ def build(settings: Settings, state: State) -> Manager:
         trusted_keys=lambda: (signer.key_hash(),),
         connection=connection,
         firmware=releases.firmware_image,
+        wake=publisher.wake,
     )
     services = api.Services(
         registry=Registry(

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.services.provisioning_ports import Given, Offer
 
-TIMEOUT_S: Final = 20.0
+TIMEOUT_S: Final = 15.0
 ANSWER_MAX_BYTES: Final = 8 * 1024 * 1024
 TOKENS_MAX: Final = 1000
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")

@@ -73,7 +73,9 @@ def provision(
     if address is None:
         fail(f"no manager runs in {folders.state}: name its address by --manager")
     bench = read_bench(bench_file)
-    names = [board.name for board in bench.boards] if boards is None else boards.split(",")
+    names = (
+        [board.name for board in bench.boards] if boards is None else list(dict.fromkeys(boards.split(",")))
+    )
     if name is not None and (len(names) != 1 or count not in (None, 1)):
         fail("--name is for one board: name it by --boards")
     job = Job(
@@ -85,6 +87,8 @@ def provision(
         lock=lock,
     )
     with Agent(bench, folders, claim) as agent:
+        for each in names:
+            agent.spec(each)
         done, failed = _all(agent, provisioner_of(folders, address), names, count, job, as_json)
     if as_json:
         show_json({"boards": [each.to_json() for each in done], "failed": failed})

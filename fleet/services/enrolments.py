@@ -87,8 +87,10 @@ class Enrolments:
         trusted_keys: Callable[[], tuple[bytes, ...]],
         connection: Connection,
         firmware: Callable[[str, str | None, str], bytes],
+        wake: Callable[[], None],
     ) -> None:
-        """`firmware` answers the signed image of a release, version and device type."""
+        """`firmware` answers the signed image of a release, version and device type. `wake` is called when
+        something is to be published."""
         self._store = store
         self._clock = clock
         self._access = access
@@ -96,6 +98,7 @@ class Enrolments:
         self._trusted_keys = trusted_keys
         self._connection = connection
         self._firmware = firmware
+        self._wake = wake
 
     def make(self, order: TokenOrder) -> list[tuple[str, Token]]:
         """New tokens and their words, which are told here and never again.
@@ -176,14 +179,15 @@ class Enrolments:
             self._after(token, effect)
 
     def offer(self, word: str) -> Offer:
-        """Raises NoSuchToken. Asking changes nothing, whatever its state is."""
+        """Raises NoSuchToken. Asking changes nothing, whatever its state is; what has ended brings no
+        firmware."""
         with self._store.read() as tx:
             token = _shown(tx, word)
         living = token.state in (TokenState.OPEN, TokenState.PENDING)
         if living and token.expires_s <= self._clock():
-            token = replace(token, state=TokenState.EXPIRED)
+            living, token = False, replace(token, state=TokenState.EXPIRED)
         firmware = None
-        if token.release is not None and token.device_type is not None:
+        if living and token.release is not None and token.device_type is not None:
             firmware = self._firmware(token.release, token.release_version, token.device_type)
         return Offer(token, self._trust(), firmware)
 
@@ -211,6 +215,7 @@ class Enrolments:
             if token.key != key:
                 token = self._bind(tx, replace(token, device=check_device_id(wanted)), device_type, key)
             records = self._records(token)
+        self._wake()
         self._access.shut_out(wanted)
         return records
 

@@ -25,7 +25,7 @@ from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner
 from tinyfleet.agent.services.provisioning_ports import Given, Label, LabelFiles, Offer
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.fleet.core.errors import FleetError
-from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386
+from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MemoryMap
 from tinyfleet.wire.messages import NodeConfig
 from tinyfleet.wire.records import decode_record
 
@@ -42,23 +42,26 @@ class CutOff(BaseException):
 
 @dataclass
 class World:
-    """`left` counts down the moments until everything is cut off."""
+    """`left` counts down the moments until everything is cut off; `steps` has the step of each."""
 
     left: int | None = None
-    moments: int = 0
+    said: list[tuple[Step, str]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     def happens(self) -> None:
         if self.left == 0:
             raise CutOff
-        self.moments += 1
+        self.steps.append(self.said[-1][0])
         self.left = None if self.left is None else self.left - 1
 
 
 class NodeBoard:
     """`services.ports.ProbeSession`: flash by sectors, and a node that speaks once it has all it needs. The
-    sector at `worn` takes nothing; a `mute` node is never heard."""
+    sector at `worn` takes nothing; a `mute` node is never heard. Whatever is read outside the flash is the
+    chip's number, whatever is written there is kept in `words`."""
 
-    def __init__(self, world: World, door: Door) -> None:
+    def __init__(self, world: World, door: Door, memory: MemoryMap) -> None:
+        self.memory = memory
         self._world = world
         self._door = door
         self.sectors: dict[int, bytes] = {}
@@ -67,15 +70,18 @@ class NodeBoard:
         self.boots = 0
         self.seen: list[bytes] = []
         self.given: list[bytes | bytearray] = []
+        self.words: list[tuple[int, int]] = []
 
     def read(self, address: int, size: int) -> bytes:
         self._world.happens()
-        data = self.content(address - MPS2_AN386.base, size)
+        at = address - self.memory.base
+        inside = 0 <= at < self.memory.size_bytes
+        data = self.content(at, size) if inside else bytes(range(size))
         self.seen.append(data)
         return data
 
     def content(self, at: int, size: int) -> bytes:
-        step = MPS2_AN386.sector_bytes
+        step = self.memory.sector_bytes
         first = at // step * step
         blank = bytes([ERASED_BYTE]) * step
         data = b"".join(self.sectors.get(each, blank) for each in range(first, at + size, step))
@@ -85,17 +91,17 @@ class NodeBoard:
         for address, data in sectors.items():
             self._world.happens()
             self.given.append(data)
-            at = address - MPS2_AN386.base
-            if at % MPS2_AN386.sector_bytes or len(data) != MPS2_AN386.sector_bytes:
+            at = address - self.memory.base
+            if at % self.memory.sector_bytes or len(data) != self.memory.sector_bytes:
                 raise ValueError(f"{len(data)} bytes at {address:#x} are no sector")
             self.sectors[at] = bytes(data) if at != self.worn else bytes(len(data))
 
     def write_words(self, words: Sequence[tuple[int, int]]) -> None:
-        raise AssertionError("nothing is locked here")
+        self.words += words
 
     def reset(self) -> None:
         self._world.happens()
-        if self.mute or self.content(MPS2_AN386["trust"].offset, len(TRUST)) != TRUST:
+        if self.mute or self.content(self.memory["trust"].offset, len(TRUST)) != TRUST:
             return
         self.boots += 1
         config = self.config()
@@ -105,7 +111,7 @@ class NodeBoard:
             self._door.born(config.device, config.sequence or 0, self.boots)
 
     def config(self) -> NodeConfig:
-        region = MPS2_AN386["config_a"]
+        region = self.memory["config_a"]
         return decode_record(NodeConfig, self.content(region.offset, region.size_bytes))
 
     def close(self) -> None:
@@ -119,18 +125,24 @@ class Bench:
 
     rig: Rig
     folder: Path
+    spec: BoardSpec = SPEC
+    memory: MemoryMap = MPS2_AN386
+    emulated: bool = True
     world: World = field(default_factory=World)
     clock: FakeClock = field(default_factory=FakeClock)
-    said: list[tuple[Step, str]] = field(default_factory=list)
     identities: list[BoardIdentity] = field(default_factory=list)
     enrolled: int = 0
 
+    @property
+    def said(self) -> list[tuple[Step, str]]:
+        return self.world.said
+
     def __post_init__(self) -> None:
         self.door = Door(self.rig, self.folder)
-        self.board = NodeBoard(self.world, self.door)
+        self.board = NodeBoard(self.world, self.door, self.memory)
 
     def all(self) -> list[ProbeInfo]:
-        return [ProbeInfo(SPEC.probe or "", "QEMU", True)]
+        return [ProbeInfo(self.spec.probe or "", "a probe", self.emulated)]
 
     def open(self, unique_id: str) -> ProbeSession:
         self.world.happens()
@@ -172,11 +184,11 @@ class Bench:
             clock=self.clock,
             wait=wait,
         )
-        worker = BoardWorker(SPEC.name)
+        worker = BoardWorker(self.spec.name)
         job = Job(words=words, **{"firmware": IMAGE, **options})
         try:
             return provisioner.provision(
-                worker, SPEC, job, lambda board, step, about: self.said.append((step, about))
+                worker, self.spec, job, lambda board, step, about: self.said.append((step, about))
             )
         finally:
             worker.close()

@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.provisioning_rig import IMAGE, SPEC, TYPE, Bench, CutOff
+from tests.unit.agent.provisioning_rig import IMAGE, SPEC, Bench, CutOff
 from tests.unit.fleet.fleet_rig import Rig
 
 from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
+from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, StepFailed
-from tinyfleet.agent.core.provisioning import ORDER, Step, Way
+from tinyfleet.agent.core.provisioning import LOCKS, ORDER, Step, Way
 from tinyfleet.agent.services.provisioner import fingerprint
 from tinyfleet.fleet.core.enrolment import TokenState
-from tinyfleet.wire.memory_map import MPS2_AN386
+from tinyfleet.wire.memory_map import MPS2_AN386, NRF52840
 
 
 @pytest.fixture
@@ -52,45 +53,50 @@ def test_a_blank_board_goes_through_every_step(bench: Bench) -> None:
     assert not any(made.key) and not any(made.seed)
 
 
+def fresh(folder: Path, way: Way) -> tuple[Bench, str]:
+    """A bench with a blank board, or one that is device d1 already, and the token for it."""
+    folder.mkdir()
+    bench = Bench(Rig(folder), folder)
+    if way is Way.NEW:
+        return bench, bench.door.word()
+    bench.run(bench.door.word(), name="d1")
+    bench.board.boots = 0
+    return bench, bench.door.word(device="d1", replaces=True)
+
+
+def moments(folder: Path, way: Way) -> list[int]:
+    """All of a run; erasing is the same thing many times over, of which the ends are enough."""
+    bench, word = fresh(folder, way)
+    bench.world.steps.clear()
+    bench.run(word, name="d1")
+    bench.rig.store.close()
+    steps = bench.world.steps
+    erasing = [at for at, step in enumerate(steps) if step is Step.ERASE]
+    return [at for at in range(len(steps)) if at not in erasing[2:-2]]
+
+
 @pytest.mark.parametrize("way", [Way.NEW, Way.REPLACEMENT], ids=lambda way: way.value)
 def test_cut_off_at_any_moment_the_next_run_ends_right(tmp_path: Path, way: Way) -> None:
-    """Every read, write, question and answer is the last one once; every third, where a board is replaced."""
-    at = 0
-    while True:
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        rig = Rig(folder)
-        bench = Bench(rig, folder)
-        if way is Way.REPLACEMENT:
-            bench.run(bench.door.word(), name="d1")
-            bench.board.boots = 0
-            word = bench.door.word(device="d1", replaces=True)
-        else:
-            word = bench.door.word()
-        before = bench.board.config() if way is Way.REPLACEMENT else None
+    """Every read, write, question and answer is the last one once."""
+    every = moments(tmp_path / "whole", way)
+    assert len(every) > 20
+    for at in every:
+        bench, word = fresh(tmp_path / str(at), way)
+        before = None if way is Way.NEW else bench.board.config()
         bench.world.left = at
-        try:
+        with pytest.raises(CutOff):
             bench.run(word, name="d1")
-            ended = True
-        except CutOff:
-            ended = False
-        finally:
-            bench.world.left = None
+        bench.world.left = None
         for made in bench.identities:
             assert not any(made.key) and not any(made.seed)
-        if ended:
-            rig.store.close()
-            break
-        names = bench.door.names()
-        assert names == (["d1"] if before is not None or bench.door.state(word) is TokenState.USED else [])
+        registered = before is not None or bench.door.state(word) is TokenState.USED
+        assert bench.door.names() == (["d1"] if registered else [])
         done = bench.run(word, name="d1")
         assert done.device == "d1" and bench.door.names() == ["d1"]
         assert bench.door.state(word) is TokenState.USED
         config = bench.proven()
         assert before is None or (config.tls != before.tls and config.seed != before.seed)
-        rig.store.close()
-        at += 1 if way is Way.NEW else 3
-    assert at > 25, "that many moments at least"
+        bench.rig.store.close()
 
 
 @pytest.mark.parametrize(
@@ -205,4 +211,25 @@ def test_two_programs_do_not_provision_one_board(bench: Bench) -> None:
         bench.run(bench.door.word(), name="d1")
     with pytest.raises(AgentError, match="no read-back protection"):
         bench.run(bench.door.word(), name="d1", lock=True)
-    assert TYPE and bench.world.moments == 0
+    assert bench.world.steps == []
+
+
+def test_a_chip_gets_its_bootloader_tells_its_number_and_is_locked_last(rig: Rig, tmp_path: Path) -> None:
+    spec = BoardSpec(name="b1", device_type="nrf52840", probe="0123", console="/dev/ttyACM0")
+    bench = Bench(rig, tmp_path, spec, NRF52840, emulated=False)
+    word = bench.door.word()
+    done = bench.run(word, name="d1", bootloader=b"boot" * 300, lock=True)
+    assert done.serial == bytes(range(8)).hex() and done.label.files
+    assert bench.board.content(NRF52840["boot"].offset, 1200) == b"boot" * 300
+    assert dict(bench.said)[Step.BOOTLOADER] == "into flash"
+    steps = [step for step, _ in bench.said]
+    assert steps == [step for step in ORDER if step is not Step.DONE]
+    assert bench.board.words == list(LOCKS["nrf52840"])
+    label = done.label.files[0].read_text()
+    assert "emulated" not in label and done.serial in label
+    # Cut off as it was to be locked: only that is left to do.
+    kept = bench.folder / "provisioning/b1.json"
+    kept.write_text(kept.read_text().replace('"DONE"', '"LOCK"'))
+    bench.said.clear()
+    assert bench.run(word, name="d1", lock=True).device == "d1"
+    assert [step for step, _ in bench.said] == [Step.LABEL, Step.LOCK]

@@ -72,6 +72,7 @@ class Door:
             trusted_keys=lambda: (bytes(32),),
             connection=TLS,
             firmware=lambda release, version, device_type: b"image",
+            wake=rig.rollouts.wake,
         )
 
     def word(self, **order: object) -> str:
@@ -150,6 +151,25 @@ def test_only_the_birth_with_what_was_given_counts(door: Door) -> None:
         assert all("is PENDING" in str(row["reason"]) for row in tx.quarantine.all(9))
     door.heard(given)
     assert door.names() == ["d1"]
+
+
+def test_what_the_last_board_left_at_the_broker_goes_at_once(door: Door) -> None:
+    door.heard(door.enrol(door.word(), Board()))
+    door.rig.publish()
+    door.rig.broker["tf/1/d1/birth"] = b"the old board's, retained"
+    woken = door.rig.woken
+    door.enrol(door.word(device="d1", replaces=True), Board(), None)
+    assert door.rig.woken > woken
+    door.rig.publish()
+    assert "tf/1/d1/birth" not in door.rig.broker
+
+
+def test_only_a_token_that_lives_brings_a_firmware(door: Door) -> None:
+    word = door.word(device_type=TYPE, release="demo")
+    assert door.enrolments.offer(word).firmware == b"image"
+    door.rig.now_s += 3600
+    offer = door.enrolments.offer(word)
+    assert (offer.firmware, offer.token.state) == (None, TokenState.EXPIRED)
 
 
 def test_a_token_is_good_once(door: Door) -> None:
