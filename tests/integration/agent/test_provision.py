@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -106,6 +107,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             os.environ[registry.ROOT_VARIABLE] = before
 
 
+@pytest.fixture(scope="module")
+def provisioned(bench: Bench) -> subprocess.CompletedProcess[str]:
+    """What the command said as it made devices of both boards."""
+    bench.token("--count", "2", "--site", "barn")
+    done = bench.provision("--count", "2")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 @pytest.fixture
 def killed_at(bench: Bench) -> Callable[[Step, str], None]:
     """Runs the command for a board and kills it, without a word, as it begins a step."""
@@ -133,8 +143,9 @@ def killed_at(bench: Bench) -> Callable[[Step, str], None]:
 
 
 def holders(folder: Path, secret: bytes) -> list[Path]:
-    """Files that hold these bytes, as they are or as hex."""
-    forms = (secret, secret.hex().encode(), secret.hex().upper().encode())
+    """Files that hold these bytes: as they are, as hex, as base64."""
+    encoded = base64.b64encode(secret).rstrip(b"=")
+    forms = (secret, secret.hex().encode(), secret.hex().upper().encode(), encoded[:-1])
     found = []
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
@@ -144,10 +155,10 @@ def holders(folder: Path, secret: bytes) -> list[Path]:
     return found
 
 
-def test_blank_boards_become_devices_and_their_keys_are_nowhere_else(bench: Bench, tmp_path: Path) -> None:
-    bench.token("--count", "2", "--site", "barn")
-    done = bench.provision("--count", "2")
-    assert done.returncode == 0, done.stderr
+def test_blank_boards_become_devices_and_their_keys_are_nowhere_else(
+    bench: Bench, provisioned: subprocess.CompletedProcess[str]
+) -> None:
+    done = provisioned
     told = json.loads(done.stdout)["boards"]
     assert [each["outcome"] for each in told] == ["NEW", "NEW"]
     assert sorted(each["device"] for each in told) == bench.devices()
@@ -175,16 +186,15 @@ def test_blank_boards_become_devices_and_their_keys_are_nowhere_else(bench: Benc
     # The tokens are spent: for the same boards, and for any other.
     again = bench.provision("--boards", "left0")
     assert again.returncode == 1 and "left0: TOKEN: no token is left" in again.stderr
-    states = {each.state for each in bench.fleet.client.tokens()}
-    assert states == {"USED"}
+    assert {each.state for each in bench.fleet.client.tokens()} == {"USED"}
 
 
 @pytest.mark.parametrize("step", [Step.RECORDS, Step.BIRTH], ids=lambda s: s.value)
 def test_cut_off_anywhere_a_run_ends_right_and_is_the_devices_replacement(
-    bench: Bench, killed_at: Callable[[Step, str], None], step: Step
+    bench: Bench, provisioned: object, killed_at: Callable[[Step, str], None], step: Step
 ) -> None:
-    (name,) = {bench.config(PROBES[0]).device}
     before = bench.config(PROBES[0])
+    name = before.device
     assert before.tls is not None
     bench.token("--replaces", name)
     killed_at(step, "left0")
@@ -196,6 +206,8 @@ def test_cut_off_anywhere_a_run_ends_right_and_is_the_devices_replacement(
     assert after.tls is not None and after.device == name
     assert after.tls.key != before.tls.key and after.seed != before.seed
     assert (after.sequence or 0) > (before.sequence or 0)
+    for secret in (after.tls.key, after.seed):
+        assert holders(bench.state, secret) == []
     wait_for("it to be there", lambda: bench.fleet.client.device(name).device.state == "ONLINE")
     assert bench.devices().count(name) == 1 and len(bench.devices()) == 2
     revoked = x509.load_pem_x509_crl((bench.fleet.state.broker / "revoked.pem").read_bytes())
@@ -204,7 +216,7 @@ def test_cut_off_anywhere_a_run_ends_right_and_is_the_devices_replacement(
     assert x509.load_der_x509_certificate(after.tls.certificate).serial_number not in numbers
 
 
-def test_a_board_that_belongs_to_somebody_is_not_touched(bench: Bench) -> None:
+def test_a_board_that_belongs_to_somebody_is_not_touched(bench: Bench, provisioned: object) -> None:
     bench.token()
     before = bench.flash(PROBES[0])
     done = bench.provision("--boards", "left0")
@@ -217,7 +229,7 @@ def test_a_board_that_belongs_to_somebody_is_not_touched(bench: Bench) -> None:
     assert lock.returncode == 1 and "an emulated board has no read-back protection" in lock.stderr
 
 
-def test_an_expired_token_and_one_that_is_none_are_refused(bench: Bench) -> None:
+def test_an_expired_token_and_one_that_is_none_are_refused(bench: Bench, provisioned: object) -> None:
     bench.token("--valid", "1s")
     wait_for("it to expire", lambda: bench.fleet.client.tokens()[0].state == "EXPIRED")
     done = bench.provision("--boards", "left1")
