@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -103,3 +104,5 @@ class Claim:
 
     holder: str = field(default_factory=default_holder)
     wait_s: float = 0.0
+    on_wait: Callable[[str], None] = lambda told: None
+    """Told who has the board, when waiting begins."""

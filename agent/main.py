@@ -35,7 +35,7 @@ from tinyfleet.agent.adapters.vendor_tools import VendorTools
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
-from tinyfleet.agent.core.errors import AgentError, BoardGone, NoSuchBoardError, NoSwitchError, StepFailed
+from tinyfleet.agent.core.errors import AgentError, NoSuchBoardError, NoSwitchError
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
@@ -43,6 +43,7 @@ from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
 from tinyfleet.agent.looking import host_of
 from tinyfleet.agent.metering import check_meter, open_meter
+from tinyfleet.agent.services.board_work import BoardWork
 from tinyfleet.agent.services.energy import EnergyRun
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
@@ -59,7 +60,7 @@ from tinyfleet.agent.services.tool_flasher import ToolFlasher
 from tinyfleet.agent.services.watch import Rounds, Watch
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.agent.switching import switch_of
-from tinyfleet.wire.enums import BoardState, ConnState
+from tinyfleet.wire.enums import ConnState
 
 R = TypeVar("R")
 LOG = logging.getLogger(__name__)
@@ -89,11 +90,21 @@ class Agent:
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
         self._claim = claim or Claim()
-        self.leases = BoardLeases(LeaseFiles(folders.leases), self._claim.holder, self.counting, self._clock)
+        self.leases = BoardLeases(
+            LeaseFiles(folders.leases),
+            *(self._claim.holder, self.counting, self._clock),
+            on_wait=self._claim.on_wait,
+        )
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
         self._publisher: Publisher | None = None
         self._mark_lock = threading.Lock()
         self._told: list[BoardStatus] = []
+        self._work = BoardWork(
+            *(self.leases, self._workers, self.inventory, self.counting),
+            wait_s=self._claim.wait_s,
+            lock=self._mark_lock,
+            tell=self._tell,
+        )
 
     def spec(self, board: str) -> BoardSpec:
         spec = self.bench.board(board)
@@ -341,43 +352,8 @@ class Agent:
         return EnergyRun(spec.name, lambda: open_meter(spec, self._clock), self._clock, self.counting)
 
     def _busy(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
-        """`counted` takes the failures; what succeeded counts whoever knows how well."""
-        what = "work" if counted is None else counted.name
-        worker = self._workers[board]
-        with (
-            self.leases.use(board, what, self._claim.wait_s, worker.hangs) as lease,
-            worker.guarded(lease.check),
-        ):
-            return self._done(board, counted, work)
-
-    def _done(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
-        self._mark(board, BoardState.BUSY)
-        try:
-            answer = work()
-        except AgentError as error:
-            if counted is not None:
-                self.counting.add(counted, board=board, outcome="FAILED")
-            gone = self._gone(board)
-            if gone is not None and isinstance(error, StepFailed):
-                error = BoardGone(board, error.step, f"{gone} any more ({error.cause})", "plug it in again")
-            self._mark(board, BoardState.FAILED, str(error))
-            raise error
-        except BaseException:
-            self._mark(board, BoardState.UNKNOWN)
-            raise
-        self._mark(board, BoardState.READY)
-        return answer
-
-    def _gone(self, board: str) -> str | None:
-        """What of the board was unplugged meanwhile, as far as can be told."""
-        with self._mark_lock, contextlib.suppress(AgentError):
-            return self.inventory.missing(board)
-        return None
-
-    def _mark(self, board: str, state: BoardState, detail: str | None = None) -> None:
-        with self._mark_lock:
-            self.inventory.mark(board, state, detail)
-        self._tell()
+        """See services.board_work."""
+        return self._work.on(board, counted, work)
 
     def _tell(self) -> None:
         if self._publisher is not None:

@@ -10,6 +10,7 @@ from serial.tools import list_ports
 
 from tinyfleet.agent.core.host_devices import SerialPort
 
+_NOTHING: Final = (None, "", "n/a")
 BY_ID: Final = Path("/dev/serial/by-id")
 
 
@@ -18,7 +19,10 @@ def serial_ports(by_id: Path = BY_ID) -> list[SerialPort]:
     links = _links(by_id)
     ports = []
     for port in sorted(list_ports.comports()):
-        words = [word for word in (port.manufacturer, port.product or port.description) if word]
+        # pyserial says n/a where the system says nothing.
+        words = [
+            word for word in (port.manufacturer, port.product or port.description) if word not in _NOTHING
+        ]
         ports.append(
             SerialPort(
                 device=port.device,

@@ -23,6 +23,7 @@ from tinyfleet.agent.config import (
     STATE_VARIABLE,
     Claim,
     Folders,
+    default_holder,
     default_state,
 )
 from tinyfleet.agent.core.duration import parse_duration
@@ -100,6 +101,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
 AS_HELP = f"Who you are; else ${HOLDER_VARIABLE}, or who is logged in. What this name has reserved is yours."
 
 
+def _say(told: str) -> None:
+    meanwhile.print(told, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 def claim_options(function: Callable[P, R]) -> Callable[..., R]:
     """--as and --wait of whatever uses a board, as one argument `claim`."""
 
@@ -113,7 +118,7 @@ def claim_options(function: Callable[P, R]) -> Callable[..., R]:
     )
     @functools.wraps(function)
     def wrapped(*args: Any, holder: str | None, wait_s: float, **kwargs: Any) -> R:
-        claim = Claim(wait_s=wait_s) if holder is None else Claim(holder, wait_s)
+        claim = Claim(holder or default_holder(), wait_s, _say)
         return function(*args, claim=claim, **kwargs)  # type: ignore[arg-type]
 
     return wrapped

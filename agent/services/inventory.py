@@ -156,7 +156,8 @@ def _paths(spec: BoardSpec) -> list[tuple[str, str]]:
 def _log(before: BoardStatus, now: BoardStatus) -> None:
     gone, was_gone = now.state is BoardState.ABSENT, before.state is BoardState.ABSENT
     if gone and not was_gone:
-        LOG.warning("%s is gone: %s", now.spec.name, now.detail)
+        word = "not there" if before.state is BoardState.UNKNOWN else "gone"
+        LOG.warning("%s is %s: %s", now.spec.name, word, now.detail)
     elif gone and now.detail != before.detail:
         LOG.warning("%s: %s", now.spec.name, now.detail)
     elif was_gone and not gone:

@@ -92,7 +92,7 @@ class Lease:
 
 class BoardLeases:
     """For all threads of a program. `holder` names who uses boards, and whose reservations count; LeaseError
-    when it is no name for that."""
+    when it is no name for that. `on_wait` is told once who has the board, when waiting begins."""
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class BoardLeases:
         counting: Counting,
         clock: Clock,
         pause: Callable[[float], object] = time.sleep,
+        on_wait: Callable[[str], None] = lambda told: None,
     ) -> None:
         if re.fullmatch(HOLDER_PATTERN, holder) is None:
             raise LeaseError(
@@ -112,6 +113,7 @@ class BoardLeases:
         self._counting = counting
         self._clock = clock
         self._pause = pause
+        self._on_wait = on_wait
         self._here = threading.local()
         self._owing = threading.Lock()
         self._owed: list[tuple[Callable[[], bool], _Step]] = []
@@ -160,7 +162,7 @@ class BoardLeases:
         done = self._table.change(lambda leases, now: renew(leases, board, self.holder, for_ms, now))
         if not done:
             raise BoardBusyError(
-                f"{self.holder} has no reservation of {board} ({self._told(board)})",
+                f"{self.holder} has no reservation of {board} ({self._words(board)})",
                 "reserve it: `tinyfleet bench reserve`",
             )
         return self.of(board)
@@ -177,7 +179,7 @@ class BoardLeases:
         whose = self._table.change(step)
         if whose is None:
             raise BoardBusyError(
-                f"{self.holder} has no reservation of {board} ({self._told(board)})",
+                f"{self.holder} has no reservation of {board} ({self._words(board)})",
                 "say whose with --as, or take it away with --force",
             )
         return whose
@@ -199,6 +201,7 @@ class BoardLeases:
         self._pay()
         began_s = self._clock.monotonic_s()
         ticket: int | None = None
+        waits = False
         try:
             while True:
                 waited_s = self._clock.monotonic_s() - began_s
@@ -207,10 +210,14 @@ class BoardLeases:
                     self._counting.observe(LEASE_WAIT_SECONDS, waited_s, board=board)
                     return board
                 if waited_s >= wait_s:
-                    told = "; ".join(self._told(each) for each in request.boards)
-                    raise BoardBusyError(told, "wait with `--wait 10m`; `tinyfleet bench list` shows all")
+                    raise BoardBusyError(
+                        self._told(request), "wait with `--wait 10m`; `tinyfleet bench list` shows all"
+                    )
                 if ticket is None:
                     raise LeaseError("the queue of this bench is full", "do programs wait without need?")
+                if not waits:
+                    self._on_wait(f"waiting: {self._told(request)}")
+                    waits = True
                 self._pause(min(LOOK_S, wait_s - waited_s))
         finally:
             if ticket is not None:
@@ -235,10 +242,19 @@ class BoardLeases:
                 )
                 self._owed = [each for each in self._owed if each not in due]
 
-    def _told(self, board: str) -> str:
+    def _told(self, request: Request) -> str:
+        """Who has the boards, and how many others wait."""
         leases, now = self._table.look()
-        waiting = len(leases.waiting(board))
-        return _words(board, leases.of(board), now) + (f", {waiting} in the queue" if waiting else "")
+        told = []
+        for board in request.boards:
+            others = sum(each.request.process != request.process for each in leases.waiting(board))
+            waiting = f", {others} in the queue" if others else ""
+            told.append(_words(board, leases.of(board), now) + waiting)
+        return "; ".join(told)
+
+    def _words(self, board: str) -> str:
+        leases, now = self._table.look()
+        return _words(board, leases.of(board), now)
 
 
 def _check_length(for_s: float) -> None:

@@ -84,9 +84,12 @@ Making = Callable[..., BoardLeases]
 def leases_of(tmp_path: Path) -> Iterator[Making]:
     with contextlib.ExitStack() as ends:
 
-        def make(holder: str, table: LeaseFiles | None = None) -> BoardLeases:
+        def make(
+            holder: str, table: LeaseFiles | None = None, on_wait: Callable[[str], None] = lambda told: None
+        ) -> BoardLeases:
+            counting = TallyFile(tmp_path / "tally.json")
             leases = BoardLeases(
-                table or LeaseFiles(tmp_path), holder, TallyFile(tmp_path / "tally.json"), SystemClock()
+                *(table or LeaseFiles(tmp_path), holder, counting, SystemClock()), on_wait=on_wait
             )
             ends.callback(leases.close)
             return leases
@@ -171,9 +174,11 @@ def test_a_thread_may_use_again_what_it_uses(leases_of: Making) -> None:
 
 
 def test_waiting_ends_and_leaves_no_ticket(leases_of: Making) -> None:
-    ann, bob = leases_of("ann"), leases_of("bob")
+    told: list[str] = []
+    ann, bob = leases_of("ann"), leases_of("bob", on_wait=told.append)
     with ann.use("b1", "flash"):
         refused(bob, wait_s=0.3)
+        assert [each.partition(" (")[0] for each in told] == ["waiting: b1 is in use by ann"]
         assert queue(ann) == ()
 
 

@@ -1,0 +1,84 @@
+"""One operation on one board: the board is had, is BUSY meanwhile, and what became of it is kept and told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TypeVar
+
+from tinyfleet.agent.core.errors import AgentError, BoardGone, StepFailed
+from tinyfleet.agent.core.tally import Metric
+from tinyfleet.agent.services.inventory import Inventory
+from tinyfleet.agent.services.leases import BoardLeases
+from tinyfleet.agent.services.ports import Counting
+from tinyfleet.agent.services.worker import BoardWorker
+from tinyfleet.wire.enums import BoardState
+
+R = TypeVar("R")
+
+
+class BoardWork:
+    """`lock` is held while the inventory is changed; `tell` is called after each change."""
+
+    def __init__(
+        self,
+        leases: BoardLeases,
+        workers: Mapping[str, BoardWorker],
+        inventory: Inventory,
+        counting: Counting,
+        *,
+        wait_s: float,
+        lock: Lock,
+        tell: Callable[[], None],
+    ) -> None:
+        self._leases = leases
+        self._workers = workers
+        self._inventory = inventory
+        self._counting = counting
+        self._wait_s = wait_s
+        self._lock = lock
+        self._tell = tell
+
+    def on(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
+        """What `work` answers. `counted` takes the failures; what succeeded counts whoever knows how well.
+
+        Raises BoardBusyError when another program has the board, and what `work` raises; BoardGone instead,
+        where it failed and a part of the board is not plugged in any more.
+        """
+        what = "work" if counted is None else counted.name
+        worker = self._workers[board]
+        with (
+            self._leases.use(board, what, self._wait_s, worker.hangs) as lease,
+            worker.guarded(lease.check),
+        ):
+            return self._done(board, counted, work)
+
+    def _done(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
+        self._mark(board, BoardState.BUSY)
+        try:
+            answer = work()
+        except AgentError as error:
+            if counted is not None:
+                self._counting.add(counted, board=board, outcome="FAILED")
+            gone = self._gone(board)
+            if gone is not None and isinstance(error, StepFailed):
+                error = BoardGone(board, error.step, f"{gone} any more ({error.cause})", "plug it in again")
+            self._mark(board, BoardState.FAILED, str(error))
+            raise error
+        except BaseException:
+            self._mark(board, BoardState.UNKNOWN)
+            raise
+        self._mark(board, BoardState.READY)
+        return answer
+
+    def _gone(self, board: str) -> str | None:
+        """What of the board was unplugged meanwhile, as far as can be told."""
+        with self._lock, contextlib.suppress(AgentError):
+            return self._inventory.missing(board)
+        return None
+
+    def _mark(self, board: str, state: BoardState, detail: str | None = None) -> None:
+        with self._lock:
+            self._inventory.mark(board, state, detail)
+        self._tell()
