@@ -42,14 +42,14 @@ from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
 from tinyfleet.agent.looking import host_of
-from tinyfleet.agent.metering import check_meter, open_meter
+from tinyfleet.agent.metering import check_meter, open_meter, pin_meter
 from tinyfleet.agent.services.board_work import BoardWork
 from tinyfleet.agent.services.energy import EnergyRun
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BoardLeases, Held
 from tinyfleet.agent.services.metering import Metering
-from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet, WindowMeter
+from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.programming import Programming, Telling
 from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner, Say
@@ -221,13 +221,13 @@ class Agent:
         data: MlperfSet,
         *,
         baud: int | None = None,
-        meter: WindowMeter | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         on_line: Callable[[str], None] = lambda line: None,
     ) -> MlperfResult:
         """MLPerf Tiny's protocol with whatever firmware the board has. A run whose outputs all are the
         model's is kept as `run`'s are. Raises AgentError; see services.mlperf_runner."""
         spec = self.spec(board)
+        meter = pin_meter(spec, self._clock, self.counting) if mode is Mode.ENERGY else None
         runner = MlperfRunner(self.consoles.open_for_mlperf, self._clock)
         result = self._busy(
             board,

@@ -17,7 +17,8 @@ from tinyfleet.agent.core.attachments import Ina226Spec, JoulescopeSpec, Lpm01aS
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import NoMeterError
 from tinyfleet.agent.core.power.lpm01a import BAUD as LPM01A_BAUD
-from tinyfleet.agent.services.ports import Clock
+from tinyfleet.agent.services.pin_meter import PinMeter
+from tinyfleet.agent.services.ports import Clock, Counting
 from tinyfleet.agent.services.power_ports import PowerMeter
 
 
@@ -60,6 +61,12 @@ def open_meter(board: BoardSpec, clock: Clock) -> PowerMeter:
             name, clock, serial=spec.serial, window_input=spec.window_input, accuracy=spec.accuracy
         )
     return SimulatedMeter(SimulatedPpk2() if spec.like == "ppk2" else SimulatedLpm01a(), name, clock)
+
+
+def pin_meter(board: BoardSpec, clock: Clock, counting: Counting) -> PinMeter:
+    """Raises NoMeterError for a board without one; it is opened when it starts."""
+    check_meter(board)
+    return PinMeter(board.name, lambda: open_meter(board, clock), clock, counting)
 
 
 def _without(board: str) -> NoMeterError:

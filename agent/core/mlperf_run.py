@@ -20,7 +20,6 @@ WINDOW_S: Final = 10.0
 MARGIN: Final = 1.03
 """So much longer than 10 s a window is meant to be: no inference takes exactly as long as another."""
 EMULATED: Final = "emulated, instruction-timed"
-SIMULATED: Final = "a simulated meter's made-up figures"
 
 
 class Mode(enum.Enum):
@@ -67,11 +66,12 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Window:
     """`inferences` in a row, in `duration_us` by the board, or between the meter's edges; `energy_uj` that
-    the meter saw between those."""
+    the meter saw between those, `lost` of its samples missing (their neighbours stand for them)."""
 
     inferences: int
     duration_us: float
     energy_uj: float | None = None
+    lost: int = 0
 
     @property
     def throughput(self) -> float:
@@ -126,8 +126,13 @@ class MlperfResult:
             "meter": self.meter,
             "objections": list(self.objections),
             "mlperf_windows": [
-                {"inferences": w.inferences, "duration_us": w.duration_us, "energy_uj": w.energy_uj}
-                for w in self.windows
+                {
+                    "inferences": window.inferences,
+                    "duration_us": window.duration_us,
+                    "energy_uj": window.energy_uj,
+                    "lost_samples": window.lost,
+                }
+                for window in self.windows
             ],
         }
 
@@ -152,6 +157,9 @@ def objections(
     else:
         if len(windows) != WINDOWS:
             found.append(f"{len(windows)} windows, the rules ask for {WINDOWS}")
+        lost = sum(window.lost for window in windows)
+        if lost:
+            found.append(f"{lost} samples of the meter were lost")
         short = [window.duration_us / 1e6 for window in windows if window.duration_us < WINDOW_S * 1e6]
         if short:
             found.append(f"a window took {min(short):.3f} s, the rules ask for {WINDOW_S:g} s")

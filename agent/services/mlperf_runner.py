@@ -11,7 +11,6 @@ from tinyfleet.agent.core.bench_run import Difference, RunResult
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.mlperf_run import (
     BENCHMARKS,
-    SIMULATED,
     WARMUPS,
     WINDOWS,
     MlperfResult,
@@ -48,26 +47,26 @@ _DIFFERENCES_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class EdgeWindow:
-    """Between two falling edges of the board's pin, as a meter saw them."""
+    """Between two falling edges of the board's pin, as a meter saw them; `lost`: its samples that were."""
 
     duration_us: float
     energy_uj: float
+    lost: int = 0
 
 
 class WindowMeter(Protocol):
-    """A power meter with an eye on the board's window pin. `label` begins with "simulated" where its figures
-    are made up."""
+    """A power meter with an eye on the board's window pin. Its calls raise AgentError. `label`: its name and
+    serial number, once it was started."""
 
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def simulated(self) -> bool: ...
+    label: str
 
     def start(self) -> None: ...
 
+    def arm(self) -> None:
+        """What fell until now is no window's."""
+
     def window(self, timeout_s: float) -> EdgeWindow:
-        """Between the last two edges since the last call, or the start. AgentError when two did not come."""
+        """Between the two edges since then, waiting at most that long for them."""
 
     def stop(self) -> None: ...
 
@@ -223,11 +222,13 @@ class _Session:
         self, count: int, warmups: int, host_s: float, meter: WindowMeter | None
     ) -> tuple[Window, Inferred]:
         timeout_s = INFER_TIMEOUT_S + 3 * (count + warmups) * host_s
+        if meter is not None:
+            meter.arm()
         done = self._infer(count, warmups, timeout_s)
         if meter is None:
             return Window(count, _known(done)), done
         seen = self._worker.call("window edges", EDGES_TIMEOUT_S + _MARGIN_S, meter.window, EDGES_TIMEOUT_S)
-        return Window(count, seen.duration_us, seen.energy_uj), done
+        return Window(count, seen.duration_us, seen.energy_uj, seen.lost), done
 
     def _load(self, data: bytes) -> None:
         # A command takes two digits a byte and ten more characters for 26 bytes, its answer nine.
@@ -267,8 +268,6 @@ class _Judge:
         run = self._record(gathered, accuracy and not by_auc, elapsed_s, finished)
         quality = auc if by_auc else run.accuracy
         against = objections(mode, self.identity.model, windows, quality, emulated=self.emulated)
-        if meter is not None and meter.simulated:
-            against = (SIMULATED, *against)
         return MlperfResult(
             mode=mode,
             name=self.identity.name,

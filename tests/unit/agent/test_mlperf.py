@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +16,13 @@ from hypothesis import strategies as st
 from tests.unit.agent.fakes import FakeClock
 from tests.unit.agent.reference_firmware import ROOM_BYTES, Quirks, ReferenceFirmware
 
+from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.mlperf_data import Slices, folder_set, raw_set
 from tinyfleet.agent.cli.mlperf_table import mlperf_table
-from tinyfleet.agent.core.errors import ConsoleError, PlanError, StepFailed
+from tinyfleet.agent.core.errors import ConsoleError, MeterError, NoMeterError, PlanError, StepFailed
 from tinyfleet.agent.core.mlperf import LINE_MAX_BYTES, ReplyParser, load_commands
 from tinyfleet.agent.core.mlperf_run import (
     EMULATED,
-    SIMULATED,
     MlperfResult,
     Mode,
     Sample,
@@ -29,8 +30,10 @@ from tinyfleet.agent.core.mlperf_run import (
     inferences_for,
     top_of,
 )
+from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.services.mlperf_client import MlperfClient
 from tinyfleet.agent.services.mlperf_runner import EdgeWindow, MlperfRunner, MlperfSet
+from tinyfleet.agent.services.pin_meter import PinMeter
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.enums import Timing
 
@@ -153,11 +156,10 @@ def test_a_board_that_gets_faster_measures_again(worker: BoardWorker, clock: Fak
     assert result.throughput == pytest.approx(2000, rel=1e-3)
 
 
-class PinMeter:
+class Edges:
     """What a meter sees of the imitation's pin, at 3 mW."""
 
-    simulated = True
-    label = "simulated meter"
+    label = "a meter"
 
     def __init__(self, board: ReferenceFirmware) -> None:
         self._board = board
@@ -166,9 +168,12 @@ class PinMeter:
     def start(self) -> None:
         self.running = True
 
+    def arm(self) -> None:
+        self._board.edges_us.clear()
+
     def window(self, timeout_s: float) -> EdgeWindow:
-        begin_us, end_us = self._board.edges_us[-2:]
-        return EdgeWindow(end_us - begin_us, (end_us - begin_us) * 3e-3)
+        begin_us, end_us = self._board.edges_us
+        return EdgeWindow(end_us - begin_us, (end_us - begin_us) * 3e-3, lost=1)
 
     def stop(self) -> None:
         self.running = False
@@ -176,16 +181,71 @@ class PinMeter:
 
 def test_energy_is_between_the_edges_of_the_pin(worker: BoardWorker, clock: FakeClock) -> None:
     board = ReferenceFirmware(clock, scores, quirks=Quirks(energy=True), infer_us=2000.0)
-    meter = PinMeter(board)
+    meter = Edges(board)
     result = run(worker, clock, board, Mode.ENERGY, samples(), meter=meter)
     assert meter.running is False
     assert result.energy_uj == pytest.approx(6.0)
-    assert result.meter == "simulated meter"
-    assert result.objections == (SIMULATED,)
+    assert result.meter == "a meter"
+    assert result.objections == ("5 samples of the meter were lost",)
     assert max(len(command) for command in board.commands) == 3 + 2 * 26
     assert "energy_per_inference_uj" in result.to_json()
     with pytest.raises(PlanError, match="energy mode needs a meter"):
         run(worker, clock, board, Mode.ENERGY, samples())
+
+
+class ScriptedMeter:
+    """`services.power_ports.PowerMeter` that measures 2 mW at 1 kHz; its pin falls before these samples."""
+
+    def __init__(self, falls: list[int] | None, *, simulated: bool = False) -> None:
+        self.meter = Meter("PPK2", "7", "none", 1000.0, 8, simulated)
+        self._falls = falls
+        self._at = 0
+        self.begin = threading.Event()
+        self.closed = False
+
+    def supply(self, on: bool) -> None: ...
+
+    def start(self) -> None: ...
+
+    def read(self, timeout_s: float) -> Block | None:
+        if not self.begin.wait(timeout_s) or self._at > 2000:
+            return None
+        start, self._at = self._at, self._at + 100
+        edges = None
+        if self._falls is not None:
+            edges = np.array([fall - start for fall in self._falls if start <= fall < self._at], np.int64)
+        return Block(0.0, start / 1000, 0.001, np.full(100, 1000, np.float32), 2000.0, edges)
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_windows_that_a_meter_sees_on_the_pin() -> None:
+    scripted = ScriptedMeter([150, 1150])
+    meter = PinMeter("b1", lambda: scripted, SystemClock())
+    meter.start()
+    meter.arm()
+    scripted.begin.set()
+    window = meter.window(5.0)
+    assert (window.duration_us, window.energy_uj) == (pytest.approx(1e6), pytest.approx(2000.0, rel=1e-6))
+    meter.arm()
+    with pytest.raises(MeterError, match="b1: window edges: the window pin fell 0 times, expected 2"):
+        meter.window(0.05)
+    meter.stop()
+    assert scripted.closed
+    unwatched = ScriptedMeter(None)
+    unwatched.begin.set()
+    blind = PinMeter("b1", lambda: unwatched, SystemClock())
+    blind.start()
+    with pytest.raises(MeterError, match="logic inputs are not watched"):
+        blind.window(0.05)
+    blind.stop()
+    made_up = PinMeter("b1", lambda: ScriptedMeter([], simulated=True), SystemClock())
+    with pytest.raises(NoMeterError, match="cannot see the board's window pin"):
+        made_up.start()
+    made_up.stop()
 
 
 def test_what_is_no_measurement_is_refused(worker: BoardWorker, clock: FakeClock) -> None:
@@ -194,7 +254,7 @@ def test_what_is_no_measurement_is_refused(worker: BoardWorker, clock: FakeClock
         run(worker, clock, energy, Mode.PERFORMANCE, samples())
     fast = ReferenceFirmware(clock, scores)
     with pytest.raises(ConsoleError, match="tells times on the line, not on its pin"):
-        run(worker, clock, fast, Mode.ENERGY, samples(), meter=PinMeter(fast))
+        run(worker, clock, fast, Mode.ENERGY, samples(), meter=Edges(fast))
     nothing = ReferenceFirmware(clock, lambda data: [])
     with pytest.raises(ConsoleError, match="results without a value"):
         run(worker, clock, nothing, Mode.ACCURACY, samples())
