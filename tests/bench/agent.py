@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import agent_console, agent_flash
+from tests.bench import agent_console, agent_flash, agent_power
 from tests.bench.report import Figure, publish
 
-PARTS: tuple[Callable[[], list[Figure]], ...] = (agent_flash.figures, agent_console.figures)
+PARTS: tuple[Callable[[], list[Figure]], ...] = (
+    agent_flash.figures,
+    agent_console.figures,
+    agent_power.figures,
+)
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyfleet.agent.core.power.samples import NO_CURRENT, Currents, Indices
+from tinyfleet.agent.core.power.samples import NO_CURRENT, NONE, Currents, Indices
 
 ALPHA: Final = 0.18
 ALPHA_LARGEST: Final = 0.06
@@ -29,7 +29,9 @@ def _weights(alpha: float) -> NDArray[np.float64]:
     return alpha * (1 - alpha) ** np.arange(_BACK - 1, -1, -1, dtype=np.float64)
 
 
-_WEIGHTS = np.stack([_weights(ALPHA), _weights(ALPHA_LARGEST)], axis=1)
+_WEIGHTS: Final = (_weights(ALPHA), _weights(ALPHA_LARGEST))
+_ALPHAS: Final = np.array([ALPHA, ALPHA_LARGEST])
+_SPAN: Final = np.arange(_BACK)
 
 
 class SpikeFilter:
@@ -69,9 +71,11 @@ class SpikeFilter:
             changes = np.concatenate([np.array([-self._since], np.int64), changes])
         largest = ranges[np.maximum(changes, 0)] == _LARGEST
         ends = np.minimum(changes + FILTERED, np.append(changes[1:], count))
-        skipped = np.concatenate([changes[largest] + off for off in range(_SKIPPED)])
-        skipped = np.sort(skipped[(skipped >= 0) & (skipped < np.repeat(ends[largest][None], 2, 0).ravel())])
-        counted = np.delete(current_ua, skipped) if len(skipped) else current_ua
+        skipped, counted = NONE, current_ua
+        if largest.any():
+            skipped = np.concatenate([changes[largest] + off for off in range(_SKIPPED)])
+            skipped = np.sort(skipped[(skipped >= 0) & (skipped < np.tile(ends[largest], _SKIPPED))])
+            counted = np.delete(current_ua, skipped)
         raw = np.concatenate([self._history, counted])
         self._history = raw[-_BACK:].copy()
         for at in range(0, len(changes), _BATCH):
@@ -91,14 +95,19 @@ def _replace(
     largest: NDArray[np.bool_],
 ) -> None:
     """`raw`: the samples without those `skipped`, behind as many of history as a mean needs."""
-    first = np.maximum(changes, 0)
-    rows = np.lib.stride_tricks.sliding_window_view(raw, _BACK)[first - np.searchsorted(skipped, first)]
-    means = rows.astype(np.float64) @ _WEIGHTS
+    first = _counted(np.maximum(changes, 0), skipped)
+    rows = raw[first[:, None] + _SPAN].astype(np.float64)
+    # Not by BLAS: its threads cost more than they save here.
+    means = np.stack([np.einsum("ij,j->i", rows, weights) for weights in _WEIGHTS], axis=1)
     for off in range(FILTERED):
         at = changes + off
         here = (at >= 0) & (at < ends)
         moves = here & ~(largest & (off < _SKIPPED))
-        sample = raw[_BACK + at[moves] - np.searchsorted(skipped, at[moves])].astype(np.float64)
-        means[moves, 0] += ALPHA * (sample - means[moves, 0])
-        means[moves, 1] += ALPHA_LARGEST * (sample - means[moves, 1])
+        sample = raw[_BACK + _counted(at[moves], skipped)].astype(np.float64)
+        means[moves] += _ALPHAS * (sample[:, None] - means[moves])
         current_ua[at[here]] = np.where(largest, means[:, 1], means[:, 0])[here]
+
+
+def _counted(places: Indices, skipped: Indices) -> Indices:
+    """Where these samples are without the skipped ones."""
+    return places - np.searchsorted(skipped, places) if len(skipped) else places
