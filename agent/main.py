@@ -42,9 +42,8 @@ from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
 from tinyfleet.agent.looking import host_of
-from tinyfleet.agent.metering import check_meter, open_meter, pin_meter
+from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_meter
 from tinyfleet.agent.services.board_work import BoardWork
-from tinyfleet.agent.services.energy import EnergyRun
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BoardLeases, Held
@@ -185,7 +184,9 @@ class Agent:
                     model=model,
                     progress=progress,
                     on_line=on_line,
-                    energy=measuring.enter_context(self._energy_run(spec)) if energy else None,
+                    energy=measuring.enter_context(energy_run(spec, self._clock, self.counting))
+                    if energy
+                    else None,
                 )
 
         result = self._busy(board, RUNS, work)
@@ -199,14 +200,7 @@ class Agent:
         """Has the board's meter measure while `watch` lasts. Raises NoMeterError, MeterError."""
         spec = self.spec(board)
         check_meter(spec)
-
-        def work() -> Meter:
-            meter = open_meter(spec, self._clock)
-            with Metering(board, meter, take, self._clock, self.counting) as metering:
-                watch(metering)
-            return metering.meter
-
-        return self._busy(board, None, work)
+        return self._busy(board, None, lambda: measured(spec, take, watch, self._clock, self.counting))
 
     def reserve(self, board: str | None, labels: Sequence[str], for_s: float) -> Held:
         """The board, or the first one with all the labels (NAME=VALUE). Raises NoSuchBoardError,
@@ -347,9 +341,6 @@ class Agent:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _energy_run(self, spec: BoardSpec) -> EnergyRun:
-        return EnergyRun(spec.name, lambda: open_meter(spec, self._clock), self._clock, self.counting)
 
     def _busy(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
         """See services.board_work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tinyfleet.agent.adapters.power.ina226 import by_hwmon, by_i2c
@@ -17,6 +18,9 @@ from tinyfleet.agent.core.attachments import Ina226Spec, JoulescopeSpec, Lpm01aS
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import NoMeterError
 from tinyfleet.agent.core.power.lpm01a import BAUD as LPM01A_BAUD
+from tinyfleet.agent.core.power.samples import Block, Meter
+from tinyfleet.agent.services.energy import EnergyRun
+from tinyfleet.agent.services.metering import Metering
 from tinyfleet.agent.services.pin_meter import PinMeter
 from tinyfleet.agent.services.ports import Clock, Counting
 from tinyfleet.agent.services.power_ports import PowerMeter
@@ -26,6 +30,24 @@ def check_meter(board: BoardSpec) -> None:
     """Raises NoMeterError for a board without one."""
     if board.meter is None:
         raise _without(board.name)
+
+
+def energy_run(board: BoardSpec, clock: Clock, counting: Counting) -> EnergyRun:
+    return EnergyRun(board.name, lambda: open_meter(board, clock), clock, counting)
+
+
+def measured(
+    board: BoardSpec,
+    take: Callable[[Block], None],
+    watch: Callable[[Metering], None],
+    clock: Clock,
+    counting: Counting,
+) -> Meter:
+    """The meter's blocks go to `take` while `watch` lasts. Raises NoMeterError, MeterError."""
+    meter = open_meter(board, clock)
+    with Metering(board.name, meter, take, clock, counting) as metering:
+        watch(metering)
+    return metering.meter
 
 
 def open_meter(board: BoardSpec, clock: Clock) -> PowerMeter:

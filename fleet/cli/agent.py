@@ -97,4 +97,18 @@ def _notes(board: dict[str, Any]) -> Iterator[str]:
         yield "emulated"
     if "meter" in board:
         yield f"meter: {board['meter']}"
+    run = board.get("run") or {}
+    if "energy_nj" in run:
+        yield _energy(run)
     yield from board.get("labels", [])
+
+
+def _energy(run: dict[str, Any]) -> str:
+    """With its expanded uncertainty; the figure of a simulated meter is called that."""
+    made_up = "simulated " if run["energy_simulated"] else ""
+    value, expanded = run["energy_nj"] / 1000, 2 * run["energy_uncertainty_nj"] / 1000
+    unknown = "" if run["energy_accuracy"] else ", meter's accuracy unknown"
+    lost = f", {run['energy_lost']} samples lost" if run["energy_lost"] else ""
+    by = "its pin" if run["energy_by"] == "EDGE" else "console times"
+    figure = f"{made_up}energy {value:.5g} ± {expanded:.2g} µJ an inference (k = 2{unknown}{lost})"
+    return f"{figure} by {run['meter']}, {by}"

@@ -11,7 +11,7 @@ from pyocd_qemu import registry
 from tests.integration.agent.bench_rig import BENCH_ELF, GOLDEN, tinyfleet
 from tests.models import livestock
 
-from tinyfleet.agent import main as agent_main
+from tinyfleet.agent import metering as agent_metering
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.part_files import Parts, load_parts
 from tinyfleet.agent.adapters.power.simulated import SimulatedMeter
@@ -77,7 +77,7 @@ def test_energy_is_measured_said_to_be_simulated_and_absent_when_the_meter_goes(
         device.close()
 
     monkeypatch.setattr(
-        agent_main, "open_meter", lambda spec, clock: SimulatedMeter(device, "metered", SystemClock())
+        agent_metering, "open_meter", lambda spec, clock: SimulatedMeter(device, "metered", SystemClock())
     )
     without = agent.run("metered", golden, kept=parts.kept, model=parts.model, energy=True, progress=unplug)
     assert told

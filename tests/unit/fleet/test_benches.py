@@ -9,12 +9,15 @@ import pytest
 from tests.unit.fleet.fleet_rig import Rig
 
 from tinyfleet.fleet.adapters.authority import Authority
+from tinyfleet.fleet.cli.agent import _notes
 from tinyfleet.fleet.core.errors import BadInput, Conflict
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.benches import Benches
+from tinyfleet.wire.codec import to_json
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench, Board
 from tinyfleet.wire.topics import TopicKind
+from tinyfleet.wire.vectors.message_vectors import BENCH_ENERGY
 
 WILL_AHEAD = 1 << 30
 
@@ -93,3 +96,13 @@ def test_an_older_will_and_a_repeated_message_change_nothing(benches: Benches, r
 def test_an_agent_nobody_registered_is_quarantined(rig: Rig) -> None:
     told(rig, 1)
     assert rig.ingest.counts.rejected == 1
+
+
+def test_a_simulated_energy_is_listed_as_one() -> None:
+    by_name = {board.name: to_json(board) for board in BENCH_ENERGY.boards}
+    real, made_up = (list(_notes(by_name[name])) for name in ("nrf-1", "microbit-1"))
+    assert real == [
+        "energy 412.35 ± 7.8 µJ an inference (k = 2, 17 samples lost) by PPK2 D4F1A2, its pin",
+    ]
+    assert made_up[-1].startswith("simulated energy -0.005 ± ")
+    assert made_up[-1].endswith("meter's accuracy unknown) by simulated PPK2 SIMULATED-0001, console times")

@@ -1,0 +1,195 @@
+"""What people see of a meter: the right figures, in any width, and whether they are made up."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+from tests.unit.agent.test_runner import GOLDEN, MODEL
+
+from tinyfleet.agent.cli.chart import amperes, chart
+from tinyfleet.agent.cli.meter_view import MeterView, as_json, summary
+from tinyfleet.agent.cli.run_table import run_table
+from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
+from tinyfleet.agent.core.energy import Energy, Idle
+from tinyfleet.agent.core.errors import BenchFileError
+from tinyfleet.agent.core.power.samples import Block, Meter
+from tinyfleet.agent.core.power.trace import Trace
+from tinyfleet.wire.enums import EnergyWindow
+
+REAL = Meter("PPK2", "D4F1", "calibrated by its maker", 1000, 8, simulated=False, accuracy=0.05)
+MADE_UP = Meter("simulated PPK2", "SIMULATED-PPK2", "made up: x", 1000, 8, simulated=True)
+
+
+def shown(what: RenderableType, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(what)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def some_trace() -> Trace:
+    trace = Trace(1.0)
+    current = np.full(1000, 100.0)
+    current[200:300] = 5000.0
+    trace.feed(Block(0.0, 0.0, 0.001, current.astype(np.float32), 3000.0, np.array([200, 300], np.int64)))
+    return trace
+
+
+@given(
+    cuts=st.lists(st.integers(1, 299), max_size=6, unique=True),
+    spans=st.integers(1, 50),
+    seed=st.integers(0, 99),
+)
+def test_a_trace_is_what_was_fed_however_it_was_cut(cuts: list[int], spans: int, seed: int) -> None:
+    current = np.random.default_rng(seed).integers(1, 9000, 300).astype(np.float32)
+    trace = Trace(0.3, spans)
+    for piece in np.split(np.arange(300), sorted(cuts)):
+        trace.feed(Block(0.0, piece[0] / 1000, 0.001, current[piece], 2000.0))
+    assert (trace.samples, trace.lost) == (300, 0)
+    assert (trace.least_ua, trace.most_ua) == (current.min(), current.max())
+    assert trace.mean_ua == pytest.approx(current.mean(), rel=1e-5)
+    assert trace.energy_uj == pytest.approx(current.sum() * 2 * 0.001, rel=1e-5)
+    assert trace.counts.sum() == pytest.approx(300, abs=1)
+    known = trace.counts > 0
+    assert trace.low_ua[known].min() == current.min()
+    assert np.nansum(trace.means_ua * trace.counts) == pytest.approx(trace.sum_ua.sum())
+
+
+def test_what_comes_after_the_picture_counts_in_the_figures() -> None:
+    trace = Trace(0.1, 10)
+    trace.feed(
+        Block(
+            0.0,
+            0.05,
+            0.001,
+            np.full(100, 7, np.float32),
+            1000.0,
+            gap_lost=np.array([3]),
+            gap_at=np.array([50]),
+        )
+    )
+    assert (trace.samples, trace.counts.sum(), trace.lost) == (100, 50, 3)
+    assert trace.end_s == pytest.approx(0.153)
+
+
+@given(
+    spans=st.lists(st.none() | st.tuples(st.floats(-10, 1e6), st.floats(0, 1e5)), max_size=200),
+    width=st.integers(1, 60),
+    height=st.integers(1, 12),
+)
+def test_a_chart_fits_whatever_it_is_given(
+    spans: list[tuple[float, float] | None], width: int, height: int
+) -> None:
+    lines, axis = chart([None if s is None else (s[0], s[0] + s[1]) for s in spans], width, height)
+    assert [len(line) for line in lines] == [width] * height
+    assert (axis is None) == all(span is None for span in spans)
+    if axis is None:
+        assert not "".join(lines).strip()
+
+
+def test_a_charts_pulse_stands_where_it_was() -> None:
+    lines, axis = chart([(1.0, 1.0), (1.0, 1.0), (1000.0, 1000.0), (1.0, 1.0)], width=4, height=2)
+    assert axis is not None and axis.logarithmic
+    assert [lines[0][i] != " " for i in range(4)] == [False, False, True, False]
+    assert axis.value(0) == pytest.approx(1)
+    assert axis.value(1) == pytest.approx(1000)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.00 nA"), (0.25, "250 nA"), (12.34, "12.3 µA"), (4567, "4.57 mA"), (-2e6, "-2.00 A")],
+)
+def test_amperes(value: float, text: str) -> None:
+    assert amperes(value) == text
+
+
+@pytest.mark.parametrize("width", [76, 80, 140])
+def test_the_view_fills_its_width_and_says_simulated(width: int) -> None:
+    told = shown(MeterView("b1", MADE_UP, some_trace()), width)
+    assert {len(line) for line in told.splitlines()} == {width}
+    assert "simulated PPK2 SIMULATED-PPK2" in told
+    assert "SIMULATED: what it tells is made up" in told
+    assert "5.00 mA" in told and "mean 590 µA" in told
+    real = shown(MeterView("b1", REAL, some_trace()), width)
+    assert "imulated" not in real and "SIMULATED" not in real
+
+
+def test_an_empty_view_is_a_view() -> None:
+    assert "now 0.00 nA" in shown(MeterView("b1", REAL, Trace(1.0)))
+
+
+def test_the_summary_in_figures() -> None:
+    told = shown(summary("b1", MADE_UP, some_trace()), 140)
+    assert "simulated" in told
+    assert "1770 µJ in 1.00 s" in told
+    assert "2 falling edges" in told
+    assert "imulated" not in shown(summary("b1", REAL, some_trace()), 140)
+    record = as_json("b1", MADE_UP, some_trace())
+    assert (record["simulated"], record["edges"], record["charge_uc"]) == (True, 2, pytest.approx(590))
+
+
+def result(meter: Meter | None, no_energy: str | None = None) -> RunResult:
+    energy = None
+    if meter is not None:
+        energy = Energy(
+            *(meter, EnergyWindow.EDGE, 6, 6, 412.35, 500.0, {"statistical": 3.0, "lost": 4.0}),
+            *(Idle(100.0, 110.0, 1.0, 50), 0.01, 3000.0, 17, 100_000),
+        )
+    return judge(
+        GOLDEN,
+        [Answer(b"\0", 1000)] * 6,
+        board="b1",
+        device_type="microbit",
+        emulated=True,
+        model=MODEL,
+        version="1.0.0",
+        golden_digest=MODEL,
+        stored=0,
+        elapsed_s=1.0,
+        finished=1,
+        energy=energy,
+        no_energy=no_energy,
+    )
+
+
+def test_a_runs_energy_says_how_it_was_measured() -> None:
+    told = shown(run_table(result(REAL)), 140)
+    for words in (
+        "412.35 µJ ± 10 µJ (k = 2)",
+        "6 windows of 10 ms by the window pin's edges",
+        "17 of 100000",
+    ):
+        assert words in told
+    assert "imulated" not in told and "which is not known" not in told
+    made_up = shown(run_table(result(MADE_UP)), 140)
+    assert "energy simulated)" in made_up, "in the title"
+    assert made_up.count("simulated, made up:") == 3
+    assert "without the meter's own accuracy, which is not known" in made_up
+    record = result(MADE_UP).to_json()["energy"]
+    assert record["simulated"] is record["meter"]["simulated"] is True
+
+
+def test_a_run_without_energy_says_why() -> None:
+    told = shown(run_table(result(None, "b1: meter read: it broke off; [check] its cable")), 140)
+    assert "not measured: b1: meter read: it broke off; [check] its cable" in told
+    assert "an emulated board has none" in shown(run_table(result(None)))
+    assert result(None, "x").to_message().energy_nj is None
+
+
+def test_a_meters_accuracy_in_bench_yaml() -> None:
+    meter = "{kind: ppk2, port: x, accuracy_percent: %s}"
+    text = "boards: [{name: b, device_type: d, probe: p, console: c, meter: " + meter + "}]"
+    spec = parse_bench(text % "2.5", "b").boards[0].meter
+    assert getattr(spec, "accuracy", None) == pytest.approx(0.025)
+    with pytest.raises(BenchFileError, match="accuracy_percent"):
+        parse_bench(text % "0", "b")
+    known = replace(result(REAL), energy=None).to_json()
+    assert "energy" not in known and "no_energy" not in known
