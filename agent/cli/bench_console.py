@@ -6,6 +6,7 @@ import datetime
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,8 @@ def console(
     """Watch BOARD's console and type to it; Ctrl-] ends.
 
     It is shared with whoever else uses it, by `tinyfleet agent run` where that serves it. While a run holds
-    it for its protocol, its lines still come, and keys go nowhere. A board or port that goes away is waited
-    for.
+    it for its protocol, its lines still come, and keys go nowhere; so while somebody else has BOARD reserved.
+    A board or port that goes away is waited for.
     """
     from tinyfleet.agent.adapters.console_log import read_log
     from tinyfleet.agent.adapters.part_files import read_bench
@@ -105,9 +106,11 @@ def console(
     with Agent(read_bench(bench_file), folders) as agent:
         spec = agent.spec(board)
         if as_tty:
-            _terminal(lambda: agent.consoles.open(board, spec.baud))
+            with agent.leases.use(board, "console"):
+                _terminal(lambda: agent.consoles.open(board, spec.baud))
             return
-        view = View(agent.consoles, board, times=times, as_json=as_json)
+        others = partial(agent.leases.others, board)
+        view = View(agent.consoles, board, times=times, as_json=as_json, others=others)
         if since is not None or tail is not None:
             from_s = None if since is None else since.timestamp()
             for line in read_log(folders.consoles, board, from_s, tail):

@@ -8,6 +8,7 @@ import json
 import re
 import select
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
@@ -24,7 +25,18 @@ _WAIT_S: Final = 0.5
 
 
 class View:
-    def __init__(self, consoles: BenchConsoles, board: str, *, times: bool, as_json: bool) -> None:
+    """`others` says who else has the board: then nothing is typed to it."""
+
+    def __init__(
+        self,
+        consoles: BenchConsoles,
+        board: str,
+        *,
+        times: bool,
+        as_json: bool,
+        others: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._others = others
         self._consoles = consoles
         self._board = board
         self._times = times
@@ -71,7 +83,11 @@ class View:
                 return False
             if self._holder is not None:
                 self._screen.note(f"held by {self._holder}: keys go nowhere until that ends")
-            watched.write(typed)
+            others = self._others()
+            if others is None:
+                watched.write(typed)
+            else:
+                self._screen.note(f"{others}: keys go nowhere")
         while (event := watched.next(0)) is not None:
             self._take(event)
         return True

@@ -184,6 +184,12 @@ class BoardLeases:
             )
         return whose
 
+    def others(self, board: str) -> str | None:
+        """Who else has the board, in words; None when nobody, or the holder."""
+        leases, now = self._table.look()
+        lease = leases.of(board)
+        return None if lease.holder in (None, self.holder) else _words(board, lease, now)
+
     def of(self, board: str) -> Held:
         return self.all((board,))[0]
 

@@ -25,12 +25,15 @@ from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.console_log import read_log
 from tinyfleet.agent.adapters.consoles import SerialConsoles
+from tinyfleet.agent.adapters.lease_files import LeaseFiles
+from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.cli.console_tty import ConsoleTerminal
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.console_line import ConsoleLine
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, ConsoleError, NoSuchBoardError
 from tinyfleet.agent.services.console_queues import LostLines, PortState
 from tinyfleet.agent.services.console_watch import ConsoleExpecter
+from tinyfleet.agent.services.leases import BoardLeases
 from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
 
 WAIT_S = 10.0
@@ -360,6 +363,15 @@ def test_the_command_follows_types_and_ends(tmp_path: Path, port: SerialPort) ->
         assert b"Ctrl-] ends" in seen
         os.write(person, b"a\x03\r")
         assert port.hears(3) == b"a\x03\r", "keys as they are, Ctrl-C and Enter too"
+        table = LeaseFiles(tmp_path / "state" / "agent" / "leases")
+        ann = BoardLeases(table, "ann", TallyFile(tmp_path / "tally"), SystemClock())
+        ann.reserve(["b1"], 60)
+        os.write(person, b"x")
+        wait_for("a refusal", lambda: sees(b"b1 is reserved by ann until"))
+        ann.release("b1")
+        os.write(person, b"b")
+        assert port.hears(1) == b"b", "what was typed meanwhile went nowhere"
+        ann.close()
         port.says(b"login: ")
         wait_for("a prompt", lambda: sees(b"login: "))
         port.says(b"me\n")
