@@ -84,7 +84,7 @@ class Agent:
         self._programming = Programming(
             Flasher(self.probes, self._clock),
             SmpFlasher(SmpLinks(self.consoles), self._clock, time.sleep),
-            ToolFlasher(VendorTools(folders.flashes), self._clock),
+            ToolFlasher(VendorTools(folders.flashes), self._clock, self.consoles.lend),
         )
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)

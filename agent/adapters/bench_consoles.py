@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from tinyfleet.agent.adapters.console_link import NoHub, SharedConsoles, WatchedConsole
+from tinyfleet.agent.adapters.console_link import NoHub, SharedConsoles, WatchedConsole, lent
 from tinyfleet.agent.adapters.console_log import ConsoleLogs
 from tinyfleet.agent.adapters.console_server import ConsoleServer
 from tinyfleet.agent.core.bench_file import BoardSpec
@@ -57,6 +58,10 @@ class BenchConsoles:
     def open_for_mlperf(self, address: str, baud: int) -> Console:
         """As `open`; MLPerf's replies are not for the console's log."""
         return self.open(address, baud, mlperf=True)
+
+    def lend(self, board: str) -> AbstractContextManager[None]:
+        """The board's port is for another program to open, meanwhile. Raises BoardBusyError."""
+        return lent(self.folder, board)
 
     def watch(self, board: str, tail: int = 0) -> WatchedConsole:
         """Its lines, by the hub of whoever serves it; else this process does from now on. Raises

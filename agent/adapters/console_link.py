@@ -8,7 +8,8 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -173,6 +174,21 @@ class SharedConsoles:
             return HeldConsole(self._folder, address, baud, mlperf)
         except NoHub:
             return self._direct.open(self._find(address), baud)
+
+
+@contextmanager
+def lent(folder: Path, board: str) -> Iterator[None]:
+    """The hub that serves the board's console, if one does, has closed the port meanwhile. Raises
+    BoardBusyError."""
+    try:
+        link = HubLink(folder, board, told(Kind.OPEN, hold=True, lend=True, who=who_we_are()))
+    except NoHub:
+        yield
+        return
+    try:
+        yield
+    finally:
+        link.close()
 
 
 def who_we_are() -> str:

@@ -57,7 +57,9 @@ class ConsoleSession:
         try:
             received = self._received()
             wish = self._wish(received)
-            if wish.get("hold"):
+            if wish.get("lend"):
+                self._keep(received, self._hub.lend(str(wish.get("who"))))
+            elif wish.get("hold"):
                 self._hold(received, str(wish.get("who")), wish.get("baud"), bool(wish.get("mlperf")))
             else:
                 self._watch(received, int(wish.get("tail", 0)))
@@ -72,7 +74,10 @@ class ConsoleSession:
 
     def _hold(self, received: Iterator[Message], who: str, baud: Any, mlperf: bool) -> None:
         rate = None if baud is None else int(baud)
-        hold = self._hub.hold(who, rate, mlperf=mlperf, timeout_s=HOLD_WAIT_S)
+        self._keep(received, self._hub.hold(who, rate, mlperf=mlperf, timeout_s=HOLD_WAIT_S))
+
+    def _keep(self, received: Iterator[Message], hold: Hold) -> None:
+        """Until the program ends, or lets go."""
         try:
             self._send(Message(Kind.OPENED))
             with self._beside(lambda: self._pump_bytes(hold)):

@@ -185,8 +185,8 @@ def _tool_plan(spec: BoardSpec, files: Files) -> Plan:
     size_bytes = sum(len(_read(path)) for path in paths)
     if len(paths) > 1 and files.address is not None:
         raise PlanError("one address is given for two files", "program one after the other")
-    # The tool is started elsewhere than we were.
-    return ToolPlan(tuple(tool_run(spec, str(path.absolute()), files.address) for path in paths), size_bytes)
+    runs = tuple(tool_run(spec, str(path.absolute()), files.address) for path in paths)
+    return ToolPlan(runs, size_bytes, uses_port=any("{port}" in word for word in spec.program or ()))
 
 
 def _read(path: Path) -> bytes:

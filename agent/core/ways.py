@@ -49,8 +49,11 @@ class ToolRun:
 
 @dataclass(frozen=True, slots=True)
 class ToolPlan:
+    """`uses_port`: the tool opens the board's console itself."""
+
     runs: tuple[ToolRun, ...]
     size_bytes: int
+    uses_port: bool = False
 
 
 Plan = FlashPlan | NodePlan | PartPlan | SmpPlan | ToolPlan

@@ -76,6 +76,8 @@ class ConsoleHub:
         self._port: Console | None = None
         self._trouble = "not opened yet"
         self._holder: Hold | None = None
+        self._is_lent = False
+        self._rests = False
         self._watches: list[Watch] = []
         self._tail: list[ConsoleLine] = []
         self._ending = threading.Event()
@@ -152,6 +154,19 @@ class ConsoleHub:
             self._tell(self._state())
         return hold
 
+    def lend(self, who: str) -> Hold:
+        """The port itself, for a program that opens it: closed here until the hold is. Raises
+        BoardBusyError."""
+        with self._changed:
+            if self._holder is not None:
+                raise self._busy(self._holder)
+            hold = self._holder = Hold(self.board, who, self._baud, False, self._send, self._release)
+            self._is_lent = True
+            if self._changed.wait_for(lambda: self._rests, HOLD_WAIT_S):
+                return hold
+        self._release(hold)
+        raise BoardBusyError(f"the console of {self.board} is not let go of", "try again")
+
     def _send(self, hold: Hold, data: bytes) -> None:
         with self._writing:
             with self._changed:
@@ -172,8 +187,10 @@ class ConsoleHub:
             self._line_is(self._baud)
         with self._changed:
             self._holder = None
+            self._is_lent = False
             self._stream.mlperf = False
             self._tell(self._state())
+            self._changed.notify_all()
 
     def _line_is(self, baud: int) -> None:
         with self._writing:
@@ -211,6 +228,9 @@ class ConsoleHub:
     def _work(self) -> None:
         retry_s = RETRY_MIN_S
         while not self._ending.is_set():
+            if self._is_lent:
+                self._rest()
+                continue
             try:
                 port = self._consoles.open(self._find(), self._baud)
             except AgentError as error:
@@ -230,6 +250,16 @@ class ConsoleHub:
             for watch in self._watches:
                 watch.end()
 
+    def _rest(self) -> None:
+        """While the port is lent."""
+        with self._changed:
+            self._is_down("lent" if self._holder is None else f"lent to {self._holder.who}", counts=False)
+            self._rests = True
+            self._changed.notify_all()
+            while self._is_lent and not self._ending.is_set():
+                self._changed.wait(READ_S)
+            self._rests = False
+
     def _use(self, port: Console) -> None:
         self._is_up(port)
         try:
@@ -246,7 +276,7 @@ class ConsoleHub:
 
     def _read(self, port: Console) -> None:
         awaits_quiet = False
-        while not self._ending.is_set():
+        while not (self._ending.is_set() or self._is_lent):
             data = port.read(QUIET_S if awaits_quiet else READ_S)
             if data:
                 self._take(data)
@@ -291,7 +321,7 @@ class ConsoleHub:
                 self._say(self._stream.end(self._clock.monotonic_s(), self._clock.wall_s()))
                 self._note(trouble)
                 self._tell(self._state())
-            if self._holder is not None:
+            if self._holder is not None and not self._is_lent:
                 self._holder.breaks(trouble)
             self._changed.notify_all()
 

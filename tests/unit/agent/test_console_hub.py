@@ -231,6 +231,36 @@ def test_a_port_that_goes_away_is_opened_again(
     assert (hub.counts.opened, hub.counts.errors) == (2, 1)
 
 
+def test_a_port_is_lent_to_a_program_that_opens_it_itself(
+    hub: ConsoleHub, port: Port, ports: Ports, kept: list[str]
+) -> None:
+    watch = hub.watch()
+    up(watch)
+    lent = hub.lend("arduino-cli")
+    assert port.closed.is_set()
+    until(watch, lambda event: event == PortState(False, "lent to arduino-cli", "arduino-cli"))
+    again = Port()
+    ports.waiting.put(again)
+    for other in (hub.lend, hub.hold):
+        with pytest.raises(BoardBusyError, match="held by arduino-cli"):
+            other("a run")
+    assert not ports.waiting.empty(), "it is left alone"
+    lent.close()
+    up(watch)
+    again.says.put(b"programmed\n")
+    line(watch, "programmed")
+    hold = hub.hold("a run")
+    with pytest.raises(BoardBusyError, match="held by a run"):
+        hub.lend("arduino-cli")
+    hold.close()
+    # One whose port is not there is lent, too: the board may be in its bootloader.
+    again.says.put(None)
+    until(watch, lambda event: isinstance(event, PortState) and not event.up)
+    hub.lend("arduino-cli").close()
+    again_open = ["-- lent to arduino-cli", "-- the console is there again", "programmed"]
+    assert kept == ["-- the console is open", *again_open, "-- b1: console read: it was pulled out"]
+
+
 def test_a_board_that_comes_late_is_waited_for(ports: Ports, port: Port) -> None:
     absent = Ports()
     hub = ConsoleHub("b1", lambda: "/dev/b1", 115_200, absent, Clock())

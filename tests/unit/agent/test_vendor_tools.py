@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,18 @@ def test_the_command_is_filled_in_word_by_word_and_shown_as_a_shell_takes_it(
     parts = load_for(spec, Files(firmware=image, address=0x1000))
     assert isinstance(parts.plan, ToolPlan)
     told: list[str] = []
-    flasher = ToolFlasher(VendorTools(tmp_path / "logs"), FakeClock())
+
+    @contextmanager
+    def lend(name: str) -> Iterator[None]:
+        assert name == "b1" and not copy.exists()
+        yield
+        assert copy.exists()
+        told.append("taken back")
+
+    flasher = ToolFlasher(VendorTools(tmp_path / "logs"), FakeClock(), lend)
     report = flasher.flash(worker, parts.plan, on_line=told.append)
     assert copy.read_text() == f"--at=/dev/ttyACM0@0x1000|{image}"
+    assert told.pop() == "taken back"
     assert len(told) == 1 and told[0].endswith(f"--at=/dev/ttyACM0@0x1000 '{image}' {copy}")
     assert (report.units, report.unit, report.compared, report.size_bytes) == (1, "files", False, 5)
     assert (tmp_path / "logs" / "b1.log").read_text() == f"$ {told[0]}\ndone\n"
