@@ -70,6 +70,44 @@ def provision(order: out.ProvisionIn, services: Any = ServicesOf) -> out.Provisi
     )
 
 
+@changing.post("/{name}/bridge")
+def bridge(name: str, order: out.BridgeIn, services: Any = ServicesOf) -> out.BridgeOut:
+    """Registers a board that an agent speaks for, and gives what that agent needs; the same every time."""
+    connection = replace(
+        services.connection,
+        # As its agent reaches the broker, which need not be as nodes do.
+        host=order.host or services.benches.host,
+        period_s=order.period_s or services.connection.period_s,
+        window_ms=None,
+        tls=False,
+        sleep=None,
+        smp=None,
+        sntp=None,
+    )
+    done = services.registry.bridge(
+        name,
+        agent=order.agent,
+        site=order.site,
+        device_type=order.device_type,
+        connection=connection,
+        fresh=order.fresh,
+    )
+    config = done.config
+    return out.BridgeOut(
+        device=name,
+        agent=done.agent,
+        device_type=done.device.device_type,
+        host=config.host,
+        port=config.port,
+        prefix=config.prefix,
+        user=config.user,
+        password=config.password.decode("ascii"),
+        keepalive_s=config.keepalive_s,
+        period_s=config.period_s,
+        trust=[key.hex() for key in done.trust],
+    )
+
+
 @changing.put("/{name}/sleep", status_code=204)
 def sleep(name: str, order: out.SleepIn, services: Any = ServicesOf) -> None:
     """Tells a device when to wake; it acts on it the next time it is awake."""

@@ -46,6 +46,7 @@ class DeviceOut(Closed):
     device_type: str
     state: str
     emulated: bool | None
+    via: str | None = Field(description="agent that speaks for it, as it has no network")
     generation: int
     firmware_version: str | None
     model: str | None = Field(description="image digest of the model that runs")
@@ -177,6 +178,33 @@ class EnrolOut(Closed):
     trust: str
     config: str = Field(description="flash record with zeros where the device's key and seed go")
     expires_s: float = Field(description="until when its birth is awaited")
+
+
+class BridgeIn(Closed):
+    """A board without a network, for which an agent speaks."""
+
+    agent: str
+    device_type: str
+    site: str = "default"
+    host: str | None = Field(None, description="IPv4 address by which the agent reaches the broker")
+    period_s: int | None = Field(None, ge=1, le=86400)
+    fresh: bool = Field(False, description="the agent lost what it kept of it: forget what was counted")
+
+
+class BridgeOut(Closed):
+    """As the agent reads it from a file. Whoever has it can speak as the device."""
+
+    device: str
+    agent: str
+    device_type: str
+    host: str
+    port: int
+    prefix: str
+    user: str
+    password: str
+    keepalive_s: int
+    period_s: int
+    trust: list[str] = Field(description="SHA-256 of the keys whose images it may take")
 
 
 class CaptureIn(Closed):

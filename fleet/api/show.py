@@ -47,6 +47,7 @@ def device(view: DeviceView) -> out.DeviceOut:
         device_type=value.device_type,
         state=view.state.value,
         emulated=None if birth is None else birth.emulated,
+        via=None if birth is None else birth.via,
         generation=value.generation,
         firmware_version=None if birth is None else birth.firmware.version,
         model=None if model is None or model.image is None else model.image.hex(),

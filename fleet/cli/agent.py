@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from tinyfleet.fleet.cli.common import (
     show_json,
     show_table,
     state_option,
+    write_secret,
 )
 
 if TYPE_CHECKING:
@@ -45,13 +45,7 @@ def register(name: str, site: str, out: Path | None, state: Path) -> None:
     if out is None:
         show_json(given.model_dump())
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(out.name + ".new")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(given.model_dump(), file)
-    temporary.replace(out)
+    write_secret(out, json.dumps(given.model_dump()))
     click.echo(f"{name} may connect; its credentials are in {out}")
 
 

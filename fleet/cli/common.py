@@ -86,6 +86,17 @@ def client(state: Path) -> FleetClient:
     return FleetClient.of_state(state)
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Replaces a file at once, readable by its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
 def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 

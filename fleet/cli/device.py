@@ -23,6 +23,7 @@ from tinyfleet.fleet.cli.common import (
     show_table,
     state_option,
 )
+from tinyfleet.fleet.cli.device_bridge import bridge
 from tinyfleet.fleet.cli.device_live import capture, event_rule
 from tinyfleet.fleet.cli.device_token import token, token_revoke, tokens
 from tinyfleet.fleet.core.errors import BadInput, Refused
@@ -53,7 +54,7 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
             (
                 each.id,
                 each.site,
-                each.device_type + (" (emulated)" if each.emulated else ""),
+                each.device_type + _what_kind(each),
                 each.state,
                 each.model_version,
                 None if each.deployment is None else each.deployment.state,
@@ -71,6 +72,14 @@ def devices(state: Path, site: str | None, in_state: str | None, as_json: bool) 
 @click.group()
 def device() -> None:
     """Provision, set, show and remove devices."""
+
+
+def _what_kind(device: DeviceOut) -> str:
+    """What nobody may overlook: that it is emulated, and that an agent speaks for it."""
+    words = ["emulated"] if device.emulated else []
+    if device.via is not None:
+        words.append(f"bridged by {device.via}")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _next_wake(device: DeviceOut) -> str | None:
@@ -306,6 +315,7 @@ def remove(name: str, state: Path) -> None:
     click.echo(f"{name} is removed")
 
 
+device.add_command(bridge)
 device.add_command(capture)
 device.add_command(event_rule)
 for each in (token, tokens, token_revoke):

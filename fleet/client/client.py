@@ -66,6 +66,10 @@ class FleetClient:
     def provision(self, order: schemas.ProvisionIn) -> schemas.ProvisionOut:
         return self._one(schemas.ProvisionOut, "POST", "/devices", json=order.model_dump(exclude_none=True))
 
+    def bridge_device(self, name: str, order: schemas.BridgeIn) -> schemas.BridgeOut:
+        path = f"/devices/{_part(name)}/bridge"
+        return self._one(schemas.BridgeOut, "POST", path, json=order.model_dump(exclude_none=True))
+
     def set_sleep(self, name: str, sleep: schemas.SleepIn | None) -> None:
         """When a device wakes; None: as its configuration says."""
         path = f"/devices/{_part(name)}/sleep"

@@ -44,7 +44,7 @@ class Benches:
         self._store = store
         self._clock = clock
         self._access = access
-        self._host, self._port, self._prefix = host, port, prefix
+        self.host, self._port, self._prefix = host, port, prefix
 
     def register(self, name: str, site: str) -> AgentAccess:
         """Lets an agent in at the broker; the same answer every time. BadInput, Conflict."""
@@ -62,7 +62,7 @@ class Benches:
             tx.agents.set_password(name, self._access.hashed(name, agent.credential))
         self._access.apply()
         word = self._access.password(name, agent.credential).decode("ascii")
-        return AgentAccess(id=name, host=self._host, port=self._port, prefix=self._prefix, password=word)
+        return AgentAccess(id=name, host=self.host, port=self._port, prefix=self._prefix, password=word)
 
     def all(self) -> list[AgentView]:
         with self._store.read() as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tinyfleet.fleet.core.deployment import Deployment
 from tinyfleet.fleet.core.device import Device, check_device_id, check_label, forget_past
@@ -19,7 +19,7 @@ from tinyfleet.fleet.services.wants import amend_want, standing_want
 from tinyfleet.wire.enums import SmpDoor
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import NodeConfig, NodeTls, Sleep, Trust
-from tinyfleet.wire.records import encode_record
+from tinyfleet.wire.records import decode_record, encode_record
 
 HISTORY: int = 50
 
@@ -84,6 +84,18 @@ class Provisioned:
 
     def __repr__(self) -> str:
         return f"Provisioned({self.device.id!r}, …)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged:
+    """What an agent needs to speak for a board that has no network: how to reach the broker as that device,
+    and whose images it may take (SHA-256 of key DERs), as a node's trust record says it.
+    """
+
+    device: Device
+    agent: str
+    trust: tuple[bytes, ...]
+    config: NodeConfig = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,32 @@ class Registry:
         else:
             self._access.apply()
         return records
+
+    def bridge(
+        self,
+        name: str,
+        *,
+        agent: str,
+        site: str,
+        device_type: str,
+        connection: Connection,
+        fresh: bool = False,
+    ) -> Bridged:
+        """Registers a board without a network as a device that `agent` speaks for; the same answer every
+        time. Its user at the broker is its own, so that the broker's rules and its will are a node's.
+
+        `fresh`: the agent lost what it kept of it, so whatever was counted and heard before is forgotten.
+        Raises BadInput, Conflict, NotFound.
+        """
+        check_device_id(agent)
+        if connection.tls or connection.sleep is not None:
+            raise BadInput("an agent reaches the broker in the clear, and does not sleep")
+        with self._store.read() as tx:
+            if tx.agents.get(agent) is None:
+                raise NotFound(f"no agent {agent}: let it in first, `tinyfleet agent register {agent}`")
+        done = self.provision(name, site=site, device_type=device_type, connection=connection, fresh=fresh)
+        trust, config = decode_record(Trust, done.trust), decode_record(NodeConfig, done.config)
+        return Bridged(device=done.device, agent=agent, trust=trust.keys, config=config)
 
     def revoke(self, name: str) -> None:
         """Takes a device's certificate and password away, and ends its connection. It stays registered:

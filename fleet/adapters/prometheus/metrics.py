@@ -59,7 +59,7 @@ class FleetCollector(Collector):
             yield from _inferences(tx)
             yield from live_families(tx, self._samples_budget_bytes)
             yield from shadow_families(tx)
-            yield _devices(tx, self._clock())
+            yield from _devices(tx, self._clock())
             yield _rollouts(tx)
         yield from self._ingest()
         connected = GaugeMetricFamily(
@@ -130,14 +130,30 @@ def _cumulative(latency: LatencyTotal) -> Iterator[tuple[str, float]]:
         yield bound, float(total)
 
 
-def _devices(tx: Tx, now_s: float) -> Family:
+def _devices(tx: Tx, now_s: float) -> Iterator[Family]:
     devices = tx.devices.all()
     counts = Counter((device.site, state_of(device.evidence, now_s)) for device in devices)
     family = GaugeMetricFamily("tinyfleet_devices", "Devices by state.", labels=["site", "state"])
     for site in sorted({device.site for device in devices}):
         for state in DeviceState:
             family.add_metric([site, state.value], counts[site, state])
-    return family
+    yield family
+    bridged = Counter(
+        (device.birth.via, state_of(device.evidence, now_s))
+        for device in devices
+        if device.birth is not None and device.birth.via is not None
+    )
+    if not bridged:
+        return
+    family = GaugeMetricFamily(
+        "tinyfleet_bridged_devices",
+        "Devices without a network, by the agent that speaks for them.",
+        labels=["agent", "state"],
+    )
+    for agent in sorted({agent for agent, _ in bridged}):
+        for state in DeviceState:
+            family.add_metric([agent, state.value], bridged[agent, state])
+    yield family
 
 
 def _rollouts(tx: Tx) -> Family:
