@@ -78,6 +78,11 @@ class Folders:
         return self.state / "agent" / "labels"
 
     @property
+    def bridge(self) -> Path:
+        """How far the updates of boards came for which the agent speaks, by device."""
+        return self.state / "agent" / "bridge"
+
+    @property
     def runs(self) -> Path:
         """The last bench run of each board."""
         return self.state / "agent" / "runs"

@@ -20,11 +20,11 @@ from typing import TypeVar
 from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.consoles import SerialConsoles
-from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, console_of, use_folder
+from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, console_address, use_folder
 from tinyfleet.agent.adapters.health_door import health_door
 from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.metrics import BenchCollector, metrics_server
-from tinyfleet.agent.adapters.mqtt import Broker, Publisher, read_credentials
+from tinyfleet.agent.adapters.mqtt import Publisher, read_credentials
 from tinyfleet.agent.adapters.part_files import Parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
@@ -32,6 +32,7 @@ from tinyfleet.agent.adapters.service_manager import ServiceManager
 from tinyfleet.agent.adapters.smp import SmpLinks
 from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.adapters.vendor_tools import VendorTools
+from tinyfleet.agent.bridging import Bridges
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import RunResult
@@ -46,7 +47,7 @@ from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_mete
 from tinyfleet.agent.services.board_work import BoardWork
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
-from tinyfleet.agent.services.leases import BoardLeases, Held
+from tinyfleet.agent.services.leases import BRIEF, BoardLeases, Held
 from tinyfleet.agent.services.metering import Metering
 from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet
 from tinyfleet.agent.services.power_switch import PowerAction, act
@@ -95,6 +96,13 @@ class Agent:
             on_wait=self._claim.on_wait,
         )
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
+        self._bridges = Bridges(
+            *(bench, folders, self.probes, self.consoles, self._clock, self.counting, self._workers),
+            hold=lambda board, work, brief: self._busy(board, None, work, BRIEF if brief else "rollout"),
+            program=lambda board, plan: self._programming.flash(
+                self._workers[board], self.spec(board), plan, Telling()
+            ),
+        )
         self._publisher: Publisher | None = None
         self._mark_lock = threading.Lock()
         self._told: list[BoardStatus] = []
@@ -152,6 +160,7 @@ class Agent:
         self.counting.add(FLASHES, board=board, outcome="OK")
         self.counting.add(FLASH_BYTES, report.size_bytes, board=board)
         self.counting.observe(FLASH_SECONDS, report.elapsed_s, device_type=spec.device_type)
+        self._bridges.look(board)
         return report
 
     def run(
@@ -184,6 +193,7 @@ class Agent:
                     model=model,
                     progress=progress,
                     on_line=on_line,
+                    on_answers=lambda ran, answers: self._bridges.count(board, golden, ran, answers),
                     energy=measuring.enter_context(energy_run(spec, self._clock, self.counting))
                     if energy
                     else None,
@@ -265,13 +275,17 @@ class Agent:
         self.counting.add(PROVISIONED, outcome=done.way.value)
         return done
 
-    def connect(self, broker: Broker | None = None) -> Publisher | None:
-        """Tells the manager from now on what is on the bench; None when the bench names no manager."""
-        if broker is None and self.bench.manager is not None:
-            broker = read_credentials(Path(self.bench.manager))
-        if broker is not None and self._publisher is None:
-            self._publisher = Publisher(broker, self.inventory.report(0, ConnState.ONLINE))
+    def connect(self, credentials: Path | None = None) -> Publisher | None:
+        """Tells the manager from now on what is on the bench, and speaks for boards that are devices of the
+        fleet; None when neither argument nor bench names the credentials. Raises AgentError."""
+        if credentials is None and self.bench.manager is not None:
+            credentials = Path(self.bench.manager)
+        if credentials is not None and self._publisher is None:
+            self._publisher = Publisher(
+                read_credentials(credentials), self.inventory.report(0, ConnState.ONLINE)
+            )
             self._publisher.start()
+            self._bridges.start(credentials.parent)
         return self._publisher
 
     def serve(self, stop: threading.Event) -> None:
@@ -327,6 +341,7 @@ class Agent:
             self._told = now
 
     def close(self) -> None:
+        self._bridges.stop()
         if self._publisher is not None:
             self._publisher.stop()
             self._publisher = None
@@ -342,25 +357,12 @@ class Agent:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _busy(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
+    def _busy(self, board: str, counted: Metric | None, work: Callable[[], R], what: str = "work") -> R:
         """See services.board_work."""
-        return self._work.on(board, counted, work)
+        return self._work.on(board, counted, work, what)
 
     def _tell(self) -> None:
         if self._publisher is not None:
             with self._mark_lock:
                 report = self.inventory.report(0, ConnState.ONLINE)
             self._publisher.publish(report)
-
-
-def console_address(spec: BoardSpec) -> str:
-    """Of a board's console, now. Raises NoSuchBoardError."""
-    return spec.console or console_of(_probe(spec))
-
-
-def _probe(spec: BoardSpec) -> str:
-    if spec.probe is None:
-        raise NoSuchBoardError(
-            f"{spec.name} has no probe in bench.yaml", "name it there: `tinyfleet bench scan`"
-        )
-    return spec.probe

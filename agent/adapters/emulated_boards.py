@@ -16,6 +16,7 @@ from pyocd_qemu.board import Board
 from pyocd_qemu.errors import QemuError
 from pyocd_qemu.process import OWNER_NAME, end_stranded
 
+from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import EmulatorError, NoSuchBoardError, SwitchError, SwitchRefused
 
 POWER_NAME: Final = "power"
@@ -205,6 +206,17 @@ def console_of(unique_id: str) -> str:
             "start it: `tinyfleet agent run`, or `tinyfleet bench emulate`",
         )
     return entry.console_url
+
+
+def console_address(spec: BoardSpec) -> str:
+    """Of a board's console, now: as bench.yaml names it, or the emulator knows. Raises NoSuchBoardError."""
+    if spec.console is not None:
+        return spec.console
+    if spec.probe is None:
+        raise NoSuchBoardError(
+            f"{spec.name} has neither console nor probe in bench.yaml", "name them: `tinyfleet bench scan`"
+        )
+    return console_of(spec.probe)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.model.twin import Twin, TwinBuildError
+from tinyfleet.wire.artifact_metadata import OutputKind
 from tinyfleet.wire.artifact_tensors import DTYPE_BYTES
 from tinyfleet.wire.errors import WireError
 
@@ -36,7 +37,10 @@ def load_golden(path: Path, payload: bytes) -> GoldenSet:
         raise PlanError(f"{path}: the host twin cannot run the model: {error}", "see `make setup`") from error
     inputs = tuple(b"".join(steps) for steps in sequences)
     width = DTYPE_BYTES[twin.plan.tensors[twin.plan.output.tensor].dtype]
-    return GoldenSet(inputs, labels, outputs, width)
+    metadata = twin.plan.metadata
+    classes = len(metadata.labels) if metadata.output_kind is OutputKind.CLASSES else 0
+    scores = tuple(map(int, twin.scores(np.arange(-128, 128, dtype=np.int8)))) if width == 1 else ()
+    return GoldenSet(inputs, labels, outputs, width, classes, scores)
 
 
 def _steps(twin: Twin, window: npt.NDArray[np.generic]) -> list[bytes]:

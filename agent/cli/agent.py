@@ -40,7 +40,6 @@ def run(bench_file: Path, credentials: Path | None, alone: bool, folders: Folder
     from rich.table import Table
 
     from tinyfleet.agent.adapters.health_door import sole_agent
-    from tinyfleet.agent.adapters.mqtt import read_credentials
     from tinyfleet.agent.adapters.part_files import read_bench
     from tinyfleet.agent.main import Agent
 
@@ -53,7 +52,7 @@ def run(bench_file: Path, credentials: Path | None, alone: bool, folders: Folder
     with until_stopped() as stop, sole_agent(folders.lock), Agent(file, folders, claim) as bench:
         bench.start_boards()
         if not alone:
-            bench.connect(None if credentials is None else read_credentials(credentials))
+            bench.connect(credentials)
         statuses = bench.refresh()
         if as_json:
             show_json(

@@ -49,6 +49,24 @@ def bench_image(data: bytes, device_type: str, name: str) -> Image:
     return image
 
 
+def hashed_bytes(head: bytes, room_bytes: int) -> int | None:
+    """How far an image reaches in flash before its last TLVs, by its first 32 bytes; None: there is none, or
+    it claims more than `room_bytes`. Nothing is verified."""
+    if len(head) < _HEADER.size:
+        return None
+    magic, _, header, protected, payload, *_ = _HEADER.unpack_from(head)
+    reach = int(header) + int(payload) + int(protected)
+    return reach if magic == IMAGE_MAGIC and reach + _TLV.size <= room_bytes else None
+
+
+def tlvs_bytes(head: bytes) -> int | None:
+    """Length of the area of last TLVs that begins with these 4 bytes; None: it is none."""
+    if len(head) < _TLV.size:
+        return None
+    magic, total = _TLV.unpack_from(head)
+    return int(total) if magic == TLV_INFO_MAGIC else None
+
+
 def wrap_model(payload: bytes, device_type: str) -> bytes:
     """An unsigned MCUboot image (SPEC section 7) around a model's payload. Raises ArtifactError when it is
     none."""

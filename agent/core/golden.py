@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tinyfleet.agent.core.errors import PlanError
@@ -16,12 +16,15 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class GoldenSet:
     """`windows`: the model's input bytes. `labels` and `expected` (output bytes), one a window, or none
-    known. `value_bytes`: of a value of the output."""
+    known. `value_bytes`: of a value of the output. `classes`: that the model chooses between, 0: it does
+    something else. `scores`: of output values -128 to 127 in 1/256, none where values are wider."""
 
     windows: tuple[bytes, ...]
     labels: tuple[int, ...] | None = None
     expected: tuple[bytes, ...] | None = None
     value_bytes: int = 1
+    classes: int = 0
+    scores: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {len(window) for window in self.windows}
@@ -42,7 +45,7 @@ class GoldenSet:
 
     def first(self, count: int) -> GoldenSet:
         labels, expected = _first(self.labels, count), _first(self.expected, count)
-        return GoldenSet(self.windows[:count], labels, expected, self.value_bytes)
+        return replace(self, windows=self.windows[:count], labels=labels, expected=expected)
 
     def values(self, output: bytes) -> list[int]:
         """The values of an output, signed and little-endian."""

@@ -40,13 +40,14 @@ class BoardWork:
         self._lock = lock
         self._tell = tell
 
-    def on(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
+    def on(self, board: str, counted: Metric | None, work: Callable[[], R], what: str = "work") -> R:
         """What `work` answers. `counted` takes the failures; what succeeded counts whoever knows how well.
+        `what`: how the use is called to others, where nothing is counted.
 
         Raises BoardBusyError when another program has the board, and what `work` raises; BoardGone instead,
         where it failed and a part of the board is not plugged in any more.
         """
-        what = "work" if counted is None else counted.name
+        what = what if counted is None else counted.name
         worker = self._workers[board]
         with (
             self._leases.use(board, what, self._wait_s, worker.hangs) as lease,

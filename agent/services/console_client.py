@@ -48,14 +48,14 @@ class ConsoleClient:
         self._many = False
         self._run = FramedRun((), 0, False)
 
-    def hello(self) -> Hello:
+    def hello(self, attempts: int = HELLO_ATTEMPTS) -> Hello:
         """What the board says of itself. Asked again while it is silent: it may just be starting."""
-        for attempt in range(HELLO_ATTEMPTS):
+        for attempt in range(attempts):
             try:
                 hello = decode(Hello, self._ask_hello())
                 break
             except ConsoleError:
-                if attempt == HELLO_ATTEMPTS - 1:
+                if attempt == attempts - 1:
                     raise
             except WireError as error:
                 raise self._failed(

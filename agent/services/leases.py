@@ -41,6 +41,10 @@ R = TypeVar("R")
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.2
 """How often who waits looks whether it is his turn."""
+BRIEF = "look"
+BRIEF_S = 15.0
+"""What the agent does by itself now and then, and how long at most: whoever wants the board meanwhile waits
+for that, also where he would not wait for other people."""
 
 
 class LeaseTable(Protocol):
@@ -215,19 +219,33 @@ class BoardLeases:
                 if board is not None:
                     self._counting.observe(LEASE_WAIT_SECONDS, waited_s, board=board)
                     return board
-                if waited_s >= wait_s:
+                soon = waited_s < BRIEF_S and self._is_soon(request.boards)
+                if waited_s >= wait_s and not soon:
                     raise BoardBusyError(
                         self._told(request), "wait with `--wait 10m`; `tinyfleet bench list` shows all"
                     )
-                if ticket is None:
+                if ticket is None and not soon:
                     raise LeaseError("the queue of this bench is full", "do programs wait without need?")
-                if not waits:
+                if not waits and not soon:
                     self._on_wait(f"waiting: {self._told(request)}")
                     waits = True
-                self._pause(min(LOOK_S, wait_s - waited_s))
+                self._pause(LOOK_S if soon else min(LOOK_S, wait_s - waited_s))
         finally:
             if ticket is not None:
                 self._give_back(partial(leave, ticket=ticket))
+
+    def _is_soon(self, boards: Sequence[str]) -> bool:
+        """Whether what stood against one of them is over in a moment, or already."""
+        leases, _ = self._table.look()
+        for board in boards:
+            lease = leases.of(board)
+            if lease.reservation is not None and lease.reservation.holder != self.holder:
+                continue
+            if lease.use is None and not leases.waiting(board):
+                return True
+            if lease.use is not None and lease.use.what == BRIEF:
+                return True
+        return False
 
     def _give_back(self, step: _Step, hangs: Callable[[], bool] = lambda: False) -> None:
         """Now, or as soon as it can be written: a full disk must not keep a board from the others, nor hide

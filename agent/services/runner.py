@@ -44,12 +44,13 @@ class Runner:
         model: bytes | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         on_line: Callable[[str], None] = lambda line: None,
+        on_answers: Callable[[bytes, Sequence[Answer]], None] = lambda model, answers: None,
         energy: EnergyRun | None = None,
     ) -> RunResult:
         """`kept`: the golden set that the board's flash should hold, with which `golden` begins, or which
         begins with it; `keep`: stored there where it does not hold it. `model`: the image it must run.
-        `emulated`: the probe says so; the board may, too. `energy`: entered; the result
-        has what it measured.
+        `emulated`: the probe says so; the board may, too. `on_answers`: gets the image that ran, and all
+        answers. `energy`: entered; the result has what it measured.
 
         Raises StepFailed (StepTimeout, ConsoleError), BoardSaidNo, NoSuchBoardError or BoardBusyError.
         """
@@ -77,9 +78,11 @@ class Runner:
                 energy.end(len(golden.windows))
         finally:
             worker.finish("close console", OPEN_TIMEOUT_S, client.close)
+        ordered = [answers[i] for i in range(len(golden.windows))]
+        on_answers(hello.model or b"", ordered)
         return judge(
             golden,
-            [answers[i] for i in range(len(golden.windows))],
+            ordered,
             board=worker.board,
             device_type=hello.device_type,
             emulated=emulated or bool(hello.emulated),

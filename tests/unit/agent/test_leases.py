@@ -21,7 +21,7 @@ from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.core.errors import BoardBusyError, LeaseError, StepFailed
 from tinyfleet.agent.core.leases import SILENT_MS, Hold
 from tinyfleet.agent.core.tally import LEASE_WAIT_SECONDS
-from tinyfleet.agent.services.leases import BoardLeases
+from tinyfleet.agent.services.leases import BRIEF, BoardLeases
 
 TIMEOUT_S = 30
 CHILD = """
@@ -30,7 +30,7 @@ from pathlib import Path
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.tally_file import TallyFile
-from tinyfleet.agent.services.leases import BoardLeases
+from tinyfleet.agent.services.leases import BRIEF, BoardLeases
 
 folder, holder = Path(sys.argv[1]), sys.argv[2]
 leases = BoardLeases(LeaseFiles(folder), holder, TallyFile(folder / "tally.json"), SystemClock())
@@ -329,3 +329,24 @@ def test_waits_are_counted(leases_of: Making, tmp_path: Path) -> None:
         pass
     ((metric, labels, series),) = TallyFile(tmp_path / "tally.json").read().all()
     assert (metric, labels, series.buckets[0]) == (LEASE_WAIT_SECONDS, ("b1",), 1)
+
+
+def test_what_is_over_in_a_moment_is_waited_for_and_nothing_else(tmp_path: Path, leases_of: Making) -> None:
+    """The agent looks after a board by itself: nobody's command fails for that."""
+    agent = leases_of("agent")
+    for what, waits in ((BRIEF, True), ("flash", False)):
+        with contextlib.ExitStack() as used:
+            used.enter_context(agent.use("b1", what))
+            person = BoardLeases(
+                *(LeaseFiles(tmp_path), "ann", TallyFile(tmp_path / "tally.json"), SystemClock()),
+                pause=lambda seconds, end=used.close: end(),  # type: ignore[misc]
+            )
+            if waits:
+                with person.use("b1", "run"):
+                    assert agent.of("b1").what == "run"
+            else:
+                refused(person)
+            person.close()
+    agent.reserve(["b1"], 60)
+    with agent.use("b1", BRIEF):
+        refused(leases_of("bob"), "reserved by agent")

@@ -1,0 +1,169 @@
+"""What the bridge keeps of a device: how it reaches the broker, how far an update came, and two images."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tinyfleet.agent.core.bridge import Failure, Record, refusal_of
+from tinyfleet.agent.core.errors import AgentError
+from tinyfleet.agent.services.bridge_ports import Access, Terms
+from tinyfleet.wire.codec import decode, encode
+from tinyfleet.wire.enums import Result, UpdateState
+from tinyfleet.wire.errors import WireError
+from tinyfleet.wire.messages import Want
+
+RECORD, ARTIFACT, PREVIOUS = "record.json", "artifact.bin", "previous.bin"
+
+
+class _Registered(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    device: str = Field(pattern=r"^[A-Za-z0-9_-]{1,48}$")
+    agent: str
+    device_type: str
+    host: str
+    port: int
+    prefix: str
+    user: str
+    password: str
+    keepalive_s: int = Field(ge=5, le=3600)
+    period_s: int = Field(ge=1, le=86400)
+    trust: tuple[str, ...] = Field(min_length=1, max_length=2)
+
+
+def read_access(path: Path) -> Access:
+    """What `tinyfleet device bridge --out` wrote. Raises AgentError naming the file, never its content."""
+    write = f"write it with `tinyfleet device bridge {path.stem} --agent … --device-type … --out {path}`"
+    try:
+        if path.stat().st_mode & 0o077:
+            raise AgentError(f"{path} holds a password and others may read it", f"chmod 600 {path}")
+        known = _Registered.model_validate(json.loads(path.read_text()))
+        trust = tuple(bytes.fromhex(key) for key in known.trust)
+    except OSError as error:
+        raise AgentError(f"cannot read {path}: {error.strerror}", write) from error
+    except (ValueError, ValidationError):
+        # Their text could show the password.
+        raise AgentError(f"{path} is not what `tinyfleet device bridge` writes", write) from None
+    terms = Terms(known.device, known.device_type, trust, known.period_s, known.keepalive_s)
+    return Access(known.agent, known.host, known.port, known.prefix, known.user, known.password, terms)
+
+
+class BridgeFiles:
+    """`services.bridge_ports.BridgeStore`: a folder of one device."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self) -> Record:
+        """Raises AgentError for a file that is no record: whoever overwrote it would forget what the board
+        was in the middle of."""
+        path = self._folder / RECORD
+        try:
+            return record_of(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return Record()
+        except (OSError, ValueError, KeyError, TypeError, WireError) as error:
+            raise AgentError(
+                f"cannot use {path}: {error}",
+                "move it away and register the device again with --fresh",
+            ) from error
+
+    def keep(self, record: Record) -> None:
+        self._write(RECORD, json.dumps(to_json(record), indent=1).encode())
+
+    def keep_artifact(self, data: bytes) -> None:
+        self._write(ARTIFACT, data)
+
+    def artifact(self) -> bytes | None:
+        return self._read(ARTIFACT)
+
+    def keep_previous(self, data: bytes) -> None:
+        self._write(PREVIOUS, data)
+
+    def previous(self) -> bytes | None:
+        return self._read(PREVIOUS)
+
+    def clean(self, *, previous: bool) -> None:
+        for name in (ARTIFACT, PREVIOUS) if previous else (ARTIFACT,):
+            try:
+                (self._folder / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise AgentError(
+                    f"cannot remove {self._folder / name}: {error}", "see who owns it"
+                ) from error
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise AgentError(f"cannot read {self._folder / name}: {error}", "see who owns it") from error
+
+    def _write(self, name: str, data: bytes) -> None:
+        """On disk when it returns, whole or not at all."""
+        path = self._folder / name
+        partial = path.with_name(name + ".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise AgentError(f"cannot write {path}: {error}", "is there room?") from error
+
+
+_PLAIN = ("boot", "generation", "detail", "staged", "tries", "kept", "owed", "counter", "brings", "adopted")
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Names of states and results, never their numbers; what a want said as the wire has it."""
+    want = Want(generation=record.generation, model=record.wanted, trial=record.trial)
+    timed = {"not_before": record.not_before, "deadline": record.deadline}
+    failure = record.failure
+    refused = None if record.config is None else record.config.refused
+    return {
+        **{name: getattr(record, name) for name in _PLAIN},
+        "state": record.state.name,
+        "result": record.result.name,
+        "failure": None if failure is None else [failure.result.name, failure.detail],
+        "previous": None if record.previous is None else record.previous.hex(),
+        "want": encode(want).hex(),
+        **timed,
+        "config_refused": refused,
+    }
+
+
+def record_of(document: Mapping[str, Any]) -> Record:
+    """Raises ValueError, KeyError, TypeError or WireError when it is none."""
+    want = decode(Want, bytes.fromhex(document["want"]))
+    failure, refused = document["failure"], document["config_refused"]
+    plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
+    for each in fields(Record):
+        if each.name in plain and type(plain[each.name]) is not type(each.default):
+            raise ValueError(f"{each.name} is {plain[each.name]!r}")
+    return Record(
+        **plain,
+        state=UpdateState[document["state"]],
+        result=Result[document["result"]],
+        failure=None if failure is None else Failure(Result[failure[0]], str(failure[1])),
+        previous=None if document["previous"] is None else bytes.fromhex(document["previous"]),
+        wanted=want.model,
+        trial=want.trial,
+        not_before=document["not_before"],
+        deadline=document["deadline"],
+        config=None if refused is None else refusal_of(int(refused)),
+    )

@@ -1,0 +1,174 @@
+"""A board without a network in a fleet: the manager, a broker and an agent as people start them, an emulated
+microbit behind SWD and its console."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyocd_qemu import registry
+from tests.integration.agent.bench_rig import BENCH_ELF, GOLDEN, Program, tinyfleet
+from tests.integration.fleet.conftest import RunningFleet
+from tests.models import livestock
+from tests.servers import wait_for
+
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner
+from tinyfleet.fleet.services.ports import SigningRequest
+from tinyfleet.wire.artifact import ABI
+from tinyfleet.wire.enums import ArtifactKind
+
+pytestmark = [pytest.mark.qemu, pytest.mark.broker, pytest.mark.timeout(240)]
+DEVICE, BOARD = "barn-1", "microbit-1"
+BENCH = f"""\
+agent: bench-1
+manager: agent.json
+boards:
+  - name: {BOARD}
+    device_type: microbit
+    probe: qemu-microbit-0001
+    emulate: microbit
+    device: {DEVICE}
+"""
+
+
+class Bench:
+    """A fleet, and the agent of its one board."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fleet = RunningFleet(folder / "fleet", "--no-prometheus")
+        self.environment = {"TINYFLEET_STATE": str(folder / "state"), "PYTHONUNBUFFERED": "1"}
+        self.agent: Program | None = None
+        (folder / "bench.yaml").write_text(BENCH)
+        credentials, device = folder / "agent.json", folder / f"{DEVICE}.json"
+        kind = ("--agent", "bench-1", "--device-type", "microbit", "--site", "barn", "--period", "1")
+        for command in (
+            ("agent", "register", "bench-1", "--out", str(credentials)),
+            ("device", "bridge", DEVICE, *kind, "--out", str(device)),
+        ):
+            done = self.fleet.cli(*command)
+            assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        self.agent = Program(self.folder / "agent.log", self.environment, "agent", "run")
+        self.agent.wait_for("watching")
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> None:
+        if self.agent is not None:
+            self.agent.end(number)
+        self.agent = None
+
+    def run(self, *arguments: str) -> str:
+        done = tinyfleet(self.folder, self.environment, "bench", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def device(self) -> dict[str, object]:
+        return self.fleet.client.device(DEVICE).device.model_dump()
+
+    def is_now(self, state: str) -> None:
+        wait_for(f"{DEVICE} to be {state}", lambda: self.device()["state"] == state)
+
+    def release(self, version: str) -> str:
+        """The image's digest."""
+        made = self.fleet.client.create_release(livestock(version, vectors=4), device_type="microbit")
+        return made.artifacts[0].image
+
+    def rolled_out(self, version: str | None = None, name: str = "livestock") -> int:
+        return self.fleet.client.start_rollout(name, version).id
+
+    def newest(self) -> str:
+        return max(self.fleet.client.releases(), key=lambda each: each.id).version
+
+    def path_of(self, rollout: int) -> list[str]:
+        """The update's states, as the manager stored them."""
+        transitions = self.fleet.client.device(DEVICE).transitions
+        return [each["update"] for each in transitions if each["rollout"] == rollout and each["update"]][::-1]
+
+    def is_at(self, rollout: int, updates: set[str]) -> None:
+        def there() -> bool:
+            (deployment,) = self.fleet.client.rollout(rollout).deployments
+            return deployment.update in updates
+
+        wait_for(f"rollout {rollout} to be at {updates}", there)
+
+    def inferences(self) -> float:
+        lines = self.fleet.client.metrics().splitlines()
+        found = [line for line in lines if line.startswith("tinyfleet_inferences_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    def ends(self, rollout: int, state: str) -> None:
+        wait_for(f"rollout {rollout} to be {state}", lambda: self.fleet.rollout_state(rollout) == state)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    if not BENCH_ELF.is_file():
+        pytest.fail(f"there is no {BENCH_ELF}: build the firmware with `make setup`")
+    monkeypatch.delenv(registry.ROOT_VARIABLE, raising=False)
+    bench = Bench(tmp_path)
+    yield bench
+    bench.end()
+    bench.fleet.stop()
+
+
+def test_a_board_without_a_network_gets_releases_like_any_device(bench: Bench, tmp_path: Path) -> None:
+    bench.start()
+    bench.run("flash", BOARD, "--firmware", str(BENCH_ELF))
+    bench.is_now("ONLINE")
+    found = bench.device()
+    assert (found["via"], found["emulated"], found["site"], found["model"]) == ("bench-1", True, "barn", None)
+    listed = bench.fleet.cli("devices").stdout
+    assert "microbit (emulated, bridged by bench-1)" in listed
+
+    v1 = bench.release("v1")
+    first = bench.rolled_out()
+    bench.ends(first, "SUCCEEDED")
+    assert bench.device()["model"] == v1
+    assert bench.path_of(first) == ["OFFERED", "DOWNLOADING", "VERIFIED", "STAGED", "TRIAL", "CONFIRMED"]
+
+    # Whoever runs inferences on it: they are the device's.
+    (signed,) = bench.fleet.state.blobs.iterdir()
+    ran = bench.run(
+        *("run", BOARD, "--model", str(signed), "--golden", str(GOLDEN), "--windows", "20", "--json")
+    )
+    assert json.loads(ran)["model"] == v1
+    wait_for("20 inferences", lambda: bench.inferences() == 20)
+    assert 'tinyfleet_bridged_devices{agent="bench-1",state="ONLINE"} 1.0' in bench.fleet.client.metrics()
+
+    image = tmp_path / "foreign.bin"
+    image.write_bytes(
+        ImgtoolSigner(tmp_path / "foreign.pem").sign(
+            SigningRequest(
+                payload=livestock("v2", vectors=4),
+                kind=ArtifactKind.MODEL,
+                device_type="microbit",
+                version="9.0.0",
+                security_counter=1,
+                core=0,
+                abi=ABI,
+            )
+        )
+    )
+    taken = bench.fleet.cli("release", "import", "--image", str(image), "--allow-foreign")
+    assert taken.returncode == 0, taken.stderr
+    foreign = bench.rolled_out("9.0.0")
+    bench.ends(foreign, "FAILED")
+    assert bench.fleet.client.rollout(foreign).rollout.why == "1 of 1 devices: result 73 SIGNATURE"
+    assert bench.device()["model"] == v1, "nothing was flashed"
+
+    # The agent dies while the board is being programmed, or asked.
+    v2 = bench.release("v2")
+    second = bench.rolled_out(bench.newest())
+    bench.is_at(second, {"STAGED", "TRIAL"})
+    bench.end(signal.SIGKILL)
+    bench.is_now("LOST")
+    bench.start()
+    bench.ends(second, "SUCCEEDED")
+    bench.is_now("ONLINE")
+    assert bench.device()["model"] == v2
+    bench.end()
+    bench.is_now("LOST")

@@ -1,0 +1,448 @@
+"""A bridged board that exists in memory only, driven step by step: what it is asked, told and programmed
+with, and who pulls the plug of the agent where."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from tests.unit.agent.fakes import FakeClock
+
+from tinyfleet.agent.adapters.bridge_files import BridgeFiles
+from tinyfleet.agent.adapters.signatures import verify_ecdsa
+from tinyfleet.agent.core.bench_run import Answer
+from tinyfleet.agent.core.bridge import Failure, Record
+from tinyfleet.agent.core.bridge_check import SelfTest
+from tinyfleet.agent.core.bridge_report import Place
+from tinyfleet.agent.core.errors import StepFailed
+from tinyfleet.agent.core.tally import Metric
+from tinyfleet.agent.services.bridge import DeviceBridge
+from tinyfleet.agent.services.bridge_ports import ChunkCame, Incoming, LinkDown, LinkUp, Terms, WantCame
+from tinyfleet.wire.artifact import (
+    ABI,
+    Artifact,
+    Dtype,
+    Endpoint,
+    Metadata,
+    OutputKind,
+    Tensor,
+    decode_artifact,
+    encode_artifact,
+)
+from tinyfleet.wire.artifact import (
+    Place as TensorPlace,
+)
+from tinyfleet.wire.artifact_vectors import Vector
+from tinyfleet.wire.blobs import Blob, cut
+from tinyfleet.wire.codec import encode
+from tinyfleet.wire.enums import ArtifactKind, CoreVariant, Result, UpdateState
+from tinyfleet.wire.errors import WireError
+from tinyfleet.wire.image import read_image, verify_digest
+from tinyfleet.wire.image_format import IMAGE_MAGIC, TLV_INFO_MAGIC, TLV_PROTECTED_MAGIC, Tlv
+from tinyfleet.wire.messages import Birth, Event, Hello, Message, Status, Tele, Want
+from tinyfleet.wire.topics import TopicKind, blob_name
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+STRANGER = ec.generate_private_key(ec.SECP256R1())
+VECTORS = (Vector.single(b"\1\2\3\4", b"\5\6\7\x08"), Vector.single(b"\x09\x0a\x0b\x0c", b"\x0d\x0e\x0f\x10"))
+ROOM_BYTES = 8192
+NOON = 1_700_000_000
+
+
+def der_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def payload(version: str, arena_bytes: int = 64, filler: int = 100) -> bytes:
+    tensor = Tensor(offset=0, place=TensorPlace.ARENA, dtype=Dtype.INT8, shape=(1, 4))
+    return encode_artifact(
+        Artifact(
+            core=CoreVariant.PORTABLE,
+            arena_bytes=arena_bytes,
+            metadata=Metadata(
+                name="demo",
+                version=version,
+                sensor="accelerometer",
+                unit="mg",
+                rate_mhz=25_000,
+                samples=1,
+                channels=4,
+                output_kind=OutputKind.CLASSES,
+                labels=("a", "b", "c", "d"),
+                source=b"\1" * 32,
+                input_scale=1.0,
+                output_scale=1.0,
+                compiler="test",
+            ),
+            tensors=(tensor, tensor),
+            ops=(),
+            input=Endpoint(tensor=0, zero_point=0, multiplier=0, shift=0),
+            output=Endpoint(tensor=1, zero_point=0, multiplier=0, shift=0),
+            constants=hashlib.sha256(version.encode()).digest() * (filler // 32 + 1),
+            vectors=VECTORS,
+        )
+    )
+
+
+def signed(
+    content: bytes,
+    counter: int = 1,
+    key: ec.EllipticCurvePrivateKey | None = KEY,
+    device_type: str = "microbit",
+) -> bytes:
+    """An image as imgtool makes it; no key: unsigned."""
+    protected = _area(
+        TLV_PROTECTED_MAGIC,
+        (Tlv.SEC_CNT, counter.to_bytes(4, "little")),
+        (Tlv.DEVICE_TYPE, device_type.encode()),
+        (Tlv.KIND, bytes([ArtifactKind.MODEL])),
+        (Tlv.CORE, b"\0"),
+        (Tlv.ABI, ABI.to_bytes(2, "little")),
+    )
+    header = struct.pack(
+        "<IIHHIIBBHII", IMAGE_MAGIC, 0, 64, len(protected), len(content), 0x10, 1, 0, 0, 0, 0
+    )
+    covered = header.ljust(64, b"\0") + content + protected
+    digest = hashlib.sha256(covered).digest()
+    tlvs: list[tuple[int, bytes]] = [(Tlv.SHA256, digest)]
+    if key is not None:
+        signature = key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+        tlvs += [(Tlv.PUBKEY, der_of(key)), (Tlv.ECDSA_SIG, signature)]
+    return covered + _area(TLV_INFO_MAGIC, *tlvs)
+
+
+def _area(magic: int, *entries: tuple[int, bytes]) -> bytes:
+    body = b"".join(struct.pack("<HH", tag, len(value)) + value for tag, value in entries)
+    return struct.pack("<HH", magic, 4 + len(body)) + body
+
+
+def digest_of(image: bytes) -> bytes:
+    digest = read_image(image).digest
+    assert digest is not None
+    return digest
+
+
+class Killed(BaseException):
+    """kill -9 of the agent: nothing in it sees this coming."""
+
+
+class Plug:
+    """`at`: the operation before which the agent dies."""
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.at is not None and self.count >= self.at:
+            raise Killed
+
+
+class FakeBoard:
+    """`refuses`: what it says to an image by its digest; `answers_wrong`: images whose vectors it gets wrong;
+    `fails`: raised by what is asked next, each once; `gone`: raised by whatever is asked."""
+
+    def __init__(self, plug: Plug) -> None:
+        self.flash: bytes | None = None
+        self.refuses: dict[bytes, Result] = {}
+        self.answers_wrong: set[bytes] = set()
+        self.fails: list[Exception] = []
+        self.gone: Exception | None = None
+        self.asked: list[bytes] = []
+        self.programmed = 0
+        self.model_bytes = ROOM_BYTES
+        self.duration_us = 1000
+        self._plug = plug
+
+    @property
+    def digest(self) -> bytes | None:
+        """Of what stands whole in its flash."""
+        try:
+            return None if self.flash is None else verify_digest(read_image(self.flash))
+        except WireError:
+            return None
+
+    def hello(self, *, patient: bool = True) -> Hello:
+        self._there()
+        digest = self.digest
+        runs = digest is not None and digest not in self.refuses
+        return Hello(
+            app="bench 0.1.0",
+            device_type="microbit",
+            model=digest,
+            version=None if digest is None else "1.0.0",
+            input_bytes=4 if runs else 0,
+            output_bytes=4 if runs else 0,
+            golden=0,
+            arena_bytes=1024,
+            abi=ABI,
+            core=CoreVariant.PORTABLE,
+            ops=bytes(32),
+        )
+
+    def test(self, questions: Callable[[Hello], SelfTest | Failure]) -> tuple[Hello, Failure | None]:
+        hello = self.hello()
+        found = questions(hello)
+        if isinstance(found, Failure):
+            return hello, found
+        if hello.model in self.refuses:
+            return hello, Failure(self.refuses[hello.model], "the board says no")
+        assert self.flash is not None and hello.model is not None
+        known = {v.input: v.output for v in decode_artifact(read_image(self.flash).payload).vectors}
+        start = 0
+        for batch in found.questions(3):
+            self._there()
+            self.asked += batch
+            right = hello.model not in self.answers_wrong
+            answers = [Answer(known[q] if right else bytes(4), self.duration_us) for q in batch]
+            wrong = found.judge(start, answers)
+            if wrong is not None:
+                return hello, wrong
+            start += len(batch)
+        return hello, None
+
+    def image(self) -> bytes | None:
+        self._there()
+        return self.flash if self.digest is not None else None
+
+    def program(self, image: bytes | None, over_bytes: int = 0) -> None:
+        self._there()
+        if image == self.flash:
+            return
+        self.programmed += 1
+        self.flash = b"half of something"
+        self._there()
+        self.flash = image
+
+    def _there(self) -> None:
+        self._plug()
+        if self.gone is not None:
+            raise self.gone
+        if self.fails:
+            raise self.fails.pop(0)
+
+
+class PluggedStore:
+    """The files as they are, but for the plug."""
+
+    def __init__(self, files: BridgeFiles, plug: Plug) -> None:
+        self._files = files
+        self._plug = plug
+
+    def load(self) -> Record:
+        return self._files.load()
+
+    def keep(self, record: Record) -> None:
+        self._plug()
+        self._files.keep(record)
+        self._plug()
+
+    def keep_artifact(self, data: bytes) -> None:
+        self._plug()
+        self._files.keep_artifact(data)
+
+    def artifact(self) -> bytes | None:
+        return self._files.artifact()
+
+    def keep_previous(self, data: bytes) -> None:
+        self._plug()
+        self._files.keep_previous(data)
+
+    def previous(self) -> bytes | None:
+        return self._files.previous()
+
+    def clean(self, *, previous: bool) -> None:
+        self._plug()
+        self._files.clean(previous=previous)
+
+
+class Broker:
+    """What is retained for the device, and what it said. `damage`: changes a chunk on its way."""
+
+    def __init__(self) -> None:
+        self.want: Want | None = None
+        self.blobs: dict[bytes, Blob] = {}
+        self.said: list[tuple[TopicKind, Message]] = []
+        self.damage: Callable[[int, bytes], bytes] = lambda group, data: data
+        self.silent = False
+        self.asked: list[tuple[bytes, int]] = []
+        self.up = False
+        self.down_next = False
+        self._tell: Callable[[Incoming], None] = lambda incoming: None
+
+    def open(self, boot: int, tell: Callable[[Incoming], None]) -> None:
+        self._tell = tell
+
+    def publish(self, kind: TopicKind, message: Message) -> None:
+        encode(message)
+        self.said.append((kind, message))
+
+    def subscribe(self, manifest: bytes, group: int) -> None:
+        self.asked.append((manifest, group))
+
+    def unsubscribe(self, manifest: bytes, group: int) -> None:
+        self.asked = [each for each in self.asked if each != (manifest, group)]
+
+    def close(self) -> None:
+        self.up = False
+
+    def chunks(self) -> Iterator[ChunkCame]:
+        """Of what was asked for since the last time."""
+        asked, self.asked = self.asked, []
+        for manifest, group in [] if self.silent else asked:
+            blob = self.blobs[manifest]
+            for chunk in blob.chunks():
+                if chunk.group == group:
+                    data = self.damage(group, chunk.data)
+                    yield ChunkCame(blob_name(manifest), group, chunk.index, data)
+
+    def offer(self, generation: int, image: bytes, **more: object) -> Want:
+        blob = cut(image)
+        self.blobs[blob.digest] = blob
+        wanted = blob.wanted(image=digest_of(image), version="1.0.0")
+        self.want = Want(generation=generation, model=wanted, **more)  # type: ignore[arg-type]
+        return self.want
+
+    @property
+    def statuses(self) -> list[Status]:
+        return [message for _, message in self.said if isinstance(message, Status)]
+
+    @property
+    def births(self) -> list[Birth]:
+        return [message for _, message in self.said if isinstance(message, Birth)]
+
+    @property
+    def notes(self) -> list[str]:
+        return [message.text or "" for _, message in self.said if isinstance(message, Event)]
+
+
+class NoCounts:
+    def tele(self, seq: int, uptime_ms: int) -> Tele | None:
+        return None
+
+
+class Tallied:
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
+        self.ended.append(labels["outcome"])
+
+    def observe(self, metric: Metric, value: float, **labels: str) -> None:
+        raise AssertionError("no histogram here")
+
+
+class MovingClock(FakeClock):
+    def unix_s(self) -> int:
+        return NOON + int(self.now_s)
+
+
+class Rig:
+    """`settle`: lets everything happen that does not need time; `later`: lets time pass."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plug = Plug()
+        self.clock = MovingClock()
+        self.board = FakeBoard(self.plug)
+        self.broker = Broker()
+        self.tallied = Tallied()
+        self.held = False
+        self.busy: Exception | None = None
+        self.bridge = self.made()
+
+    def made(self) -> DeviceBridge:
+        """An agent that was just started."""
+        trust = (hashlib.sha256(der_of(KEY)).digest(),)
+        return DeviceBridge(
+            Terms("d1", "microbit", trust, 10, 15),
+            Place("bench-1", True, ROOM_BYTES),
+            board=self.board,
+            board_name="one",
+            link=self.broker,
+            store=PluggedStore(BridgeFiles(self.folder), self.plug),
+            counts=NoCounts(),
+            hold=self.hold,
+            verify=verify_ecdsa,
+            clock=self.clock,
+            counting=self.tallied,
+        )
+
+    def hold(self, work: Callable[[], object], brief: bool) -> object:
+        assert not self.held, "a board is held once at a time"
+        if self.busy is not None:
+            raise self.busy
+        self.held = True
+        try:
+            return work()
+        finally:
+            self.held = False
+
+    @property
+    def record(self) -> Record:
+        """As it is on disk."""
+        return BridgeFiles(self.folder).load()
+
+    def begin(self) -> None:
+        self.bridge = self.made()
+        self.broker.up = False
+        self.broker.asked.clear()
+        self.bridge.begin()
+        self.connect()
+
+    def restart(self) -> None:
+        """After a kill -9."""
+        self.plug.at, self.held = None, False
+        self.begin()
+
+    def connect(self) -> None:
+        """As the broker does it: up, then what is retained."""
+        self.broker.up = True
+        self.bridge.take(LinkUp())
+        if self.broker.want is not None:
+            self.bridge.take(WantCame(encode(self.broker.want)))
+        self.settle()
+
+    def disconnect(self) -> None:
+        self.broker.up = False
+        self.broker.asked.clear()
+        self.bridge.take(LinkDown())
+
+    def send(self, want: Want | None) -> None:
+        self.broker.want = want
+        self.bridge.take(WantCame(b"" if want is None else encode(want)))
+        self.settle()
+
+    def settle(self) -> None:
+        for _ in range(200):
+            chunks = list(self.broker.chunks())
+            for chunk in chunks:
+                self.bridge.take(chunk)
+            self.bridge.tick()
+            if not chunks:
+                return
+        raise AssertionError("it goes round")
+
+    def later(self, seconds: float) -> None:
+        """In steps, so that what is due in between happens then."""
+        end_s = self.clock.now_s + seconds
+        while self.clock.now_s < end_s:
+            self.clock.now_s = min(end_s, self.clock.now_s + 1.0)
+            self.settle()
+
+    @property
+    def told(self) -> list[UpdateState]:
+        """States as told, each once in a row."""
+        states = [status.state for status in self.broker.statuses]
+        return [state for i, state in enumerate(states) if i == 0 or states[i - 1] is not state]
+
+
+def failed(step: str = "program") -> StepFailed:
+    return StepFailed("one", step, "the wire came off", "plug it in")
