@@ -66,6 +66,12 @@ class ManagerDoor:
         except (KeyError, TypeError, ValueError) as error:
             raise self._strange() from error
 
+    def state(self, word: str) -> str:
+        try:
+            return str(self._ask("GET", word, path="/state")["state"])
+        except (KeyError, TypeError) as error:
+            raise self._strange() from error
+
     def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Given:
         order = {"csr": base64.b64encode(csr).decode("ascii"), "device_type": device_type}
         answer = self._ask("POST", word, order if name is None else {**order, "name": name})
@@ -81,9 +87,9 @@ class ManagerDoor:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise self._strange() from error
 
-    def _ask(self, method: str, word: str, body: object = None) -> Any:
+    def _ask(self, method: str, word: str, body: object = None, path: str = "") -> Any:
         request = urllib.request.Request(  # noqa: S310 - the scheme was looked at in the constructor
-            f"{self._address}/api/v1/enrol",
+            f"{self._address}/api/v1/enrol{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {word}", "Content-Type": "application/json"},
             method=method,

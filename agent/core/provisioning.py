@@ -73,7 +73,9 @@ TABLE: Final[Mapping[Step, Row]] = {
     Step.READ_BACK: Row(30.0, Step.PROBE, _WEAR),
     Step.START: Row(20.0, Step.START, _CABLE),
     Step.BIRTH: Row(
-        90.0, Step.START, "read its console; can it reach the broker's TLS port? Run it again after that"
+        90.0,
+        Step.START,
+        "read its console: is its firmware one with TLS, and does it reach the broker? Then run it again",
     ),
     Step.LABEL: Row(10.0, Step.LABEL, "is there room for the label? Run it again: only the label is left"),
     Step.LOCK: Row(20.0, Step.LABEL, "the board works; if it is locked already, no probe reaches it"),

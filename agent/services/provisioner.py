@@ -328,7 +328,7 @@ class _Run:
         trouble = "it was not heard"
         while self._parts.clock.monotonic_s() < end_s:
             try:
-                state = self._parts.manager.offer(word).state
+                state = self._parts.manager.state(word)
             except AgentError as error:
                 trouble = error.what
             else:

@@ -35,9 +35,12 @@ class Given:
 
 
 class Manager(Protocol):
-    """Both raise AgentError; `word` is a one-time token's."""
+    """All raise AgentError; `word` is a one-time token's."""
 
     def offer(self, word: str) -> Offer: ...
+
+    def state(self, word: str) -> str:
+        """The token's; USED: its device was heard, and is registered."""
 
     def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Given: ...
 

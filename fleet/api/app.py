@@ -81,7 +81,7 @@ def build(services: Services, token: str, hosts: Iterable[str] | None = None) ->
     for noun in (devices, enrolments, agents, releases, rollouts, samples, shadows):
         app.include_router(noun.reading, prefix="/api/v1")
         app.include_router(noun.changing, prefix="/api/v1", dependencies=guard)
-    app.include_router(enrolments.enrolling(enrolments.Tries()), prefix="/api/v1")
+    app.include_router(enrolments.enrolling(), prefix="/api/v1")
     app.include_router(_own_routes(services))
     _handle_errors(app)
     return app

@@ -23,6 +23,8 @@ reading = APIRouter(prefix="/tokens")
 changing = APIRouter(prefix="/tokens")
 WINDOW_S: Final = 60.0
 TRIES_MAX: Final = 10
+ENROLLED_MAX: Final = 60
+"""Certificates for one address in a minute: each that is replaced stays on the broker's list for good."""
 ADDRESSES_MAX: Final = 1024
 
 
@@ -35,37 +37,37 @@ class Shown:
 
 
 class Tries:
-    """Words that were none, by address, in the last minute. Nobody guesses 256 bits; but each try reads the
-    database. With more addresses than it holds, it begins anew."""
+    """What was tried in the last minute, by address. Nobody guesses 256 bits; but each try costs the manager
+    something. With more addresses than it holds, it begins anew."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int = TRIES_MAX, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
         self._clock = clock
         self._lock = threading.Lock()
         self._since_s = 0.0
-        self._failed: dict[str, int] = {}
+        self._tried: dict[str, int] = {}
 
     def check(self, address: str) -> None:
         """Raises HTTPException 429."""
         with self._lock:
             now_s = self._clock()
-            if now_s - self._since_s > WINDOW_S or len(self._failed) > ADDRESSES_MAX:
-                self._since_s, self._failed = now_s, {}
-            if self._failed.get(address, 0) >= TRIES_MAX:
-                raise HTTPException(
-                    429, "too many tokens that are none: wait a minute", {"Retry-After": str(int(WINDOW_S))}
-                )
+            if now_s - self._since_s > WINDOW_S or len(self._tried) > ADDRESSES_MAX:
+                self._since_s, self._tried = now_s, {}
+            if self._tried.get(address, 0) >= self._most:
+                raise HTTPException(429, "too often: wait a minute", {"Retry-After": str(int(WINDOW_S))})
 
-    def failed(self, address: str) -> None:
+    def count(self, address: str) -> None:
         with self._lock:
-            self._failed[address] = self._failed.get(address, 0) + 1
+            self._tried[address] = self._tried.get(address, 0) + 1
 
 
-def enrolling(tries: Tries) -> APIRouter:
+def enrolling() -> APIRouter:
     """The routes for boards. Their word stands in the header, never in the address, which is logged."""
+    tries, given_out = Tries(), Tries(ENROLLED_MAX)
     router = APIRouter(prefix="/enrol")
 
     def refuse(address: str) -> NoReturn:
-        tries.failed(address)
+        tries.count(address)
         raise HTTPException(401, "this call needs a one-time token as Bearer token: `tinyfleet device token`")
 
     def shown(request: Request) -> Shown:
@@ -87,6 +89,14 @@ def enrolling(tries: Tries) -> APIRouter:
         except NoSuchToken:
             refuse(shown.address)
 
+    @router.get("/state")
+    def state(shown: Shown = word_shown, services: Any = ServicesOf) -> out.TokenOut:
+        """How far the token's device came: USED once it is registered."""
+        try:
+            return show.token(services.enrolments.token(shown.word))
+        except NoSuchToken:
+            refuse(shown.address)
+
     @router.post("")
     def enrol(order: out.EnrolIn, shown: Shown = word_shown, services: Any = ServicesOf) -> out.EnrolOut:
         """A certificate for the board's own key; its birth registers it."""
@@ -94,6 +104,8 @@ def enrolling(tries: Tries) -> APIRouter:
             csr = base64.b64decode(order.csr, validate=True)
         except binascii.Error as error:
             raise BadInput("csr: expected base64") from error
+        given_out.check(shown.address)
+        given_out.count(shown.address)
         try:
             given = services.enrolments.enrol(
                 shown.word, name=order.name, device_type=order.device_type, csr=csr

@@ -51,7 +51,7 @@ class Benches:
         check_device_id(name)
         check_label("site", site)
         with self._store.write() as tx:
-            if tx.devices.get(name) is not None:
+            if tx.devices.get(name) is not None or name in tx.tokens.pending():
                 raise Conflict(f"{name} is a device of this fleet: choose another name for the agent")
             known = tx.agents.get(name)
             if known is None:

@@ -178,14 +178,20 @@ class Enrolments:
                 log.warning("%s was enrolled by token %d and never heard of", token.device, token.id)
             self._after(token, effect)
 
-    def offer(self, word: str) -> Offer:
-        """Raises NoSuchToken. Asking changes nothing, whatever its state is; what has ended brings no
-        firmware."""
+    def token(self, word: str) -> Token:
+        """As it is now. Raises NoSuchToken."""
         with self._store.read() as tx:
             token = _shown(tx, word)
         living = token.state in (TokenState.OPEN, TokenState.PENDING)
         if living and token.expires_s <= self._clock():
-            living, token = False, replace(token, state=TokenState.EXPIRED)
+            return replace(token, state=TokenState.EXPIRED)
+        return token
+
+    def offer(self, word: str) -> Offer:
+        """Raises NoSuchToken. Asking changes nothing, whatever its state is; what has ended brings no
+        firmware."""
+        token = self.token(word)
+        living = token.state in (TokenState.OPEN, TokenState.PENDING)
         firmware = None
         if living and token.release is not None and token.device_type is not None:
             firmware = self._firmware(token.release, token.release_version, token.device_type)

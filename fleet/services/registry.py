@@ -226,7 +226,7 @@ class Registry:
         with self._store.write() as tx:
             device = tx.devices.get(name)
             if device is None:
-                raise NotFound(f"no device {name}; see `tinyfleet devices`")
+                raise _missing(tx, name)
             revoke_certificates(tx, device)
             self._end_token(tx, name)
             tx.devices.put(replace(device, credential=tx.identity.next_credential(name)))
@@ -238,7 +238,7 @@ class Registry:
         with self._store.write() as tx:
             device = tx.devices.get(name)
             if device is None:
-                raise NotFound(f"no device {name}; see `tinyfleet devices`")
+                raise _missing(tx, name)
             tx.shadows.remove(name)
             revoke_certificates(tx, device)
             self._end_token(tx, name)
@@ -267,10 +267,8 @@ class Registry:
         """Everything known of one device. NotFound."""
         with self._store.read() as tx:
             device = tx.devices.get(name)
-            if device is None and name in tx.tokens.pending():
-                raise NotFound(f"{name} is PENDING: it has a certificate and was not heard yet")
             if device is None:
-                raise NotFound(f"no device {name}; see `tinyfleet devices`")
+                raise _missing(tx, name)
             return DeviceDetail(
                 _view(tx, device, self._clock()),
                 tx.telemetry.latest(name),
@@ -316,6 +314,16 @@ def forget_device(tx: Tx, name: str) -> None:
     """Its counters, and what it left at the broker: both would swallow the messages of a new life."""
     tx.telemetry.forget(name)
     tx.retained.put(RetainedKind.PAST, name, live=False, payload=b"", names="", size_bytes=0)
+
+
+def _missing(tx: Tx, name: str) -> NotFound:
+    token = tx.tokens.pending().get(name)
+    if token is None:
+        return NotFound(f"no device {name}; see `tinyfleet devices`")
+    return NotFound(
+        f"{name} is PENDING: it has a certificate and was not heard yet; "
+        f"`tinyfleet device token-revoke {token.id}` takes that back"
+    )
 
 
 def _view(tx: Tx, device: Device, now_s: float) -> DeviceView:

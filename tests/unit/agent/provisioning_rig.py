@@ -153,6 +153,11 @@ class Bench:
         token = _translated(lambda: self.door.enrolments.offer(word)).token
         return Offer(token.state.value, token.device, token.device_type, token.replaces, TRUST, None)
 
+    def state(self, word: str) -> str:
+        self.world.happens()
+        state: str = _translated(lambda: self.door.enrolments.token(word)).state.value
+        return state
+
     def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Given:
         self.world.happens()
         self.enrolled += 1

@@ -186,7 +186,7 @@ def test_a_board_shows_a_word_in_the_header_and_tries_only_so_often(door: Door) 
 
 def test_tries_are_forgotten_after_a_minute_and_never_too_many() -> None:
     now = [0.0]
-    tries = Tries(lambda: now[0])
+    tries = Tries(TRIES_MAX, lambda: now[0])
 
     def refused(address: str) -> bool:
         try:
@@ -197,10 +197,10 @@ def test_tries_are_forgotten_after_a_minute_and_never_too_many() -> None:
 
     for _ in range(TRIES_MAX):
         assert not refused("a")
-        tries.failed("a")
+        tries.count("a")
     assert refused("a") and not refused("b")
     now[0] = 61
     assert not refused("a")
     for number in range(ADDRESSES_MAX + 2):
-        tries.failed(str(number))
-    assert not refused("0") and len(tries._failed) == 0
+        tries.count(str(number))
+    assert not refused("0") and len(tries._tried) == 0

@@ -23,6 +23,7 @@ from tinyfleet.fleet.core.enrolment import TABLE, TokenEffect, TokenEvent, Token
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NoSuchToken, NotFound, Refused
 from tinyfleet.fleet.core.liveness import DeviceState
 from tinyfleet.fleet.services.access import Access
+from tinyfleet.fleet.services.benches import Benches
 from tinyfleet.fleet.services.configurations import Change, Configurations
 from tinyfleet.fleet.services.enrolments import Enrolled, Enrolments, TokenOrder
 from tinyfleet.fleet.services.registry import Registry
@@ -54,7 +55,7 @@ class Door:
         self.rig = rig
         self.broker = NoBroker()
         self.authority = Authority(folder / "authority.pem", bytes(32))
-        access = Access(rig.store, self.broker, bytes(32), self.authority)
+        self.access = access = Access(rig.store, self.broker, bytes(32), self.authority)
         self.registry = Registry(
             rig.store,
             rig.clock,
@@ -170,6 +171,16 @@ def test_only_a_token_that_lives_brings_a_firmware(door: Door) -> None:
     door.rig.now_s += 3600
     offer = door.enrolments.offer(word)
     assert (offer.firmware, offer.token.state) == (None, TokenState.EXPIRED)
+
+
+def test_a_name_that_waits_for_its_device_is_taken(door: Door) -> None:
+    door.enrol(door.word(), Board())
+    benches = Benches(door.rig.store, door.rig.clock, door.access, host="h", port=1, prefix="tf/1")
+    with pytest.raises(Conflict, match="is a device"):
+        benches.register("d1", "s")
+    for change in (door.registry.revoke, door.registry.remove):
+        with pytest.raises(NotFound, match=r"d1 is PENDING.* token-revoke 1"):
+            change("d1")
 
 
 def test_a_token_is_good_once(door: Door) -> None:
