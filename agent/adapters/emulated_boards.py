@@ -27,6 +27,7 @@ _SWITCHED_S: Final = 15.0
 _POLL_S: Final = 0.02
 BENCH_ICOUNT_SHIFT: Final = 6
 NODE_ICOUNT_SHIFT: Final = 1
+TEND_PERIOD_S: Final = 10.0
 
 
 def use_folder(folder: Path) -> Path:
@@ -41,6 +42,7 @@ class EmulatedBoards:
 
     def __init__(self) -> None:
         self._boards: dict[str, Board] = {}
+        self._tended_s: dict[str, float] = {}
         # A switch is used by whoever recovers a board, beside the thread that watches all of them.
         self._lock = threading.RLock()
 
@@ -80,7 +82,8 @@ class EmulatedBoards:
     def revive(self) -> list[str]:
         """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. Answers
         why, each. Boards without power stay off; those that have it again start as boards do. Cuts logs that
-        have grown long. Raises EmulatorError for one that does not start, once all have been tried."""
+        have grown long, and saves what programs wrote to their flash. Raises EmulatorError for one that does
+        not start, once all have been tried."""
         causes, failures = [], []
         for unique_id in list(self._boards):
             try:
@@ -104,10 +107,11 @@ class EmulatedBoards:
             cause = None
             try:
                 board.check()
-                board.trim_logs()
+                self._tend(unique_id, board)
             except OSError as error:
                 raise EmulatorError(
-                    f"board {unique_id}: cannot cut its logs: {error}", f"make room below {board.folder}"
+                    f"board {unique_id}: cannot save its flash or cut its logs: {error}",
+                    f"make room below {board.folder}",
                 ) from error
             except QemuError as error:
                 with _translated():
@@ -116,6 +120,13 @@ class EmulatedBoards:
             if power == _ON:
                 _power_file(unique_id).unlink(missing_ok=True)
             return cause
+
+    def _tend(self, unique_id: str, board: Board) -> None:
+        now_s = time.monotonic()
+        if now_s - self._tended_s.get(unique_id, 0.0) >= TEND_PERIOD_S:
+            self._tended_s[unique_id] = now_s
+            board.trim_logs()
+            board.save()
 
     def stop(self) -> None:
         """Ends every board; their flash is kept."""

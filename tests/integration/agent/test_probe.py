@@ -5,46 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyocd.core import exceptions
 from pyocd.core.helpers import ConnectHelper
 from pyocd.core.target import Target
-from pyocd.flash.loader import FlashLoader
-from pyocd_qemu import boot_rom, chips, logs, registry
+from pyocd_qemu import boot_rom, chips, logs
 from pyocd_qemu.board import CONSOLE_LOG_NAME, Board
 from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
 from tests.integration.agent.conftest import assemble
+from tests.integration.agent.probe_rig import PLACES, program, session
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.qemu
 COUNT = 0x20000000
 STEP = 0x40
-
-
-@contextmanager
-def session(board: Board, **options: Any) -> Iterator[Any]:
-    opened = ConnectHelper.session_with_chosen_probe(
-        unique_id=board.unique_id,
-        blocking=False,
-        return_first=True,
-        options={"connect_mode": "halt", "no_config": True, **options},
-    )
-    assert opened is not None
-    with opened:
-        yield opened
-
-
-def program(opened: Any, address: int, data: bytes) -> None:
-    loader = FlashLoader(opened, progress=lambda part: None, chip_erase="sector")
-    loader.add_data(address, data)
-    loader.commit()
 
 
 def test_list_shows_what_runs_and_nothing_else(microbit: Board) -> None:
@@ -193,21 +169,47 @@ def test_flash_survives_stop_and_a_kill_after_the_probe_closed(
         assert bytes(opened.target.read_memory_block8(0, len(counter_program))) == counter_program
 
 
-def test_a_program_that_kills_qemu_is_told_and_the_board_comes_back(microbit: Board) -> None:
-    bad = struct.pack("<II", 0x20002000, 0x101) + b"\xff" * 0x200
-    with session(microbit) as opened:
-        program(opened, 0, bad)
-        with pytest.raises(exceptions.Error):
-            opened.target.reset()
-            wait_for("the core to halt", lambda: opened.target.get_state() is Target.State.HALTED)
-    with pytest.raises(QemuDiedError, match="Lockup"):
-        microbit.check()
-    # What was programmed was not saved yet; a saved one of that kind is held in reset.
-    (microbit.folder / registry.FLASH_NAME).write_bytes(bad.ljust(0x40000, b"\xff"))
-    microbit.restart(run=False)
-    with session(microbit, resume_on_disconnect=False) as opened:
-        assert bytes(opened.target.read_memory_block8(0, 8)) == bad[:8]
-    microbit.check()
+UNDEFINED = b"\xff" * 64
+
+
+def faulting(machine: str, handler: int) -> bytes:
+    """Its first instruction is none; `handler`: HardFault's vector."""
+    _, code, data, _ = PLACES[machine]
+    vectors = struct.pack("<4I", data + 0x2000, code + 0x101, handler, handler)
+    return vectors.ljust(0x100, b"\xff") + UNDEFINED
+
+
+@pytest.mark.parametrize("machine", PLACES)
+def test_an_image_that_locks_up_is_survived(machine: str, boards_root: Path) -> None:
+    flash, code, _, _ = PLACES[machine]
+    with Board(f"qemu-{machine}-0001", machine) as board:
+        with session(board) as opened:
+            core = opened.target
+            program(opened, flash, faulting(machine, 0xFFFFFFFF))
+            core.set_vector_catch(Target.VectorCatch.HARD_FAULT)
+            core.selected_core.clear_debug_cause_bits()
+            core.reset()
+            wait_for("the fault", lambda: core.get_halt_reason() is Target.HaltReason.VECTOR_CATCH)
+            assert core.read_core_register("ipsr") == 3
+            core.set_vector_catch(Target.VectorCatch.NONE)
+            core.reset()
+            wait_for("the lockup", lambda: core.get_state() is Target.State.LOCKUP)
+            # A handler that faults itself is more than QEMU can take.
+            program(opened, flash, faulting(machine, code + 0x101))
+            core.set_vector_catch(Target.VectorCatch.NONE)
+            with pytest.raises(exceptions.Error):
+                core.reset()
+                wait_for("the link's end", lambda: core.get_state() is Target.State.HALTED)
+        wait_for("QEMU's end", lambda: not board.is_alive())
+        with pytest.raises(QemuDiedError, match="Lockup"):
+            board.check()
+        # What was programmed was saved before it ran. Held in reset, it can be replaced.
+        board.restart(run=False)
+        with session(board, resume_on_disconnect=False) as opened:
+            image = bytes(opened.target.read_memory_block8(flash, 0x110))
+            assert image == faulting(machine, code + 0x101)[:0x110]
+            program(opened, flash, UNDEFINED)
+        board.check()
 
 
 def test_qemu_killed_under_a_session_is_one_clear_error(microbit: Board) -> None:
@@ -217,14 +219,6 @@ def test_qemu_killed_under_a_session_is_one_clear_error(microbit: Board) -> None
         with pytest.raises(exceptions.ProbeDisconnected, match="qemu-microbit-0001"):
             opened.target.read32(0)
     assert ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False) == []
-
-
-# Where flash is, where code runs from, where data is; and the core.
-PLACES = {
-    "mps2-an386": (0x21000000, 0x21000000, 0x20000000, "Cortex-M4"),
-    "mps2-an500": (0x60000000, 0x60000000, 0x20000000, "Cortex-M7"),
-    "mps3-an547": (0x70000000, 0x10000000, 0x30000000, "Cortex-M55"),
-}
 
 
 def counting(machine: str, folder: Path) -> bytes:
@@ -246,7 +240,7 @@ again:
     return assemble(source, folder, machine)
 
 
-@pytest.mark.parametrize("machine", PLACES)
+@pytest.mark.parametrize("machine", ["mps2-an386", "mps2-an500", "mps3-an547"])
 def test_flash_in_a_file_survives_sigkill(machine: str, boards_root: Path, tmp_path: Path) -> None:
     flash, code, data, core_name = PLACES[machine]
     with Board(f"qemu-{machine}-0001", machine) as board:
@@ -305,29 +299,6 @@ def test_code_is_the_assembled_source(name: str, tmp_path: Path) -> None:
     source = Path(chips.__file__).with_name(f"{name}.s")
     code = {"flash_algorithm": chips.CODE, "boot_rom": boot_rom.CODE}[name]
     assert assemble(source.read_text(), tmp_path, name) == code
-
-
-def test_the_stock_command_line(microbit: Board, counter_program: bytes, tmp_path: Path) -> None:
-    image = tmp_path / "counter.bin"
-    image.write_bytes(counter_program)
-
-    def pyocd(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "pyocd", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert "qemu-microbit-0001" in pyocd("list")
-    # The probe names its chip: no -t.
-    pyocd("flash", "-u", microbit.unique_id, "--base-address", "0", str(image))
-    pyocd("reset", "-u", microbit.unique_id)
-    shown = pyocd("commander", "-u", microbit.unique_id, "-c", "halt", "-c", "read32 0 8")
-    assert "20002000 00000081" in shown
 
 
 def test_a_console_that_never_stops_does_not_fill_the_disk(

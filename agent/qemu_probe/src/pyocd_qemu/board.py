@@ -157,14 +157,14 @@ class Board:
 
     def stop(self) -> None:
         """Saves the flash and ends QEMU. Does nothing when it is not running."""
-        if self.is_alive() and not self.machine.file_backed:
-            self._save()
+        if self.is_alive():
+            self.save()
         self._strike_out()
         self._process.stop()
 
     def kill(self) -> None:
-        """As a power cut. Flash that is no file is as it was when a probe last closed, or at the last
-        `stop`."""
+        """As a power cut. Flash that is no file is as it was last saved: by `save`, `stop`, or a probe, which
+        does before it starts a program and when it closes."""
         self._strike_out()
         self._process.kill()
 
@@ -221,7 +221,11 @@ class Board:
             f"board {self.unique_id}: QEMU does not say its console's port", "which QEMU is this?"
         )
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Saves flash that is no file, if it has changed; while a debug client is connected, that one does.
+        To be called now and then: programs may write their flash themselves. Raises OSError."""
+        if self.machine.file_backed:
+            return
         try:
             # Held while saving, so that no probe programs flash meanwhile.
             qmp = QmpLink(self.folder / "qmp.sock")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
+from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion, RomRegion
 from pyocd.coresight.coresight_target import CoreSightTarget
 from pyocd.target import TARGET
 
@@ -51,9 +51,11 @@ def flash_algorithm(load_address: int) -> dict[str, Any]:
     }
 
 
-def _memory_map(machine: Machine, load_address: int, **ram: Region) -> MemoryMap:
+def _memory_map(machine: Machine, load_address: int, code: Region, data: Region) -> MemoryMap:
     return MemoryMap(
-        *(RamRegion(name=name, start=region.start, length=region.size) for name, region in ram.items()),
+        # It is RAM, but boot code writes it at every start, which would undo software breakpoints.
+        RomRegion(name="code", start=code.start, length=code.size),
+        RamRegion(name="data", start=data.start, length=data.size),
         FlashRegion(
             name="flash",
             start=machine.flash.start,
@@ -67,9 +69,7 @@ def _memory_map(machine: Machine, load_address: int, **ram: Region) -> MemoryMap
 
 
 def _mps2(machine: Machine) -> MemoryMap:
-    return _memory_map(
-        machine, 0x20200000, code=Region(0x00000000, 0x400000), sram=Region(0x20000000, 0x400000)
-    )
+    return _memory_map(machine, 0x20200000, Region(0x00000000, 0x400000), Region(0x20000000, 0x400000))
 
 
 class _Chip(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
@@ -91,9 +91,7 @@ class Mps2An500(_Chip):
 
 
 class Mps3An547(_Chip):
-    MEMORY_MAP = _memory_map(
-        MPS3_AN547, 0x30040000, itcm=Region(0x10000000, 0x80000), dtcm=Region(0x30000000, 0x80000)
-    )
+    MEMORY_MAP = _memory_map(MPS3_AN547, 0x30040000, Region(0x10000000, 0x80000), Region(0x30000000, 0x80000))
 
 
 def register() -> None:

@@ -2,45 +2,38 @@
 
 What QEMU does otherwise than silicon is mended here:
 
-- BKPT becomes a HardFault that gdb never sees, and flash algorithms return to a BKPT. On resume, when LR
-  points at one, a hardware breakpoint stands there until the core goes elsewhere.
+- BKPT becomes a HardFault. Its handler's first instruction is watched: the exception is undone, and the core
+  stands at the BKPT. As flash algorithms return to one for every call, a hardware breakpoint stands there
+  when LR points at a BKPT on resume, until the core goes elsewhere.
 - A locked-up core aborts QEMU, and a core reset on blank flash locks up. Such a core is not started; it is
   *reported* as locked up until somebody writes PC or steps.
-- A core asleep in WFI neither steps nor wakes when it is halted. An interrupt made pending for a step, which
-  does not take it, wakes it.
 - A watchpoint stops before the access, again and again. The access is stepped over.
-- MSP, PSP, PRIMASK and CONTROL have no gdb register: an MRS or MSR is run from scratch RAM.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pyocd_qemu import selectors
-from pyocd_qemu.errors import QemuError
+from pyocd_qemu.fault_catch import HARD_FAULT, VTOR, FaultCatch
 from pyocd_qemu.gdb import HARDWARE_BREAKPOINT, GdbLink
 from pyocd_qemu.machines import Machine
 from pyocd_qemu.qmp import QmpLink
 from pyocd_qemu.qtest import QtestLink
-from pyocd_qemu.registers import XPSR, CoreRegisters
+from pyocd_qemu.registers import XPSR
+from pyocd_qemu.stopped_core import StoppedCore
 
 # Debug fault status bits: why the core stopped.
 HALTED, BKPT, DWTTRAP, VCATCH = 1, 2, 4, 8
 
-_LR, _PC = 14, 15
-_FPSCR, _VPR = 42, 43
-_FIRST_D = 26
-_EPSR_T = 1 << 24
-_KEEP_XPSR = 0xF80F01FF
+_SP, _LR, _PC = 13, 14, 15
+_IPSR = 0x1FF
+_EXC_RETURN_SPSEL = 4
+_STACKED_PC = 24
+_SEL_PSP = 18
 _OPCODE_BKPT = 0xBE00
-_OPCODES_WAIT = (0xBF30, 0xBF20)
-# Interrupt control and state.
-_ICSR = 0xE000ED04
-_PENDSVSET, _PENDSVCLR, _VECTPENDING = 1 << 28, 1 << 27, 0x1FF000
-# LDRx R0, [R1] and STRx R0, [R1] by width in bits.
-_LOADS = {8: 0x7808, 16: 0x8808, 32: 0x6808}
-_STORES = {8: 0x7008, 16: 0x8008, 32: 0x6008}
+_SLEEP_PERIOD_S = 0.05
 
 
 class CoreControl:
@@ -55,13 +48,19 @@ class CoreControl:
         *,
         vectors_at: int,
         was_running: bool,
+        before_start: Callable[[], None],
     ) -> None:
+        """`before_start` is called before a program starts from the vector table: it may end QEMU."""
         self._machine = machine
+        self._before_start = before_start
         self._vectors_at = vectors_at
         self._bus = bus
         self._gdb = gdb
         self._qmp = qmp
-        self._registers = CoreRegisters(gdb)
+        self._stopped = StoppedCore(machine, bus, gdb)
+        self._registers = self._stopped.registers
+        self._catch = FaultCatch(machine, bus, gdb)
+        self._vector_table = vectors_at
         self._return_point: int | None = None
         self._points: set[tuple[int, int, int]] = set()
         # A core that has not run since its reset, and whose PC nobody wrote, starts from the vector table.
@@ -69,12 +68,12 @@ class CoreControl:
         self.wants_to_run = was_running
         self.locked_up = False
         self.faults = 0
-        # Being halted wakes a core on silicon; QEMU's sleeps on, wherever its PC is put.
-        self._asleep = False
+        self._slept = False
+        self._sleep_known_s = 0.0
         if was_running:
             self._continue()
         else:
-            self._asleep = self._sleeps()
+            self._stopped.note_sleep()
 
     @property
     def running(self) -> bool:
@@ -85,12 +84,33 @@ class CoreControl:
         reply = self._gdb.poll(timeout_s)
         if reply is not None:
             self._registers.forget()
-            self._stopped_by_itself(reply)
+            if self._stopped_by_itself(reply):
+                self._continue()
+        elif self.running and self._return_point is None and self._catch_is_stale():
+            self._pause()
+            if self.wants_to_run:
+                self._continue()
+
+    def sleeps(self) -> bool:
+        """Whether the running core waits in WFI or WFE, as of a moment ago: QEMU does not tell, so it is
+        stopped for about a millisecond to see."""
+        if self._return_point is not None or time.monotonic() - self._sleep_known_s < _SLEEP_PERIOD_S:
+            return self._slept
+        self._pause()
+        if self.wants_to_run:
+            slept = self._stopped.sleeps()
+            self._go()
+            self._slept = slept
+        return self._slept
+
+    def catch(self, vectors: int) -> None:
+        """Which faults shall stop the core: DEMCR."""
+        self._catch.wanted = vectors
 
     def halt(self) -> None:
         if self.running:
             self._pause()
-            self._asleep = self._sleeps()
+            self._stopped.note_sleep()
         self.locked_up = False
         self.wants_to_run = False
         self.faults |= HALTED
@@ -99,10 +119,11 @@ class CoreControl:
         self.wants_to_run = True
         if self.running:
             return
-        vectors = self._bus.read(self._vectors_at, 8) if self._from_vectors else b""
-        if self._from_vectors and not self._machine.can_start(vectors, self._vectors_at):
-            self.locked_up = True
-            return
+        if self._from_vectors:
+            self._before_start()
+            if not self._machine.can_start(self._bus.read(self._vectors_at, 8), self._vectors_at):
+                self.locked_up = True
+                return
         self._continue()
 
     def step(self, *, masked: bool) -> None:
@@ -113,7 +134,7 @@ class CoreControl:
         self.locked_up = False
         self.wants_to_run = False
         # Nothing is pending for a core that sleeps, so nothing is masked then.
-        self._step(masked=masked or self._asleep)
+        self._stopped.step(masked=masked or self._stopped.asleep)
         self.faults |= HALTED
 
     def reset(self, *, halt: bool) -> None:
@@ -122,12 +143,13 @@ class CoreControl:
         # QEMU may have told gdb of the stop; asking for the reason keeps questions and answers in step.
         self._gdb.ask("?")
         self._registers.forget()
+        self._catch.forget()
         # With that question QEMU forgets every breakpoint, as if gdb had just come.
         self._return_point = None
         for point in self._points:
             self._gdb.set_point(*point)
         self._from_vectors = True
-        self._asleep = False
+        self._stopped.asleep = False
         self.locked_up = False
         self.wants_to_run = False
         if halt:
@@ -154,70 +176,29 @@ class CoreControl:
         for point in list(self._points):
             self.clear_point(*point)
         self._drop_return_point()
+        self._catch.disarm()
         self._registers.flush()
         if self.wants_to_run and not self.locked_up:
             self._gdb.detach()
 
     def read_register(self, selector: int) -> int:
         """A core register by its DCRSR selector; 0 for one this core lacks. The core must be stopped."""
-        core = self._machine.core
-        if selector <= _PC:
-            return self._registers.read(selector)
-        if selector == selectors.XPSR:
-            return self._registers.read(XPSR)
-        if selector in self._sysm:
-            return self._execute(_mrs(self._sysm[selector]))[0]
-        if parts := self._packed(selector):
-            return sum((self._execute(_mrs(sysm))[0] & 0xFF) << shift for sysm, shift in parts)
-        if core.has_fpu and selector == selectors.FPSCR:
-            return self._gdb.read_register(_FPSCR)
-        if core.has_mve and selector == selectors.VPR:
-            return self._gdb.read_register(_VPR)
-        if core.has_fpu and selector >= selectors.S0:
-            number, shift = selectors.half_of_d(selector)
-            return self._gdb.read_register(_FIRST_D + number) >> shift & 0xFFFFFFFF
-        return 0
+        return self._stopped.read_register(selector)
 
     def write_register(self, selector: int, value: int) -> None:
-        core = self._machine.core
         if selector == _PC:
             self._from_vectors = False
             self.locked_up = False
-            self._registers.write(_PC, value & ~1)
-        elif selector < _PC:
-            self._registers.write(selector, value)
-        elif selector == selectors.XPSR:
-            self._registers.write(XPSR, value)
-        elif selector in self._sysm:
-            self._execute(_msr(self._sysm[selector]), value)
-        elif parts := self._packed(selector):
-            for sysm, shift in parts:
-                self._execute(_msr(sysm), value >> shift & 0xFF)
-        elif core.has_fpu and selector == selectors.FPSCR:
-            self._gdb.write_register(_FPSCR, value)
-        elif core.has_mve and selector == selectors.VPR:
-            self._gdb.write_register(_VPR, value)
-        elif core.has_fpu and selector >= selectors.S0:
-            number, shift = selectors.half_of_d(selector)
-            other = self._gdb.read_register(_FIRST_D + number) & ~(0xFFFFFFFF << shift)
-            self._gdb.write_register(_FIRST_D + number, other | value << shift, size=8)
+        self._stopped.write_register(selector, value)
 
     def load(self, address: int, bits: int) -> int:
         """Reads a device register as the core itself: where the bus shows it to Secure code only."""
         with self._paused():
-            return self._execute(_LOADS[bits].to_bytes(2, "little"), 0, address)[0]
+            return self._stopped.load(address, bits)
 
     def store(self, address: int, value: int, bits: int) -> None:
         with self._paused():
-            self._execute(_STORES[bits].to_bytes(2, "little"), value, address)
-
-    @property
-    def _sysm(self) -> dict[int, int]:
-        return selectors.SYSM_V8 if self._machine.core.is_v8 else selectors.SYSM
-
-    def _packed(self, selector: int) -> list[tuple[int, int]]:
-        core = self._machine.core
-        return selectors.packed(selector, has_basepri=core.has_basepri, is_v8=core.is_v8)
+            self._stopped.store(address, value, bits)
 
     def _continue(self) -> None:
         self._from_vectors = False
@@ -231,32 +212,24 @@ class CoreControl:
             if wanted is not None:
                 self._gdb.set_point(HARDWARE_BREAKPOINT, wanted)
                 self._return_point = wanted
-        if self._asleep:
-            self._step()
+        if wanted is None:
+            self._find_vector_table()
+            self._catch.arm(self._vector_table)
+        at = self._registers.read(_PC)
+        if self._catch.begins_at(at) and (HARDWARE_BREAKPOINT, at, 2) not in self._points:
+            # Seen already. A handler that is nowhere cannot be entered.
+            if not self._machine.is_memory(at, 2):
+                self.locked_up = True
+                return
+            self._pass(at)
+        if self._stopped.asleep:
+            self._stopped.step()
+        self._go()
+
+    def _go(self) -> None:
         self._registers.resume()
-
-    def _step(self, *, masked: bool = True) -> None:
-        self._registers.flush()
-        # A core asleep in WFI steps once it has a reason to wake up, which no masked step takes.
-        wakes = masked and not self._bus.read_value(_ICSR, 32) & _PENDSVSET
-        if wakes:
-            self._bus.write_value(_ICSR, _PENDSVSET, 32)
-        stepped = self._gdb.step(masked=masked)
-        if wakes:
-            self._bus.write_value(_ICSR, _PENDSVCLR, 32)
-        self._registers.forget()
-        self._asleep = False
-        if stepped is None:
-            raise QemuError("the core sleeps in an interrupt and does not step", "reset it")
-
-    def _sleeps(self) -> bool:
-        """Whether the stopped core waits in WFI or WFE."""
-        before = self._registers.read(_PC) - 2
-        return (
-            self._machine.is_memory(before, 2)
-            and self._bus.read_value(before, 16) in _OPCODES_WAIT
-            and not self._bus.read_value(_ICSR, 32) & _VECTPENDING
-        )
+        self._sleep_known_s = time.monotonic()
+        self._slept = False
 
     def _is_bkpt(self, address: int) -> bool:
         in_memory = self._machine.is_memory(address, 2)
@@ -278,49 +251,70 @@ class CoreControl:
         if was_running and self.wants_to_run:
             self._continue()
 
-    def _stopped_by_itself(self, reply: str) -> None:
+    def _stopped_by_itself(self, reply: str) -> bool:
+        """Takes note of why; whether that was nobody's business, so that the core is to run on."""
+        if "watch:" in reply:
+            # QEMU stops before the access, and would stop there for ever; silicon stops after it.
+            self._step_over([point for point in self._points if point[0] != HARDWARE_BREAKPOINT])
+            self.faults |= DWTTRAP
+        else:
+            at = self._registers.read(_PC)
+            point = (HARDWARE_BREAKPOINT, at, 2)
+            if self._catch.begins_at(at) and point not in self._points:
+                if not self._note_fault(at):
+                    self._pass(at)
+                    return True
+            else:
+                self.faults |= BKPT
         self.wants_to_run = False
-        if "watch:" not in reply:
+        return False
+
+    def _note_fault(self, handler: int) -> bool:
+        """At a handler's first instruction; whether the core is to stop for it."""
+        exception = self._registers.read(XPSR) & _IPSR
+        if exception == HARD_FAULT and self._is_bkpt(self._stacked_pc()):
+            self._stopped.leave_exception()
             self.faults |= BKPT
-            return
-        self.faults |= DWTTRAP
-        # QEMU stops before the access, and would stop there for ever; silicon stops after it.
-        watchpoints = [point for point in self._points if point[0] != HARDWARE_BREAKPOINT]
-        for point in watchpoints:
+        elif self._catch.asks_for(exception):
+            self.faults |= VCATCH
+        elif exception == HARD_FAULT and not self._machine.is_memory(handler, 2):
+            self.locked_up = True
+        else:
+            return False
+        return True
+
+    def _stacked_pc(self) -> int:
+        """Where the exception being entered came from."""
+        came_from_psp = self._registers.read(_LR) & _EXC_RETURN_SPSEL
+        frame = self._stopped.read_register(_SEL_PSP) if came_from_psp else self._registers.read(_SP)
+        return self._bus.read_value(frame + _STACKED_PC, 32) if self._machine.is_memory(frame, 32) else 0
+
+    def _step_over(self, points: list[tuple[int, int, int]]) -> None:
+        for point in points:
             self._gdb.clear_point(*point)
-        self._step()
-        for point in watchpoints:
+        self._stopped.step()
+        for point in points:
             self._gdb.set_point(*point)
+
+    def _pass(self, handler: int) -> None:
+        """Over a handler's first instruction; one that is a loop would be stopped at for ever."""
+        self._step_over([(HARDWARE_BREAKPOINT, handler, 2)])
+        if self._registers.read(_PC) == handler:
+            self._catch.mute(handler)
+
+    def _find_vector_table(self) -> None:
+        if self._machine.secure:
+            self._vector_table = self._stopped.load(VTOR, 32)
+        else:
+            self._vector_table = self._bus.read_value(VTOR, 32) if self._machine.core.has_basepri else 0
+
+    def _catch_is_stale(self) -> bool:
+        """Whether the running program has set up other fault handlers."""
+        if not self._machine.secure:
+            self._find_vector_table()
+        return self._catch.is_stale(self._vector_table)
 
     def _drop_return_point(self) -> None:
         if self._return_point is not None:
             self._gdb.clear_point(HARDWARE_BREAKPOINT, self._return_point)
             self._return_point = None
-
-    def _execute(self, instruction: bytes, *arguments: int) -> tuple[int, int]:
-        """Runs one instruction from scratch RAM with these in R0 and R1; answers both, and leaves all else as
-        it was."""
-        scratch = self._machine.scratch
-        saved = self._bus.read(scratch, len(instruction))
-        registers = {number: self._registers.read(number) for number in (0, 1, _PC, XPSR)}
-        self._bus.write(scratch, instruction)
-        self._registers.write(_PC, scratch)
-        self._registers.write(XPSR, registers[XPSR] & _KEEP_XPSR | _EPSR_T)
-        for number, value in enumerate(arguments):
-            self._registers.write(number, value)
-        self._step()
-        result = self._registers.read(0), self._registers.read(1)
-        self._bus.write(scratch, saved)
-        for number, value in registers.items():
-            self._registers.write(number, value)
-        return result
-
-
-def _mrs(sysm: int) -> bytes:
-    """MRS R0, <sysm>"""
-    return b"\xef\xf3" + (0x8000 | sysm).to_bytes(2, "little")
-
-
-def _msr(sysm: int) -> bytes:
-    """MSR <sysm>, R0"""
-    return b"\x80\xf3" + (0x8800 | sysm).to_bytes(2, "little")

@@ -23,7 +23,8 @@ class Register(IntEnum):
 
 _DEBUG_KEY, _RESET_KEY = 0xA05F, 0x05FA
 _C_DEBUGEN, _C_HALT, _C_STEP, _C_MASKINTS, _C_KEPT = 1, 2, 4, 8, 0x2D
-_S_REGRDY, _S_HALT, _S_LOCKUP, _S_RETIRE, _S_RESET = 1 << 16, 1 << 17, 1 << 19, 1 << 24, 1 << 25
+_S_REGRDY, _S_HALT, _S_SLEEP, _S_LOCKUP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
+_S_RETIRE, _S_RESET = 1 << 24, 1 << 25
 _REGWNR = 1 << 16
 _VC_CORERESET = 1
 _RESET_REQUEST = 0b101
@@ -109,6 +110,7 @@ class DebugRegisters:
                 self._data = value
             case Register.DEMCR:
                 self._catch = value
+                self._core.catch(value)
             case Register.DFSR:
                 self._core.faults &= ~value
             case Register.AIRCR:
@@ -132,6 +134,8 @@ class DebugRegisters:
             status |= _S_LOCKUP
         elif self._core.running:
             status |= _S_RETIRE
+            if self._core.sleeps():
+                status |= _S_SLEEP
         else:
             status |= _S_HALT | _C_HALT
         if self._was_reset or self._reset_held:

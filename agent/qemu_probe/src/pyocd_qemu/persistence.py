@@ -18,8 +18,11 @@ _READ_ONLY, _WRITE_ENABLED, _ERASE_ENABLED = 0, 1, 2
 
 
 def save_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
-    """Writes the flash into the board's folder; a power cut leaves the old content or the new."""
+    """Writes the flash into the board's folder if it has changed; a power cut leaves the old content or the
+    new."""
     content = bus.read(machine.flash.start, machine.flash.size)
+    if content == _saved(folder):
+        return
     partial = folder / (FLASH_NAME + ".part")
     partial.write_bytes(content)
     partial.replace(folder / FLASH_NAME)
@@ -28,13 +31,17 @@ def save_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
 def restore_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
     """Puts saved content back. Without any (or of another size) the flash is erased: QEMU itself starts
     with zeros."""
-    try:
-        content = (folder / FLASH_NAME).read_bytes()
-    except FileNotFoundError:
-        content = b""
+    content = _saved(folder)
     bus.write_value(_NVMC_CONFIG, _ERASE_ENABLED, 32)
     bus.write_value(_NVMC_ERASE_ALL, 1, 32)
     if len(content) == machine.flash.size:
         bus.write_value(_NVMC_CONFIG, _WRITE_ENABLED, 32)
         bus.write(machine.flash.start, content)
     bus.write_value(_NVMC_CONFIG, _READ_ONLY, 32)
+
+
+def _saved(folder: Path) -> bytes:
+    try:
+        return (folder / FLASH_NAME).read_bytes()
+    except FileNotFoundError:
+        return b""

@@ -49,6 +49,7 @@ class _Connection:
                 self._qmp,
                 vectors_at=entry.vectors_at,
                 was_running=was_running,
+                before_start=self._keep_flash,
             )
         except BaseException:
             for link in links:
@@ -62,13 +63,16 @@ class _Connection:
     def close(self) -> None:
         try:
             self.core.release()
-            if not self._machine.file_backed:
-                # A later lockup kills QEMU, and the flash in its memory with it.
-                save_flash(self._bus, self._machine, self._folder)
+            self._keep_flash()
         finally:
             for link in (self._gdb, self._bus, self._qmp):
                 link.close()
             self._lock.close()
+
+    def _keep_flash(self) -> None:
+        # A lockup kills QEMU, and the flash in its memory with it.
+        if not self._machine.file_backed:
+            save_flash(self._bus, self._machine, self._folder)
 
 
 class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD has no types

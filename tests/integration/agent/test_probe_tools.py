@@ -1,0 +1,170 @@
+"""Other people's tools on emulated boards: pyOCD's command line, gdb through its server, RTT by its API."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pyocd.core.target import Target
+from pyocd.debug.rtt import RTTControlBlock
+from pyocd_qemu.board import Board
+from tests.integration.agent.probe_rig import PLACES, program, session
+from tests.servers import wait_for
+
+pytestmark = pytest.mark.qemu
+SOURCE = Path(__file__).with_name("rtt_echo.c")
+TIMEOUT_S = 60
+GDB = shutil.which("gdb-multiarch") or shutil.which("arm-none-eabi-gdb")
+
+
+@pytest.fixture(params=["microbit", "mps3-an547"])
+def board(request: pytest.FixtureRequest, boards_root: Path) -> Iterator[Board]:
+    machine = str(request.param)
+    with Board(f"qemu-{machine}-0001", machine) as board:
+        yield board
+
+
+@pytest.fixture
+def echo(board: Board, tmp_path: Path) -> tuple[Path, bytes]:
+    """The echo program for this board: its ELF file, to be loaded where its flash is, and the bytes there."""
+    flash, code, data, _ = PLACES[board.machine.name]
+    run, elf, binary = (tmp_path / f"echo.{kind}" for kind in ("run", "elf", "bin"))
+    compiler = ["arm-none-eabi-gcc", "-mcpu=cortex-m0", "-mthumb", "-Os", "-g", "-ffreestanding", "-nostdlib"]
+    places = [
+        f"-Wl,--section-start=.vectors={code:#x}",
+        f"-Wl,-Ttext={code + 0x100:#x}",
+        f"-Wl,-Tbss={data:#x}",
+    ]
+    stack = f"-DSTACK={data + 0x2000:#x}"
+    _run(*compiler, *places, "-Wl,-e,start", stack, "-o", str(run), str(SOURCE))
+    cut = ["arm-none-eabi-objcopy", "-R", ".ARM.exidx"]
+    _run(*cut, "-O", "binary", "--gap-fill", "0xff", str(run), str(binary))
+    _run(*cut, f"--change-section-lma=*+{flash - code:#x}", str(run), str(elf))
+    return elf, binary.read_bytes()
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def pyocd(*arguments: str) -> str:
+    return _run(sys.executable, "-m", "pyocd", *arguments)
+
+
+def test_the_stock_command_line(board: Board, echo: tuple[Path, bytes]) -> None:
+    unique_id = board.unique_id
+    elf, image = echo
+    flash, _, data, _ = PLACES[board.machine.name]
+    listed = pyocd("list")
+    assert re.search(rf"QEMU emulated {board.machine.name} .*{unique_id}", listed.replace("\n", " "))
+    # The probe names its chip: no -t. A program ELF goes to where it says.
+    pyocd("flash", "-u", unique_id, str(elf))
+    with session(board, connect_mode="attach") as opened:
+        assert bytes(opened.target.read_memory_block8(flash, len(image))) == image
+    pyocd("reset", "-u", unique_id)
+    shown = pyocd(
+        *("commander", "-u", unique_id, "-c", "halt", "-c", f"write32 {data + 0x1000:#x} 0x1234abcd"),
+        *("-c", f"read32 {data + 0x1000:#x}", "-c", "status", "-c", "reg pc"),
+    )
+    assert "1234abcd" in shown and "Halted" in shown
+    pyocd("erase", "-u", unique_id, "--sector", f"{flash:#x}")
+    with session(board) as opened:
+        assert bytes(opened.target.read_memory_block8(flash, 64)) == b"\xff" * 64
+
+
+def test_rtt(board: Board, echo: tuple[Path, bytes]) -> None:
+    """The control block is found in RAM, and both ways work while the core runs."""
+    flash, _, data, _ = PLACES[board.machine.name]
+    with session(board) as opened:
+        program(opened, flash, echo[1])
+        opened.target.reset()
+        wait_for("the program", lambda: bytes(opened.target.read_memory_block8(data, 10)) == b"SEGGER RTT")
+        block = RTTControlBlock.from_target(opened.target, data, 0x1000)
+        block.start()
+        heard = bytearray()
+        for text in (b"Hello, board", b"a second time", b"and round the ring"):
+            sent = 0
+            while sent < len(text):
+                sent += block.down_channels[0].write(text[sent:])
+                heard += block.up_channels[0].read()
+        wait_for("the echo", lambda: heard.extend(block.up_channels[0].read()) or len(heard) >= 43)
+        assert bytes(heard) == bytes(c ^ 0x20 for c in b"Hello, boarda second timeand round the ring")
+        assert opened.target.get_state() is Target.State.RUNNING
+
+
+def test_flash_while_it_runs(board: Board, echo: tuple[Path, bytes]) -> None:
+    flash, _, data, _ = PLACES[board.machine.name]
+    with session(board) as opened:
+        program(opened, flash, echo[1])
+        opened.target.reset()
+    with session(board, connect_mode="attach") as opened:
+        assert opened.target.get_state() is Target.State.RUNNING
+        program(opened, flash + 0x8000, b"more" * 500)
+        opened.target.reset()
+        wait_for("the program", lambda: bytes(opened.target.read_memory_block8(data, 10)) == b"SEGGER RTT")
+        assert bytes(opened.target.read_memory_block8(flash + 0x8000, 2000)) == b"more" * 500
+
+
+@contextmanager
+def gdbserver(board: Board, folder: Path) -> Iterator[int]:
+    """`pyocd gdbserver`; its port."""
+    log = folder / "gdbserver.log"
+    command = [sys.executable, "-m", "pyocd", "gdbserver", "-u", board.unique_id, "-p", "0", "-T", "0"]
+    with log.open("wb") as out:
+        child = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder)
+    try:
+
+        def port() -> int:
+            assert child.poll() is None, log.read_text()
+            found = re.search(r"GDB server (?:started|listening) (?:on|at) port (\d+)", log.read_text())
+            return int(found[1]) if found else 0
+
+        yield wait_for("the server's port", port)
+    finally:
+        child.kill()
+        child.wait(TIMEOUT_S)
+
+
+@pytest.mark.skipif(
+    GDB is None, reason="neither gdb-multiarch nor arm-none-eabi-gdb is installed: `make setup`"
+)
+def test_gdb(board: Board, echo: tuple[Path, bytes], tmp_path: Path) -> None:
+    """Loads, stops, looks, changes, steps and goes on, as at a board on the desk."""
+    typed = "set var down_data[block.down.written] = '{}'", "set var block.down.written = {}"
+    commands = [
+        *("set confirm off", "set remotetimeout 20", f"file {tmp_path / 'echo.run'}"),
+        "target extended-remote :{port}",
+        *(f"load {echo[0]}", "monitor reset halt", "tbreak start", "continue"),
+        # Its memory is the program's own from here on: characters are put where RTT would.
+        *("tbreak look", "continue", typed[0].format("x"), typed[1].format(1)),
+        *("tbreak turn", "continue", "print character", "stepi", "finish", "print counted"),
+        *(typed[0].format("y"), typed[1].format(2), "watch counted", "continue", "print counted"),
+        *("print (char) up_data[1]", "set var counted = 70", "print counted", "info registers pc xpsr"),
+        *("monitor status", "detach"),
+    ]
+    with gdbserver(board, tmp_path) as port:
+        assert GDB is not None
+        words = [word for each in commands for word in ("-ex", each.format(port=port))]
+        said = _run(GDB, "-nx", "-batch", *words)
+    for expected in (
+        "Loading section .text",
+        "Temporary breakpoint 1, start ()",
+        "Temporary breakpoint 2, look ()",
+        "turn (character=120 'x')",
+        "$1 = 120 'x'",
+        "$2 = 1\n",
+        "Hardware watchpoint",
+        "Program received signal SIGTRAP",
+        "$3 = 2\n",
+        "$4 = 89 'Y'",
+        "$5 = 70\n",
+    ):
+        assert expected in said, f"{expected!r} is not in: {said}"
