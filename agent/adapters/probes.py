@@ -107,6 +107,11 @@ class PyocdSession:
         self._unique_id = unique_id
         self._session = session
 
+    @property
+    def part(self) -> str:
+        """The chip by pyOCD's name."""
+        return str(self._session.board.target_type)
+
     def read(self, address: int, size: int) -> bytes:
         with _translated(self._unique_id, "read"):
             # By the bus: the core's own way looks at every byte for breakpoints, and there are none.
@@ -120,7 +125,7 @@ class PyocdSession:
             region = memory.get_region_for_address(at)
             if region is None or not region.is_flash or region.flash is None:
                 raise PlanError(
-                    f"{at:#x}, where bytes are to go, is no flash of {self._session.board.target_type}",
+                    f"{at:#x}, where bytes are to go, is no flash of {self.part}",
                     "is it built for this part? bench.yaml's label `part` names another",
                 )
             if region.has_subregions:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from pyocd_qemu import registry
 from pyocd_qemu.process import PID_NAME
+from tests.integration.agent import flash_pack
 from tests.integration.agent.bench_rig import BENCH_ELF
 
 from tinyfleet.agent.adapters.part_files import Files, Parts, load_for
-from tinyfleet.agent.adapters.probes import PyocdProbes
+from tinyfleet.agent.adapters.probes import PyocdProbes, PyocdSession
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.boards import Layout
@@ -119,4 +120,24 @@ def test_a_board_that_dies_meanwhile_is_named_and_its_neighbour_goes_on(agent: A
     failure = done["theirs"]
     assert isinstance(failure, StepFailed)
     assert (failure.board, failure.step) == ("theirs", "program")
-    assert "check cable and power" in failure.hint
+    assert "the probe went away" in failure.cause
+    assert failure.hint
+
+
+def test_a_chip_of_an_installed_pack(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    flash_pack.install(tmp_path / "home", tmp_path)
+    binary = tmp_path / "data.bin"
+    binary.write_bytes(b"packed" * 600)
+    spec = agent.spec("ours").model_copy(update={"labels": {"part": "tf51x"}})
+    parts = load_for(spec, Files(firmware=binary, address=0x20010), layout=Layout.PART)
+    report = agent.flash("ours", parts)
+    assert (report.units, report.compared) == (4, True)
+    assert content("qemu-microbit-0001", 0x20000, 0x2000)[0x10:][:3600] == binary.read_bytes()
+    # Made for this chip: the emulated boards' own target has nothing to do with it.
+    session = PyocdProbes().open("qemu-microbit-0001", "tf51x")
+    assert isinstance(session, PyocdSession)
+    try:
+        assert session.part == "tf51x"
+    finally:
+        session.close()
