@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from tinyfleet.agent.adapters.emulated_boards import running_boards
@@ -15,4 +16,6 @@ def host_of(probes: Probes, sysfs: Path = SYSFS, by_id: Path = BY_ID) -> Watched
     def usb() -> object:
         return (usb_devices(sysfs), running_boards()) if sysfs.is_dir() else None
 
-    return WatchedHost(probes, usb, lambda: serial_ports(by_id), lambda path: Path(path).exists())
+    return WatchedHost(
+        *(probes, usb), lambda: serial_ports(by_id), lambda path: Path(path).exists(), time.monotonic
+    )

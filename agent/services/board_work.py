@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tinyfleet.agent.core.errors import AgentError, BoardGone, StepFailed
-from tinyfleet.agent.core.tally import Metric
+from tinyfleet.agent.core.tally import FLASHES, RUNS, Metric
 from tinyfleet.agent.services.inventory import Inventory
 from tinyfleet.agent.services.leases import BoardLeases
 from tinyfleet.agent.services.ports import Counting
@@ -16,6 +16,9 @@ from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.enums import BoardState
 
 R = TypeVar("R")
+
+
+_WORDS: Final = {FLASHES.name: "flash", RUNS.name: "run"}
 
 
 class BoardWork:
@@ -47,7 +50,8 @@ class BoardWork:
         Raises BoardBusyError when another program has the board, and what `work` raises; BoardGone instead,
         where it failed and a part of the board is not plugged in any more.
         """
-        what = what if counted is None else counted.name
+        if counted is not None:
+            what = _WORDS.get(counted.name, counted.name)
         worker = self._workers[board]
         with (
             self._leases.use(board, what, self._wait_s, worker.hangs) as lease,

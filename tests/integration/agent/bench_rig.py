@@ -31,6 +31,7 @@ boards:
     device_type: microbit
     probe: qemu-microbit-0001
     emulate: microbit
+    labels: {desk: "3"}
 """
 
 

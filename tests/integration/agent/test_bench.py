@@ -304,12 +304,34 @@ def test_the_commands_and_what_the_manager_hears(
         assert (run.model.hex(), run.windows, run.different) == (result["model"], 20, 0)
         assert told.seq > heard.seq
 
+        reserved = tinyfleet(tmp_path, environment, "bench", "reserve", "--label", "desk=3", "--as", "ann")
+        assert (reserved.returncode, reserved.stdout) == (0, f"{BOARD}\n")
+
+        def holder() -> str | None:
+            return None if broker.bench is None else broker.bench.boards[0].reserved_by
+
+        wait_for("the reservation is told", lambda: holder() == "ann")
+        refused = tinyfleet(tmp_path, environment, "bench", "flash", BOARD, "--model", str(models["v2"]))
+        assert refused.returncode == 1
+        assert f"{BOARD} is reserved by ann until" in refused.stderr
+
         other = tinyfleet(
-            tmp_path, environment, "bench", "run", BOARD, "--model", str(models["v2"]), *files[2:]
+            tmp_path,
+            environment,
+            "bench",
+            "run",
+            BOARD,
+            "--model",
+            str(models["v2"]),
+            *files[2:],
+            "--as",
+            "ann",
         )
         assert other.returncode == 1
         assert "the board has model image" in other.stderr
         assert "Traceback" not in other.stderr
+        assert tinyfleet(tmp_path, environment, "bench", "release", BOARD, "--as", "ann").returncode == 0
+        wait_for("its end is told", lambda: holder() is None)
 
         pid = int((registry_folder(tmp_path) / PROBE / "qemu.pid").read_text())
         running.end(signal.SIGKILL)

@@ -126,7 +126,7 @@ def test_two_programs_never_use_one_board(tmp_path: Path, monkeypatch: pytest.Mo
         def while_ann_works() -> None:
             (seen,) = bob.refresh()
             assert (seen.state, seen.to_message().reserved_by) == (BoardState.BUSY, "ann")
-            with pytest.raises(BoardBusyError, match=r"one is reserved by ann .* and in use by ann \(runs"):
+            with pytest.raises(BoardBusyError, match=r"one is reserved by ann .* and in use by ann \(run,"):
                 bob._busy("one", None, lambda: pytest.fail("both at once"))
 
         ann._busy("one", RUNS, while_ann_works)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ def test_what_no_board_has_is_logged_when_it_comes_and_goes(
     ]
 
 
-def test_probes_are_listed_only_when_something_came_or_went() -> None:
+def test_probes_are_listed_when_something_came_or_went_and_seldom_else() -> None:
     """Listing asks every USB device for its name, also one that is being flashed."""
     listed, usb = 0, [("1-1",)]
 
@@ -181,17 +182,28 @@ def test_probes_are_listed_only_when_something_came_or_went() -> None:
             listed += 1
             return super().all()
 
-    host = WatchedHost(Counting({"9900": FlashSession(bytearray())}), lambda: usb[0], list, lambda path: True)
-    for _ in range(3):
-        assert [probe.unique_id for probe in host.look().probes] == ["9900"]
-    assert listed == 1
+    now_s = 100.0
+
+    def watched(probes: FakeProbes, usb: Callable[[], object]) -> WatchedHost:
+        return WatchedHost(probes, usb, list, lambda path: True, lambda: now_s)
+
+    def listings(host: WatchedHost, looks: int) -> int:
+        """One look a second."""
+        nonlocal now_s, listed
+        listed = 0
+        for _ in range(looks):
+            host.look()
+            now_s += 1.0
+        return listed
+
+    host = watched(Counting({"9900": FlashSession(bytearray())}), lambda: usb[0])
+    assert [probe.unique_id for probe in host.look().probes] == ["9900"]
+    assert listings(host, 10) == 5, "udev lets us in a little later"
+    assert listings(host, 60) == 1, "once a minute"
     usb[0] = ("1-1", "1-2")
-    host.look()
-    assert listed == 2
-    blind = WatchedHost(Counting({}), lambda: None, list, lambda path: True)
-    blind.look()
-    blind.look()
-    assert listed == 4, "where USB tells nothing, asking is the only way"
+    assert listings(host, 10) == 5
+    blind = watched(Counting({}), lambda: None)
+    assert listings(blind, 10) == 10, "where USB tells nothing, asking is the only way"
 
 
 def test_serial_ports_have_their_link_and_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
