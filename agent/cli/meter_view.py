@@ -79,7 +79,8 @@ def summary(board: str, meter: Meter, trace: Trace) -> Table:
     table.add_row("power", f"{trace.energy_uj / seconds / 1000:.4g} mW mean")
     table.add_row("charge", f"{trace.charge_uc:.4g} µC, {trace.charge_uc / 3600:.3g} µAh")
     table.add_row("energy", f"{trace.energy_uj:.4g} µJ in {seconds:.2f} s")
-    table.add_row("samples", f"{trace.samples} at {meter.rate_hz:g} a second, {trace.lost} lost")
+    least = "at least " if trace.lost and meter.counts_modulo else ""
+    table.add_row("samples", f"{trace.samples} at {meter.rate_hz:g} a second, {least}{trace.lost} lost")
     table.add_row("window pin", f"{trace.edges} falling edges")
     table.add_row("calibration", meter.calibration)
     return table

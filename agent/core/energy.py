@@ -212,6 +212,11 @@ class Energy:
         return math.sqrt(sum(part**2 for part in self.parts_uj.values()))
 
     @property
+    def lost_at_least(self) -> bool:
+        """More may have been lost than were counted."""
+        return self.lost > 0 and self.meter.counts_modulo > 0
+
+    @property
     def accuracy_known(self) -> bool:
         return self.meter.accuracy is not None
 
@@ -231,6 +236,7 @@ class Energy:
             "supply_mv": self.supply_mv,
             "samples": self.samples,
             "lost": self.lost,
+            "lost_at_least": self.lost_at_least,
             "meter": {
                 "label": self.meter.label,
                 "name": self.meter.name,

@@ -75,8 +75,9 @@ class EnergyRun:
         if self._metering is not None and self.why_not is None:
             self._metering.pretend(count)
 
-    def end(self, inferences: int, each: int = 1) -> None:
-        """`each`: inferences between two edges of the board's pin."""
+    def end(self, inferences: int, busy_s: float, each: int = 1) -> None:
+        """`busy_s`: how long they took by the board's own time stamps. `each`: inferences between two edges
+        of the board's pin."""
         if self.why_not is None:
             self._await_edges(2 * inferences // each)
         begun_s = self._idling()
@@ -84,7 +85,9 @@ class EnergyRun:
         if begun_s is None or self._power is None:
             return
         try:
-            self.result = self._made(self._power.meter, inferences, each, (begun_s, self._integral.end_s))
+            self.result = self._made(
+                self._power.meter, inferences, busy_s, each, (begun_s, self._integral.end_s)
+            )
         except ValueError as error:
             self.why_not = str(error)
 
@@ -115,7 +118,9 @@ class EnergyRun:
             before = seen = len(edges)
             metering.wait(lambda before=before: len(edges) > before, _EDGES_S)  # type: ignore[misc]
 
-    def _made(self, meter: Meter, inferences: int, each: int, after: tuple[float, float]) -> Energy:
+    def _made(
+        self, meter: Meter, inferences: int, busy_s: float, each: int, after: tuple[float, float]
+    ) -> Energy:
         """By the edges of the pin, where there is one. Else from the end of the idling before to the begin of
         that after: what of it the board idled counts nothing."""
         integral = self._integral
@@ -126,6 +131,9 @@ class EnergyRun:
         except ValueError as error:
             by = EnergyWindow.TIMESTAMP
             note = f"{error}: " if len(integral.edges) > self._first_edge else ""
-            note += "with what the board did between inferences, talking too"
-            windows = [(integral.at(self._before[1]), integral.at(after[0]))]
+            begin, end = integral.at(self._before[1]), integral.at(after[0])
+            windows = [(begin, end)]
+            whole_s = end.at_s - begin.at_s
+            note += f"by the board's time stamps {busy_s:.3g} s of {whole_s:.3g} s were inferences; "
+            note += "what it did between them, talking too, is in the energy"
         return energy(integral, meter, windows, inferences, rest, by=by, note=note)

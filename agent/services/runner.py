@@ -75,7 +75,7 @@ class Runner:
                     energy.inferred(len(got))
             elapsed_s = self._clock.monotonic_s() - begun_s
             if energy is not None:
-                energy.end(len(golden.windows))
+                energy.end(len(golden.windows), sum(a.duration_us for a in answers.values()) / 1e6)
         finally:
             worker.finish("close console", OPEN_TIMEOUT_S, client.close)
         ordered = [answers[i] for i in range(len(golden.windows))]

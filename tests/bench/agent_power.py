@@ -119,7 +119,7 @@ def _energy_with(name: str, part: float) -> Figure:
     with EnergyRun("bench", lambda: SimulatedMeter(device, "bench", clock), clock) as run:
         run.begin()
         run.inferred(_INFERENCES)
-        run.end(_INFERENCES)
+        run.end(_INFERENCES, _INFERENCES * device.profile.shape.busy_s)
     true_uj = device.profile.shape.energy_uj(PPK2_MV)
     if run.result is None:
         raise RuntimeError(f"no energy: {run.why_not}")

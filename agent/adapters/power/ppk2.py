@@ -6,6 +6,7 @@ from typing import Final
 
 from tinyfleet.agent.adapters.power.port import MeterPort
 from tinyfleet.agent.core.power.ppk2 import (
+    COUNTER_STEPS,
     LOGIC_INPUTS,
     RATE_HZ,
     Mode,
@@ -68,6 +69,7 @@ class Ppk2:
             logic_inputs=LOGIC_INPUTS,
             simulated=simulated,
             accuracy=accuracy,
+            counts_modulo=COUNTER_STEPS,
         )
         self._begin()
 

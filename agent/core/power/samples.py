@@ -21,6 +21,8 @@ class Meter:
 
     `calibration`: as the meter tells it. `accuracy`: relative limits of error (0.02: within 2 %), by whoever
     calibrated it; None: not known, and then no part of any uncertainty. `logic_inputs`: how many.
+    `counts_modulo`: a loss of so many samples in one place leaves no trace, so that what is counted was lost
+    at least; 0: every loss shows.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Meter:
     logic_inputs: int
     simulated: bool
     accuracy: float | None = None
+    counts_modulo: int = 0
 
     @property
     def label(self) -> str:

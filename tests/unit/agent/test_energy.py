@@ -160,6 +160,11 @@ def test_the_parts_of_the_uncertainty_by_hand() -> None:
         }
     )
     assert got.uncertainty_uj == pytest.approx(math.hypot(*got.parts_uj.values()))
+    # Of 6 samples more nobody knows when they were lost: the whole range of power each.
+    integral.unplaced = 6
+    windows = windows_by_edges(integral, 4, each=2)
+    more = energy(integral, meter, windows, 4, Idle(10.0, 14.0, 3.0, 9), by=EnergyWindow.EDGE)
+    assert more.parts_uj["lost"] == pytest.approx((4 / 2 + 6) / 1000 * 1000 / math.sqrt(3) / 4)
     assert got.accuracy_known
     fields = wire_fields(got.to_json())
     assert (fields["energy_nj"], fields["energy_simulated"], fields["meter"]) == (46_500, False, "PPK2 X1")

@@ -52,7 +52,7 @@ def test_energy_by_the_pin_is_that_of_the_profile() -> None:
         run.begin()
         for _ in range(10):
             run.inferred(2)
-        run.end(20)
+        run.end(20, busy_s=0.1)
     assert run.why_not is None
     assert run.result is not None
     expected_uj = device.profile.shape.energy_uj(3000)
@@ -73,7 +73,7 @@ def test_an_lpm01a_sees_edges_as_finely_as_it_samples() -> None:
     with EnergyRun("b1", simulated(device), CLOCK, None, IDLE_S) as run:
         run.begin()
         run.inferred(30)
-        run.end(30)
+        run.end(30, busy_s=0.1)
     assert run.result is not None, run.why_not
     assert run.result.energy_uj == pytest.approx(device.profile.shape.energy_uj(3300), rel=0.15)
     assert (run.result.by, run.result.windows) == (EnergyWindow.EDGE, 30)
@@ -94,13 +94,15 @@ def test_without_a_pin_the_console_tells_when_and_the_record_says_so() -> None:
             begun = device.sent
             # As a runner waits for answers.
             wait_for("the end of the pulses", lambda: device.sent > begun + 25_000)
-            run.end(10)
+            run.end(10, busy_s=0.1)
     finally:
         device.close()
     assert run.result is not None, run.why_not
     assert (run.result.by, run.result.windows) == (EnergyWindow.TIMESTAMP, 1)
     assert run.result.energy_uj == pytest.approx(device.profile.shape.energy_uj(3000), rel=0.005)
-    assert run.result.note == "with what the board did between inferences, talking too"
+    assert run.result.note is not None
+    assert run.result.note.startswith("by the board's time stamps 0.1 s of 0.")
+    assert run.result.note.endswith("what it did between them, talking too, is in the energy")
 
 
 def test_edges_that_do_not_fit_are_not_believed() -> None:
@@ -108,7 +110,7 @@ def test_edges_that_do_not_fit_are_not_believed() -> None:
     with EnergyRun("b1", simulated(device), CLOCK, None, IDLE_S) as run:
         run.begin()
         run.inferred(9)
-        run.end(10)
+        run.end(10, busy_s=0.1)
     assert run.result is not None, run.why_not
     assert run.result.by is EnergyWindow.TIMESTAMP
     assert run.result.note is not None
@@ -122,7 +124,7 @@ def test_a_meter_unplugged_during_the_run_leaves_a_reason() -> None:
         device.close()
         run.inferred(10)
         begun_s = time.monotonic()
-        run.end(10)
+        run.end(10, busy_s=0.1)
         assert time.monotonic() - begun_s < 5
     assert run.result is None
     assert run.why_not is not None
@@ -136,7 +138,7 @@ def test_a_meter_that_is_not_there_leaves_a_reason() -> None:
     with EnergyRun("b1", none, CLOCK, None, IDLE_S) as run:
         run.begin()
         run.inferred(1)
-        run.end(1)
+        run.end(1, busy_s=0.1)
     assert (run.result, run.why_not) == (None, "b1: meter open: cannot open /dev/none; is it plugged in?")
 
 
@@ -168,7 +170,7 @@ def test_a_meter_without_samples_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     silent = Silent()
     with EnergyRun("b1", lambda: silent, CLOCK, None, IDLE_S) as run:
         run.begin()
-        run.end(1)
+        run.end(1, busy_s=0.1)
     assert run.why_not == "b1: meter read: no sample for 0.1 s; is the meter still plugged in?"
     assert silent.closed
 

@@ -23,7 +23,9 @@ from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.power.trace import Trace
 from tinyfleet.wire.enums import EnergyWindow
 
-REAL = Meter("PPK2", "D4F1", "calibrated by its maker", 1000, 8, simulated=False, accuracy=0.05)
+REAL = Meter(
+    *("PPK2", "D4F1", "calibrated by its maker", 1000, 8), simulated=False, accuracy=0.05, counts_modulo=64
+)
 MADE_UP = Meter("simulated PPK2", "SIMULATED-PPK2", "made up: x", 1000, 8, simulated=True)
 
 
@@ -174,6 +176,7 @@ def test_a_runs_energy_says_how_it_was_measured() -> None:
     assert made_up.count("simulated, made up:") == 3
     assert "without the meter's own accuracy, which is not known" in made_up
     record = result(MADE_UP).to_json()["energy"]
+    assert (record["lost"], record["lost_at_least"]) == (17, False), "this one shows every loss"
     assert record["simulated"] is record["meter"]["simulated"] is True
 
 
