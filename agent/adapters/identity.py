@@ -1,7 +1,7 @@
 """Keys of boards, made here and kept nowhere (`services.provisioning_ports.Identities`).
 
-Key and seed lie in two buffers that are overwritten. The library holds the key for the moment of signing and
-overwrites its own copy when it lets go of it (OpenSSL, BN_clear_free(3)).
+Key and seed lie in two buffers that are overwritten. The library holds the key for the moment of signing, and
+what it made of it then is its own to clear.
 """
 
 from __future__ import annotations
