@@ -128,6 +128,19 @@ class EmulatedNode:
         logs.trim(self.console_path)
         self._console_start = self.console_path.stat().st_size if self.console_path.exists() else 0
 
+    def trim_console(self) -> bool:
+        """Keeps the console's log from filling the disk; to be called now and then while the node runs.
+        Whether it was cut, so that console() starts anew. Raises EmulatorError."""
+        try:
+            cut = logs.trim(self.console_path)
+        except OSError as error:
+            raise EmulatorError(
+                f"node {self.name}: cannot cut its console's log: {error}", "make room"
+            ) from error
+        if cut:
+            self._console_start = 0
+        return cut
+
     def tty(self) -> str:
         """The terminal that the console hangs on. Raises EmulatorError when it has none."""
         output = (self.state_dir / "qemu.log").read_text(errors="replace")

@@ -9,6 +9,7 @@ import click
 from tinyfleet.agent.cli.common import (
     FILE,
     fail,
+    json_option,
     one_line_errors,
     state_option,
     until_stopped,
@@ -31,6 +32,7 @@ from tinyfleet.agent.config import Folders
     "--smp-port", type=click.IntRange(1, 65535), help="mps2-*: UDP port here that leads to the node's SMP."
 )
 @click.option("--terminal", is_flag=True, help="mps2-*: the node's console is a terminal, too.")
+@json_option
 @state_option
 @one_line_errors
 def emulate(
@@ -41,6 +43,7 @@ def emulate(
     network: bool,
     smp_port: int | None,
     terminal: bool,
+    as_json: bool,
     folders: Folders,
 ) -> None:
     """Run emulated boards until Ctrl-C.
@@ -61,4 +64,4 @@ def emulate(
                 fail(f"--flash and --kernel go with one --machine {' or '.join(MACHINES)}")
             emulation.node(machine, flash, kernel, folders, stop, smp_port, terminal)
         else:
-            emulation.boards(machine, count, folders, stop, kernel, network)
+            emulation.boards(machine, count, folders, stop, kernel, network, as_json)

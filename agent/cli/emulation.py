@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, use_folder
 from tinyfleet.agent.adapters.emulator import EmulatedNode
-from tinyfleet.agent.cli.common import meanwhile, out
+from tinyfleet.agent.cli.common import meanwhile, out, show_json
 from tinyfleet.agent.config import Folders
 
 WATCH_S = 0.5
@@ -22,17 +22,22 @@ def boards(
     stop: threading.Event,
     kernel: Path | None = None,
     network: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Starts boards qemu-MACHINE-0001 and on, and again those whose QEMU dies, until `stop`."""
     root = use_folder(folders.boards)
     with EmulatedBoards() as running:
-        table = Table(title="emulated boards")
-        for column in ("probe", "console"):
-            table.add_column(column, no_wrap=True)
-        for number in range(1, count + 1):
-            unique_id = f"qemu-{machine}-{number:04d}"
-            table.add_row(unique_id, running.start(unique_id, machine, kernel=kernel, network=network))
-        out.print(table)
+        ids = [f"qemu-{machine}-{number:04d}" for number in range(1, count + 1)]
+        consoles = {each: running.start(each, machine, kernel=kernel, network=network) for each in ids}
+        if as_json:
+            show_json([{"probe": probe, "console": console} for probe, console in consoles.items()])
+        else:
+            table = Table(title="emulated boards")
+            for column in ("probe", "console"):
+                table.add_column(column, no_wrap=True)
+            for row in consoles.items():
+                table.add_row(*row)
+            out.print(table)
         meanwhile.print("Their time counts instructions: no cycle model.")
         meanwhile.print(
             f"pyOCD finds them: PYOCD_QEMU_DIR={root} pyocd list", highlight=False, soft_wrap=True
@@ -71,5 +76,5 @@ def node(
         while not stop.wait(WATCH_S):
             text = running.console()
             out.print(text[shown:], end="", markup=False, highlight=False, soft_wrap=True)
-            shown = len(text)
+            shown = 0 if running.trim_console() else len(text)
             running.check()

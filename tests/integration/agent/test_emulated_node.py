@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from pyocd_qemu import logs
 
 from tinyfleet.agent.adapters.emulator import FLASH_BYTES, EmulatedNode
 from tinyfleet.agent.core.errors import EmulatorError
@@ -35,6 +36,20 @@ def test_restart_after_kill_waits_for_new_lines_only(node: EmulatedNode) -> None
     node.wait_for_line("hello")
     assert node.console(since_start=False).count("hello") == 2
     assert node.console().count("hello") == 1
+
+
+def test_a_console_that_never_stops_does_not_fill_the_disk(
+    node: EmulatedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.start()
+    node.wait_for_line("hello")
+    assert not node.trim_console()
+    monkeypatch.setattr(logs, "LIMIT_BYTES", 10)
+    assert node.trim_console()
+    assert node.console() == ""
+    node.kill()
+    node.start()
+    node.wait_for_line("hello")
 
 
 def test_death_is_one_clear_error(node: EmulatedNode) -> None:

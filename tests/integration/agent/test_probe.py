@@ -14,6 +14,7 @@ from pyocd.core.target import Target
 from pyocd_qemu import boot_rom, chips, logs
 from pyocd_qemu.board import CONSOLE_LOG_NAME, Board
 from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
+from pyocd_qemu.qtest import QtestLink
 from tests.integration.agent.conftest import assemble
 from tests.integration.agent.probe_rig import PLACES, program, session
 from tests.servers import wait_for
@@ -177,6 +178,28 @@ def faulting(machine: str, handler: int) -> bytes:
     _, code, data, _ = PLACES[machine]
     vectors = struct.pack("<4I", data + 0x2000, code + 0x101, handler, handler)
     return vectors.ljust(0x100, b"\xff") + UNDEFINED
+
+
+def test_what_a_program_writes_to_its_flash_is_saved_now_and_then(microbit: Board) -> None:
+    """As the bench app keeps golden sets: nobody's probe is there."""
+    bus = QtestLink(microbit.folder / "qtest.sock")
+    try:
+        for address, value in ((0x4001E504, 1), (0x9000, 0x12345678), (0x4001E504, 0)):
+            bus.write_value(address, value, 32)
+    finally:
+        bus.close()
+    microbit.save()
+    written = (microbit.folder / "flash.bin").stat().st_mtime_ns
+    microbit.save()
+    assert (microbit.folder / "flash.bin").stat().st_mtime_ns == written, "nothing has changed"
+    microbit.kill()
+    microbit.start()
+    with session(microbit) as opened:
+        assert opened.target.read32(0x9000) == 0x12345678
+        # While a debugger is there it is the one to save, and nobody waits.
+        (microbit.folder / "flash.bin").unlink()
+        microbit.save()
+        assert not (microbit.folder / "flash.bin").exists()
 
 
 @pytest.mark.parametrize("machine", PLACES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pyocd.core.helpers import ConnectHelper
 from pyocd.core.target import Target
 from pyocd.debug.rtt import RTTControlBlock
 from pyocd_qemu.board import Board
+from tests.integration.agent.bench_rig import Program
 from tests.integration.agent.probe_rig import PLACES, program, session
 from tests.servers import wait_for
 
@@ -78,6 +81,24 @@ def test_the_stock_command_line(board: Board, echo: tuple[Path, bytes]) -> None:
     pyocd("erase", "-u", unique_id, "--sector", f"{flash:#x}")
     with session(board) as opened:
         assert bytes(opened.target.read_memory_block8(flash, 64)) == b"\xff" * 64
+
+
+def test_boards_by_a_command(tmp_path: Path, boards_root: Path) -> None:
+    """tinyfleet bench emulate: another program's pyOCD sees them, until it ends."""
+    words = ["bench", "emulate", "--machine", "mps2-an500", "--count", "2", "--json"]
+    ids = ["qemu-mps2-an500-0001", "qemu-mps2-an500-0002"]
+    running = Program(tmp_path / "emulate.log", {}, *words, "--state", str(tmp_path))
+    try:
+        running.wait_for("Ctrl-C ends them")
+        found = ConnectHelper.get_all_connected_probes(blocking=False)
+        assert [probe.unique_id for probe in found] == ids
+        listed = json.loads((tmp_path / "emulate.log").read_text().partition("Their time")[0])
+        assert [each["probe"] for each in listed] == ids
+        assert all(each["console"].startswith("socket://127.0.0.1:") for each in listed)
+    finally:
+        status = running.end()
+    assert status == 0
+    assert ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False) == []
 
 
 def test_rtt(board: Board, echo: tuple[Path, bytes]) -> None:

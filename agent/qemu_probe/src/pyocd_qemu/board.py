@@ -224,7 +224,7 @@ class Board:
     def save(self) -> None:
         """Saves flash that is no file, if it has changed; while a debug client is connected, that one does.
         To be called now and then: programs may write their flash themselves. Raises OSError."""
-        if self.machine.file_backed:
+        if self.machine.file_backed or registry.is_locked(self.folder / registry.PROBE_LOCK_NAME):
             return
         try:
             # Held while saving, so that no probe programs flash meanwhile.
