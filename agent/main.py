@@ -41,9 +41,11 @@ from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.health import Health
 from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
+from tinyfleet.agent.core.recovery import Event, Finding, Limits, Patient
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
 from tinyfleet.agent.looking import host_of
 from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_meter
+from tinyfleet.agent.recovering import Recovering, log_recovery
 from tinyfleet.agent.services.board_work import BoardWork
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
@@ -53,6 +55,7 @@ from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.programming import Programming, Telling
 from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner, Say
+from tinyfleet.agent.services.recovery import HOLDER, Told
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.smp_flasher import SmpFlasher
 from tinyfleet.agent.services.steps import PLAN_TIMEOUT_S
@@ -64,13 +67,16 @@ from tinyfleet.wire.enums import ConnState
 
 R = TypeVar("R")
 LOG = logging.getLogger(__name__)
+LIMITS = Limits()
 
 
 class Agent:
     """A bench. Leaving the context ends what it started. `flash` and `run` may be called for several boards
     from several threads, for one board from one thread at a time."""
 
-    def __init__(self, bench: BenchFile, folders: Folders, claim: Claim | None = None) -> None:
+    def __init__(
+        self, bench: BenchFile, folders: Folders, claim: Claim | None = None, *, limits: Limits = LIMITS
+    ) -> None:
         self.bench = bench
         self.folders = folders
         use_folder(folders.boards)
@@ -90,8 +96,9 @@ class Agent:
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
         self._claim = claim or Claim()
+        leases = LeaseFiles(folders.leases)
         self.leases = BoardLeases(
-            LeaseFiles(folders.leases),
+            leases,
             *(self._claim.holder, self.counting, self._clock),
             on_wait=self._claim.on_wait,
         )
@@ -106,8 +113,17 @@ class Agent:
         self._publisher: Publisher | None = None
         self._mark_lock = threading.Lock()
         self._told: list[BoardStatus] = []
+        self.recovery = Recovering(bench, self.probes, self._emulated, self._programming).recovery(
+            *(folders, self._workers, self.consoles),
+            BoardLeases(leases, HOLDER, self.counting, self._clock),
+            self._clock,
+            self.counting,
+            limits,
+            self._on_recovery,
+        )
+        self.on_recovery: Told = log_recovery
         self._work = BoardWork(
-            *(self.leases, self._workers, self.inventory, self.counting),
+            *(self.leases, self._workers, self.inventory, self.counting, self.recovery),
             wait_s=self._claim.wait_s,
             lock=self._mark_lock,
             tell=self._tell,
@@ -138,6 +154,7 @@ class Agent:
                 run = self._runs.last(spec.name)
                 if run is not None:
                     self.inventory.keep_run(spec.name, run)
+                self.inventory.keep_recovery(spec.name, self.recovery.patient(spec.name))
             return self.inventory.all()
 
     def flash(
@@ -157,6 +174,8 @@ class Agent:
             FLASHES,
             lambda: self._programming.flash(self._workers[board], spec, parts.plan, telling, timeout_s),
         )
+        if report.written:
+            self.recovery.programmed(board)
         self.counting.add(FLASHES, board=board, outcome="OK")
         self.counting.add(FLASH_BYTES, report.size_bytes, board=board)
         self.counting.observe(FLASH_SECONDS, report.elapsed_s, device_type=spec.device_type)
@@ -200,6 +219,7 @@ class Agent:
                 )
 
         result = self._busy(board, RUNS, work)
+        self.recovery.answered(board)
         self.counting.add(RUNS, board=board, outcome="DIFFERENT" if result.different else "OK")
         self._runs.keep(result)
         self.refresh()
@@ -265,6 +285,7 @@ class Agent:
     def provision(self, provisioner: Provisioner, board: str, job: Job, say: Say) -> Outcome:
         """Makes a device of the board. Raises AgentError; see services.provisioner."""
         spec = self.spec(board)
+        self.recovery.admit(board)
         try:
             done = self._busy(
                 board, None, lambda: provisioner.provision(self._workers[board], spec, job, say)
@@ -272,6 +293,7 @@ class Agent:
         except AgentError:
             self.counting.add(PROVISIONED, outcome="FAILED")
             raise
+        self.recovery.programmed(board)
         self.counting.add(PROVISIONED, outcome=done.way.value)
         return done
 
@@ -296,6 +318,7 @@ class Agent:
             "emulated boards": self._revive,
             "consoles": self.consoles.serve,
             "inventory": self._look_around,
+            "recovery": self.recovery.watch,
         }
         watch = Watch(duties, self._clock, manager.alive)
         with contextlib.ExitStack() as doors:
@@ -331,8 +354,16 @@ class Agent:
         return any(probe.emulated for probe in self.probes.all() if probe.unique_id == spec.probe)
 
     def _revive(self) -> None:
-        for cause in self._emulated.revive():
-            LOG.warning("started again, held in reset: %s", cause)
+        boards = {spec.probe: spec.name for spec in self.bench.boards}
+        for probe, cause in self._emulated.revive().items():
+            LOG.warning("started again, held in reset: %s: %s", probe, cause)
+            self.recovery.died(boards[probe], cause)
+
+    def _on_recovery(self, board: str, event: Event, patient: Patient, found: Finding) -> None:
+        with self._mark_lock:
+            self.inventory.keep_recovery(board, patient)
+        self._tell()
+        self.on_recovery(board, event, patient, found)
 
     def _look_around(self) -> None:
         now = self.refresh()
@@ -342,6 +373,7 @@ class Agent:
 
     def close(self) -> None:
         self._bridges.stop()
+        self.recovery.close()
         if self._publisher is not None:
             self._publisher.stop()
             self._publisher = None

@@ -77,9 +77,13 @@ class SerialConsole:
                 self._port.baudrate = baud
 
     def close(self) -> None:
+        # pyserial forgets a socket whose peer has gone without closing it.
+        socket = getattr(self._port, "_socket", None)
         try:
             self._port.close()
         finally:
+            if socket is not None:
+                socket.close()
             self._lock.close()
 
     @contextmanager

@@ -79,12 +79,12 @@ class EmulatedBoards:
     def owns(self, unique_id: str) -> bool:
         return unique_id in self._boards
 
-    def revive(self) -> list[str]:
+    def revive(self) -> dict[str, str]:
         """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. Answers
-        why, each. Boards without power stay off; those that have it again start as boards do. Cuts logs that
-        have grown long, and saves what programs wrote to their flash. Raises EmulatorError for one that does
-        not start, once all have been tried."""
-        causes, failures = [], []
+        why, by probe id. Boards without power stay off; those that have it again start as boards do. Cuts
+        logs that have grown long, and saves what programs wrote to their flash. Raises EmulatorError for one
+        that does not start, once all have been tried."""
+        causes, failures = {}, []
         for unique_id in list(self._boards):
             try:
                 cause = self.revive_one(unique_id)
@@ -92,7 +92,7 @@ class EmulatedBoards:
                 failures.append(error)
                 continue
             if cause is not None:
-                causes.append(f"{unique_id}: {cause}")
+                causes[unique_id] = cause
         if failures:
             raise failures[0]
         return causes

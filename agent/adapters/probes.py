@@ -16,6 +16,7 @@ from tinyfleet.agent.core.errors import (
     PlanError,
     StepFailed,
 )
+from tinyfleet.agent.core.pulse import CoreSeen
 from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress
 
 _OPTIONS = {
@@ -26,6 +27,9 @@ _OPTIONS = {
     "auto_unlock": False,
     "hide_programming_progress": True,
 }
+# pyOCD lets a halted core run when it disconnects: who only looks must not.
+_ATTACH_OPTIONS = {"connect_mode": "attach", "resume_on_disconnect": False}
+_UNDER_RESET_OPTIONS = {"connect_mode": "under-reset", "reset_type": "hw"}
 # QEMU has done with a reset when it says so; silicon is given pyOCD's tenth of a second.
 _EMULATED_OPTIONS = {"reset.post_delay": 0.0, "reset.hold_time": 0.0}
 _EMULATED_VENDOR = "QEMU"
@@ -52,6 +56,38 @@ class PyocdProbes:
     def open(self, unique_id: str, part: str | None = None) -> ProbeSession:
         """Connects and halts the board. `part` is the chip by pyOCD's name, its own or that of an installed
         CMSIS-Pack; it is asked for only where the probe does not know what it is soldered to."""
+        return PyocdSession(unique_id, self._connect(unique_id, part, {}))
+
+    def look(self, unique_id: str, part: str | None) -> CoreSeen:
+        """`services.heartbeat.Cores`: attaches, and leaves the core as it is."""
+        from pyocd.core.target import Target
+
+        try:
+            session = self._connect(unique_id, part, _ATTACH_OPTIONS)
+        except NoSuchBoardError:
+            return CoreSeen.GONE
+        try:
+            with _translated(unique_id, "look at the core"):
+                state = session.target.get_state()
+        finally:
+            with _translated(unique_id, "disconnect"):
+                session.close()
+        if state is Target.State.LOCKUP:
+            return CoreSeen.LOCKED_UP
+        running = state in (Target.State.RUNNING, Target.State.SLEEPING)
+        return CoreSeen.RUNNING if running else CoreSeen.HALTED
+
+    def reset(self, unique_id: str, part: str | None, *, under_connect: bool) -> None:
+        """`services.heartbeat.Cores`."""
+        session = self._connect(unique_id, part, _UNDER_RESET_OPTIONS if under_connect else {})
+        try:
+            with _translated(unique_id, "reset"):
+                session.target.reset()
+        finally:
+            with _translated(unique_id, "disconnect"):
+                session.close()
+
+    def _connect(self, unique_id: str, part: str | None, more: Mapping[str, Any]) -> Any:
         from pyocd.core.session import Session
         from pyocd.probe.aggregator import DebugProbeAggregator
 
@@ -63,7 +99,7 @@ class PyocdProbes:
                     f"no probe {unique_id} is connected",
                     "plug it in; an emulated one: `tinyfleet bench emulate`",
                 )
-            options = dict(_OPTIONS)
+            options = _OPTIONS | dict(more)
             if probe.vendor_name == _EMULATED_VENDOR:
                 options |= _EMULATED_OPTIONS
             if part is not None and (_is_known(part) or probe.associated_board_info is None):
@@ -75,7 +111,7 @@ class PyocdProbes:
             except BaseException:
                 session.close()
                 raise
-        return PyocdSession(unique_id, session)
+        return session
 
 
 class _Connecting:

@@ -20,6 +20,10 @@ _MODULES = {
     "renew": "bench_renew",
     "release": "bench_release",
     "mlperf": "bench_mlperf",
+    "recover": "bench_recover",
+    "history": "bench_history",
+    "quarantine": "bench_quarantine",
+    "unquarantine": "bench_unquarantine",
 }
 
 

@@ -44,8 +44,10 @@ def boards(
         )
         meanwhile.print("Ctrl-C ends them; what was programmed is kept")
         while not stop.wait(WATCH_S):
-            for cause in running.revive():
-                meanwhile.print(f"started again, held in reset: {cause}", markup=False, soft_wrap=True)
+            for probe, cause in running.revive().items():
+                meanwhile.print(
+                    f"started again, held in reset: {probe}: {cause}", markup=False, soft_wrap=True
+                )
 
 
 def node(

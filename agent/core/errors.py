@@ -8,6 +8,7 @@ AgentError
 ├── NoSwitchError       nothing switches the board's power
 ├── NoMeterError        nothing measures the board's power
 ├── BoardBusyError      somebody else holds the board
+│   └── QuarantinedError    nobody is to use it until a person lets it out
 ├── LeaseError          who holds which board cannot be told
 ├── AgentBusyError      an agent already runs with that state folder
 ├── StepFailed          one step on a board failed: names board, step, cause
@@ -65,6 +66,10 @@ class LeaseError(AgentError):
 
 
 class AgentBusyError(AgentError):
+    pass
+
+
+class QuarantinedError(BoardBusyError):
     pass
 
 

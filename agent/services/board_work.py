@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final, TypeVar
 
-from tinyfleet.agent.core.errors import AgentError, BoardGone, StepFailed
+from tinyfleet.agent.core.errors import AgentError, BoardGone, StepFailed, SwitchError
 from tinyfleet.agent.core.tally import FLASHES, RUNS, Metric
 from tinyfleet.agent.services.inventory import Inventory
 from tinyfleet.agent.services.leases import BoardLeases
 from tinyfleet.agent.services.ports import Counting
+from tinyfleet.agent.services.recovery import Recovery
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.enums import BoardState
 
@@ -30,6 +31,7 @@ class BoardWork:
         workers: Mapping[str, BoardWorker],
         inventory: Inventory,
         counting: Counting,
+        recovery: Recovery,
         *,
         wait_s: float,
         lock: Lock,
@@ -39,6 +41,7 @@ class BoardWork:
         self._workers = workers
         self._inventory = inventory
         self._counting = counting
+        self._recovery = recovery
         self._wait_s = wait_s
         self._lock = lock
         self._tell = tell
@@ -47,16 +50,16 @@ class BoardWork:
         """What `work` answers. `counted` takes the failures; what succeeded counts whoever knows how well.
         `what`: how the use is called to others, where nothing is counted.
 
-        Raises BoardBusyError when another program has the board, and what `work` raises; BoardGone instead,
-        where it failed and a part of the board is not plugged in any more.
+        Raises BoardBusyError when another program has the board, QuarantinedError for work that counts, and
+        what `work` raises; BoardGone instead, where it failed and a part of the board is not plugged in any
+        more.
         """
         if counted is not None:
+            self._recovery.admit(board)
             what = _WORDS.get(counted.name, counted.name)
         worker = self._workers[board]
-        with (
-            self._leases.use(board, what, self._wait_s, worker.hangs) as lease,
-            worker.guarded(lease.check),
-        ):
+        wait_s = max(self._wait_s, self._recovery.wait_s(self._leases.of(board).holder))
+        with self._leases.use(board, what, wait_s, worker.hangs) as lease, worker.guarded(lease.check):
             return self._done(board, counted, work)
 
     def _done(self, board: str, counted: Metric | None, work: Callable[[], R]) -> R:
@@ -67,9 +70,11 @@ class BoardWork:
             if counted is not None:
                 self._counting.add(counted, board=board, outcome="FAILED")
             gone = self._gone(board)
-            if gone is not None and isinstance(error, StepFailed):
+            # Whose power is off is not plugged in, and a switch that fails says why itself.
+            if gone is not None and isinstance(error, StepFailed) and not isinstance(error, SwitchError):
                 error = BoardGone(board, error.step, f"{gone} any more ({error.cause})", "plug it in again")
             self._mark(board, BoardState.FAILED, str(error))
+            self._recovery.failed(board, error, by_probe=counted is FLASHES)
             raise error
         except BaseException:
             self._mark(board, BoardState.UNKNOWN)

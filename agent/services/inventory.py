@@ -9,16 +9,20 @@ from dataclasses import dataclass, replace
 
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.errors import NoSuchBoardError
+from tinyfleet.agent.core.recovery import Condition, Patient
 from tinyfleet.agent.services.leases import Held
 from tinyfleet.agent.services.plugged import Host, Plugged
+from tinyfleet.agent.services.recovery import HOLDER
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench, BenchRun, Board
 
 LOG = logging.getLogger(__name__)
 _DETAIL_BYTES = 96
 _GONE = (BoardState.ABSENT, BoardState.QUARANTINED)
-_LASTING = (BoardState.BUSY, BoardState.FAILED, BoardState.RECOVERING, BoardState.QUARANTINED)
+_LASTING = (BoardState.BUSY, BoardState.FAILED)
 """What being plugged in does not change."""
+_IN_CARE = (BoardState.RECOVERING, BoardState.QUARANTINED)
+"""What being unplugged does not change, either: a power cycle unplugs a board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class BoardStatus:
     detail: str | None = None
     run: BenchRun | None = None
     lease: Held | None = None
+    recoveries: int = 0
+    rung: str | None = None
 
     def to_message(self) -> Board:
         return Board(
@@ -43,6 +49,8 @@ class BoardStatus:
             run=self.run,
             reserved_by=None if self.lease is None else self.lease.holder,
             reserved_until=None if self.lease is None else self.lease.until_unix_s,
+            recoveries=self.recoveries or None,
+            rung=self.rung,
             labels=tuple(f"{name}={value}" for name, value in self.spec.labels.items()) or None,
             meter=None if self.spec.meter is None else self.spec.meter.label,
         )
@@ -72,7 +80,7 @@ class Inventory:
 
     def _seen(self, status: BoardStatus, plugged: Plugged) -> BoardStatus:
         spec = status.spec
-        if spec.probe is None and not _paths(spec):
+        if (spec.probe is None and not _paths(spec)) or status.state in _IN_CARE:
             return status
         missing = _missing(spec, plugged, self._host.has)
         if missing is not None:
@@ -116,7 +124,22 @@ class Inventory:
 
     def keep_leases(self, leases: Sequence[Held]) -> None:
         for held in leases:
+            if held.holder == HOLDER:
+                # A heartbeat is asked for every half minute; that a board is brought back is its state.
+                held = replace(held, holder=None, what=None)
             self._statuses[held.board] = replace(self._statuses[held.board], lease=held)
+
+    def keep_recovery(self, name: str, patient: Patient) -> None:
+        """What the records say of its recovery, in whatever program that goes on."""
+        status = self._statuses[name]
+        rung = None if patient.rung is None else patient.rung.name
+        status = replace(status, recoveries=patient.recoveries, rung=rung)
+        state = _in_care(patient)
+        if state is not None and (status.state is not BoardState.BUSY or patient.climbing):
+            status = replace(status, state=state, detail=patient.reason)
+        elif state is None and status.state in _IN_CARE:
+            status = replace(status, state=BoardState.UNKNOWN, detail=None)
+        self._statuses[name] = status
 
     def all(self) -> list[BoardStatus]:
         """A board that another program uses is BUSY; what it finds there is its own to say."""
@@ -162,6 +185,13 @@ def _log(before: BoardStatus, now: BoardStatus) -> None:
         LOG.warning("%s: %s", now.spec.name, now.detail)
     elif was_gone and not gone:
         LOG.info("%s is there", now.spec.name)
+
+
+def _in_care(patient: Patient) -> BoardState | None:
+    if patient.state is Condition.QUARANTINED:
+        return BoardState.QUARANTINED
+    hangs = patient.climbing or patient.state in (Condition.WEDGED, Condition.PAUSED)
+    return BoardState.RECOVERING if hangs else None
 
 
 def _shortened(text: str) -> str:

@@ -86,6 +86,13 @@ class BoardWorker:
             # Without the guard: what was opened is closed, whosever the board is now.
             self._wait(step, timeout_s, function)
 
+    def wait_until_free(self, timeout_s: float) -> bool:
+        """Waits for a call that hangs to end; whether none does any more. What frees it is its peer's end: a
+        probe without power, a QEMU that was killed."""
+        if self._hanging is not None:
+            concurrent.futures.wait([self._hanging], timeout_s)
+        return not self.hangs()
+
     def close(self) -> None:
         """Ends the thread, unless a call hangs in it: then it ends with the program."""
         if self._thread is not None:

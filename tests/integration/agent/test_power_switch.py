@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pyocd_qemu import registry
-from tests.integration.agent.bench_rig import BENCH_YAML, Program, tinyfleet
+from tests.integration.agent.bench_rig import BENCH_YAML, Program
 
+from tinyfleet.agent.cli import cli
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import NoSwitchError, SwitchRefused
@@ -41,7 +43,7 @@ def test_power_off_is_a_power_cut_of_this_board_alone(agent: Agent) -> None:
     agent.power(BOARD, PowerAction.OFF)
     assert states(agent) == [BoardState.ABSENT, BoardState.READY]
     # The watch starts boards again that died, not those without power.
-    assert agent._emulated.revive() == []
+    assert agent._emulated.revive() == {}
     assert states(agent)[0] is BoardState.ABSENT
     agent.power(BOARD, PowerAction.OFF)
     assert agent.power(BOARD, PowerAction.ON) == "emulated"
@@ -53,13 +55,15 @@ def test_power_off_is_a_power_cut_of_this_board_alone(agent: Agent) -> None:
         agent.power("n", PowerAction.OFF)
 
 
-def test_from_another_program(tmp_path: Path) -> None:
+def test_from_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {registry.ROOT_VARIABLE: str(tmp_path / "boards")}
+    monkeypatch.setenv(*environment.copy().popitem())
     (tmp_path / "bench.yaml").write_text(SWITCHED)
+    files = ("--bench", str(tmp_path / "bench.yaml"), "--state", str(tmp_path / ".state"))
 
     def power(action: str) -> tuple[int, str]:
-        done = tinyfleet(tmp_path, environment, "bench", "power", BOARD, action, "--json")
-        return done.returncode, done.stdout or done.stderr
+        done = CliRunner().invoke(cli, ["bench", "power", BOARD, action, "--json", *files])
+        return done.exit_code, done.output
 
     status, said = power("off")
     assert status == 1

@@ -43,7 +43,7 @@ def test_a_board_that_cannot_be_looked_at_does_not_end_the_watch(
     monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
     tries = 0
 
-    def revive() -> list[str]:
+    def revive() -> dict[str, str]:
         nonlocal tries
         tries += 1
         if tries < 3:
@@ -51,7 +51,7 @@ def test_a_board_that_cannot_be_looked_at_does_not_end_the_watch(
         if tries < 6:
             raise StepFailed("probes", "list", "USB went away", "try again")
         stop.set()
-        return []
+        return {}
 
     stop = threading.Event()
     with Agent(BENCH, Folders(tmp_path)) as agent:

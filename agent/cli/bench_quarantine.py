@@ -1,0 +1,28 @@
+"""`tinyfleet bench quarantine`: nobody is to use a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinyfleet.agent.cli.common import bench_option, one_line_errors, out, state_option
+from tinyfleet.agent.config import Folders
+
+
+@click.command()
+@click.argument("board")
+@click.option("--reason", required=True, help="Why; whoever wants the board is told.")
+@bench_option
+@state_option
+@one_line_errors
+def quarantine(board: str, reason: str, bench_file: Path, folders: Folders) -> None:
+    """Take BOARD out of use: it is neither programmed, nor run, nor brought back until it is let out."""
+    from tinyfleet.agent.adapters.part_files import read_bench
+    from tinyfleet.agent.cli.recovery_view import patient_line
+    from tinyfleet.agent.main import Agent
+
+    with Agent(read_bench(bench_file), folders) as agent:
+        agent.spec(board)
+        patient = agent.recovery.quarantine(board, reason)
+    out.print(patient_line(board, patient), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,30 @@
+"""`tinyfleet bench unquarantine`: a board may be used again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinyfleet.agent.cli.common import bench_option, fail, one_line_errors, out, state_option
+from tinyfleet.agent.config import Folders
+
+
+@click.command()
+@click.argument("board")
+@bench_option
+@state_option
+@one_line_errors
+def unquarantine(board: str, bench_file: Path, folders: Folders) -> None:
+    """Let BOARD out of quarantine; its failures are forgotten, its history is not."""
+    from tinyfleet.agent.adapters.part_files import read_bench
+    from tinyfleet.agent.cli.recovery_view import patient_line
+    from tinyfleet.agent.core.recovery import Condition
+    from tinyfleet.agent.main import Agent
+
+    with Agent(read_bench(bench_file), folders) as agent:
+        agent.spec(board)
+        if agent.recovery.patient(board).state is not Condition.QUARANTINED:
+            fail(f"{board} is not in quarantine; see `tinyfleet bench history {board}`")
+        patient = agent.recovery.pardon(board)
+    out.print(patient_line(board, patient), markup=False, highlight=False, soft_wrap=True)
