@@ -105,10 +105,8 @@ class Flasher:
     @contextmanager
     def _session(self, steps: Steps, probe: str, part: str | None) -> Iterator[ProbeSession]:
         session = steps.call("connect", CONNECT_TIMEOUT_S, self._probes.open, probe, part)
-        try:
+        with steps.finishing("disconnect", session.close):
             yield session
-        finally:
-            steps.finish("disconnect", session.close)
 
 
 def _check(board: str, wrong: dict[int, bytes], current: dict[int, bytes]) -> None:

@@ -42,10 +42,8 @@ class SmpFlasher:
         is closed in any case."""
         steps = Steps(worker, self._clock, timeout_s)
         session = steps.call("connect", CONNECT_TIMEOUT_S, self._doors.open, steps.board, address, baud)
-        try:
+        with steps.finishing("disconnect", session.close):
             sent = sum(self._bring(steps, session, image, progress) for image in plan.images)
-        finally:
-            steps.finish("disconnect", session.close)
         return FlashReport(
             steps.board, plan.size_bytes, len(plan.images), sent, steps.elapsed_s, unit="images"
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, ParamSpec, TypeVar
 
-from tinyfleet.agent.core.errors import StepFailed, StepTimeout
+from tinyfleet.agent.core.errors import AgentError, StepFailed, StepTimeout
 from tinyfleet.agent.services.ports import Clock
 from tinyfleet.agent.services.worker import BoardWorker
 
@@ -53,6 +54,14 @@ class Steps:
                 raise
             raise type(error)(self.board, step, error.cause, error.hint) from error
 
-    def finish(self, step: str, function: Callable[[], object]) -> None:
-        """What must happen after a failure and behind a hanging step, too."""
+    @contextmanager
+    def finishing(self, step: str, function: Callable[[], object]) -> Iterator[None]:
+        """Does `function` after the block in any case, behind a hanging step, too. When both fail, what went
+        wrong first is told."""
+        try:
+            yield
+        except BaseException:
+            with suppress(AgentError):
+                self._worker.finish(step, FINISH_TIMEOUT_S, function)
+            raise
         self._worker.finish(step, FINISH_TIMEOUT_S, function)

@@ -21,7 +21,7 @@ from tinyfleet.wire.memory_map import MICROBIT
 YAML = """\
 boards:
   - {name: one, device_type: microbit, probe: qemu-microbit-0001, labels: {shelf: top}}
-  - {name: two, device_type: microbit, probe: qemu-microbit-0002, labels: {shelf: top}}
+  - {name: two, device_type: microbit, probe: qemu-microbit-0002, labels: {shelf: top, row: '2'}}
   - {name: three, device_type: microbit, probe: qemu-microbit-0003}
 """
 SECONDS = 20
@@ -117,6 +117,7 @@ def test_the_status_says_that_one_failed_and_the_others_are_done(bench: Path) ->
         (["one"], ["one"]),
         (["three", "one"], ["one", "three"]),
         (["one", "--label", "shelf=top"], ["one", "two"]),
+        (["--label", "shelf=top", "--label", "row=2"], ["two"]),
     ],
 )
 def test_boards_by_name_and_label(bench: Path, words: list[str], boards: list[str]) -> None:

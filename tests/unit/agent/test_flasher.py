@@ -118,6 +118,20 @@ def test_what_fails_in_the_probe_is_told_of_the_board(
     assert str(told.value) == "b1: compare: the probe went away; check the cable"
 
 
+def test_what_went_wrong_first_is_told(worker: BoardWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise StepFailed("p", "disconnect", "it is gone", "plug it in")
+
+    session = FlashSession(blank(), lambda flash: flash.__setitem__(0x10000, 0x77))
+    monkeypatch.setattr(session, "close", fail)
+    flasher = Flasher(FakeProbes({"p": session}), FakeClock())
+    with pytest.raises(StepFailed, match="b1: read back: 1 sectors"):
+        flasher.flash(worker, "p", PLAN)
+    session.spoil = lambda flash: None
+    with pytest.raises(StepFailed, match="disconnect: it is gone"):
+        flasher.flash(worker, "p", PLAN)
+
+
 def test_a_part_without_a_layout_keeps_what_lies_around(worker: BoardWorker) -> None:
     flash = bytearray(range(256)) * 1024
     session = FlashSession(bytearray(flash))

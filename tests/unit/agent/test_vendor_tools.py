@@ -71,6 +71,10 @@ def test_what_a_command_asks_for_must_be_known(tmp_path: Path) -> None:
     # Nothing else in braces is ours.
     assert tool_run(board("flash", "{0}{image}{}"), "{port}", None) == ToolRun(("flash", "{0}{port}{}"))
     assert way_of(board("flash")) is Way.COMMAND
+    both = board("flash").model_copy(update={"smp": "serial"})
+    assert way_of(both) is Way.SMP
+    assert way_of(both.model_copy(update={"probe": "p"})) is Way.PROBE
+    assert way_of(both.model_copy(update={"probe": "p"}), Way.SMP) is Way.SMP
     with pytest.raises(
         NoSuchBoardError, match=r"b1 has no probe in bench.yaml; it is programmed by: command"
     ):
