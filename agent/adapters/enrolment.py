@@ -72,8 +72,8 @@ class ManagerDoor:
         except (KeyError, TypeError) as error:
             raise self._strange() from error
 
-    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Given:
-        order = {"csr": base64.b64encode(csr).decode("ascii"), "device_type": device_type}
+    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes, again: bool) -> Given:
+        order = {"csr": base64.b64encode(csr).decode("ascii"), "device_type": device_type, "again": again}
         answer = self._ask("POST", word, order if name is None else {**order, "name": name})
         try:
             return Given(

@@ -8,9 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Final
 
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError
 from tinyfleet.agent.core.provisioning import Progress, progress_of
+
+_CLAIMS: Final = 1 << 31
 
 
 class ProvisioningFiles:
@@ -18,6 +21,7 @@ class ProvisioningFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._claims: IO[bytes] | None = None
 
     @contextmanager
     def hold(self, board: str) -> Iterator[None]:
@@ -37,6 +41,28 @@ class ProvisioningFiles:
                     f"{board} is being provisioned by another program", "wait for it"
                 ) from None
             yield
+
+    def claim(self, fingerprint: str) -> bool:
+        """By a lock on one byte of a file (fcntl(2)): the kernel gives it back however this process ends."""
+        path = self._folder / "tokens.lock"
+        try:
+            if self._claims is None:
+                self._claims = path.open("ab")
+            at = int(fingerprint, 16) % _CLAIMS
+            fcntl.lockf(self._claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError as error:
+            raise AgentError(
+                f"cannot lock {path}: {error.strerror}", "is the state folder writable?"
+            ) from error
+        return True
+
+    def close(self) -> None:
+        """Gives all claims back."""
+        if self._claims is not None:
+            self._claims.close()
+            self._claims = None
 
     def last(self, board: str) -> Progress | None:
         try:

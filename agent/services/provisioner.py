@@ -243,6 +243,7 @@ class _Run:
                     name=self._job.name,
                     device_type=self._spec.device_type,
                     csr=identity.csr(),
+                    again=self._had_certificate(word),
                 )
                 template = ConfigTemplate.of(given.config)
                 if not identity.owns(given.certificate) or template.config.device != given.device:
@@ -275,8 +276,7 @@ class _Run:
         refusal = Refusal("no token is left", "have one made: `tinyfleet device token`")
         for word in words:
             offer = self._parts.manager.offer(word)
-            known = self._kept is not None and self._kept.fingerprint == fingerprint(word)
-            if offer.state != "OPEN" and not (offer.state == "PENDING" and known):
+            if offer.state != "OPEN" and not (offer.state == "PENDING" and self._had_certificate(word)):
                 continue
             if offer.device_type not in (None, self._spec.device_type):
                 continue
@@ -289,10 +289,20 @@ class _Run:
                 fingerprint=fingerprint(word),
                 erase=self._job.erase,
             )
-            if isinstance(way, Way):
+            if isinstance(way, Refusal):
+                refusal = way
+            elif self._parts.files.claim(fingerprint(word)):
                 return word, offer, way
-            refusal = way
         raise AgentError(refusal.cause, refusal.hint)
+
+    def _had_certificate(self, word: str) -> bool:
+        """Whether it may have got one by this token, and lost its key as it was cut off."""
+        kept = self._kept
+        return (
+            kept is not None
+            and kept.fingerprint == fingerprint(word)
+            and ORDER.index(Step.ENROL) <= ORDER.index(kept.step) < ORDER.index(Step.DONE)
+        )
 
     def _firmware(self, offer: Offer) -> bytes:
         """A signed image that the board's trust record lets start. Raises AgentError, WireError."""

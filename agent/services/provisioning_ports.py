@@ -42,7 +42,8 @@ class Manager(Protocol):
     def state(self, word: str) -> str:
         """The token's; USED: its device was heard, and is registered."""
 
-    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Given: ...
+    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes, again: bool) -> Given:
+        """`again`: this board had a certificate by this token before."""
 
 
 class Identity(Protocol):
@@ -71,6 +72,9 @@ class Identities(Protocol):
 class ProgressFiles(Protocol):
     def hold(self, board: str) -> AbstractContextManager[None]:
         """Alone with the board's provisioning among all programs. Raises BoardBusyError."""
+
+    def claim(self, fingerprint: str) -> bool:
+        """Takes a token for this program, until it ends; False: another program has it."""
 
     def last(self, board: str) -> Progress | None: ...
 

@@ -108,7 +108,7 @@ def enrolling() -> APIRouter:
         given_out.count(shown.address)
         try:
             given = services.enrolments.enrol(
-                shown.word, name=order.name, device_type=order.device_type, csr=csr
+                shown.word, name=order.name, device_type=order.device_type, csr=csr, again=order.again
             )
         except NoSuchToken:
             refuse(shown.address)

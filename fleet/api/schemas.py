@@ -166,6 +166,7 @@ class EnrolIn(Closed):
     csr: str = Field(max_length=4096, description="PKCS #10 in DER, base64; the names in it do not count")
     device_type: str
     name: str | None = Field(None, description="device id; absent: the token's, or one is made")
+    again: bool = Field(False, description="the board had a certificate by this token, and lost its key")
 
 
 class EnrolOut(Closed):

@@ -197,11 +197,13 @@ class Enrolments:
             firmware = self._firmware(token.release, token.release_version, token.device_type)
         return Offer(token, self._trust(), firmware)
 
-    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Enrolled:
+    def enrol(
+        self, word: str, *, name: str | None, device_type: str, csr: bytes, again: bool = False
+    ) -> Enrolled:
         """A certificate for the key of this request, and what else makes a board this device.
 
         For the same key it is the same answer. For another one, before the device was heard, it is another
-        certificate, and the one before is good no more.
+        certificate, and the one before is good no more: `again` says that this is the board that had it.
         Raises NoSuchToken; Refused: it is spent, or for another device or type; Conflict: the
         device is there already; BadInput; Unavailable: the broker does not follow yet, so ask again.
         """
@@ -218,6 +220,8 @@ class Enrolments:
                 raise Refused(f"token {token.id} is for {wanted}, not for {name}: have another one made")
             if (token.device_type or device_type) != device_type:
                 raise Refused(f"token {token.id} is for boards {token.device_type}, not for {device_type}")
+            if token.key not in (None, key) and not again:
+                raise Conflict(f"token {token.id} is in use for another board: take another one")
             if token.key != key:
                 token = self._bind(tx, replace(token, device=check_device_id(wanted)), device_type, key)
             records = self._records(token)

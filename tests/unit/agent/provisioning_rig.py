@@ -158,11 +158,11 @@ class Bench:
         state: str = _translated(lambda: self.door.enrolments.token(word)).state.value
         return state
 
-    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes) -> Given:
+    def enrol(self, word: str, *, name: str | None, device_type: str, csr: bytes, again: bool) -> Given:
         self.world.happens()
         self.enrolled += 1
         given = _translated(
-            lambda: self.door.enrolments.enrol(word, name=name, device_type=device_type, csr=csr)
+            lambda: self.door.enrolments.enrol(word, name=name, device_type=device_type, csr=csr, again=again)
         )
         self.world.happens()  # the manager did it; its answer is lost
         token = given.token
@@ -180,11 +180,12 @@ class Bench:
         def wait(seconds: float) -> None:
             self.clock.now_s += seconds
 
+        files = ProvisioningFiles(self.folder / "provisioning")
         provisioner = Provisioner(
             probes=self,
             manager=self,
             identities=self,
-            files=ProvisioningFiles(self.folder / "provisioning"),
+            files=files,
             labels=self,
             clock=self.clock,
             wait=wait,
@@ -197,6 +198,7 @@ class Bench:
             )
         finally:
             worker.close()
+            files.close()
 
     def proven(self) -> NodeConfig:
         """What the board holds, once it is sure that it is what the manager certified last, and heard."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,27 @@ def test_tokens_are_taken_one_a_board_and_not_twice(bench: Bench) -> None:
     with pytest.raises(StepFailed, match="TOKEN: no token is left"):
         bench.run(*words)
     assert bench.door.state(words[1]) is TokenState.OPEN
+
+
+def test_a_token_that_another_program_took_is_left_to_it(bench: Bench) -> None:
+    words = [bench.door.word(), bench.door.word()]
+    folder = bench.folder / "provisioning"
+    folder.mkdir()
+    # A lock holds between processes.
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles\n"
+        "files = ProvisioningFiles(Path(sys.argv[1])); print(files.claim(sys.argv[2]), flush=True)\n"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(folder), fingerprint(words[0])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "True\n"
+        bench.run(*words, name="d1")
+        other.kill()
+    assert [bench.door.state(word) for word in words] == [TokenState.OPEN, TokenState.USED]
+    bench.board.sectors.clear()
+    assert bench.run(*words, name="d2").device == "d2", "its end gave it back"
 
 
 def test_a_board_of_another_fleet_is_taken_only_when_told(bench: Bench) -> None:

@@ -80,8 +80,8 @@ class Door:
         ((word, _),) = self.enrolments.make(replace(HOUR, **order))  # type: ignore[arg-type]
         return word
 
-    def enrol(self, word: str, board: Board, name: str | None = "d1") -> Enrolled:
-        return self.enrolments.enrol(word, name=name, device_type=TYPE, csr=board.csr())
+    def enrol(self, word: str, board: Board, name: str | None = "d1", again: bool = False) -> Enrolled:
+        return self.enrolments.enrol(word, name=name, device_type=TYPE, csr=board.csr(), again=again)
 
     def heard(self, given: Enrolled, boot: int = 1) -> None:
         self.born(given.token.device or "", given.token.sequence or 0, boot)
@@ -199,7 +199,9 @@ def test_until_then_the_same_device_may_come_with_another_key(door: Door) -> Non
     assert door.enrol(word, board) == first, "the answer was lost: it is the same one"
     with pytest.raises(Refused, match="is for d1, not for d2"):
         door.enrol(word, Board(), "d2")
-    second = door.enrol(word, Board(), None)
+    with pytest.raises(Conflict, match="in use for another board"):
+        door.enrol(word, Board(), None)
+    second = door.enrol(word, Board(), None, again=True)
     assert second.token.device == "d1" and second.token.credential != first.token.credential
     assert door.broker.revoked == {door.serial(first)} and "d1" in door.broker.taken_over
     door.rig.say("d1", TopicKind.BIRTH, birth(config=ConfigReport(sequence=first.token.sequence or 0)))
