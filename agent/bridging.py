@@ -3,6 +3,7 @@ main."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from tinyfleet.agent.adapters.bridge_counts import CountsFile
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles, read_access
 from tinyfleet.agent.adapters.device_links import DeviceLink, DeviceLinks
 from tinyfleet.agent.adapters.signatures import verify_ecdsa
+from tinyfleet.agent.adapters.smp import SmpLinks
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import Answer
-from tinyfleet.agent.core.boards import memory_map
+from tinyfleet.agent.core.boards import memory_map, node_map
 from tinyfleet.agent.core.bridge_counts import inferences_of
 from tinyfleet.agent.core.bridge_report import Place
 from tinyfleet.agent.core.errors import AgentError
@@ -21,6 +23,7 @@ from tinyfleet.agent.core.flash_plan import FlashPlan
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.services.bridge import DeviceBridge
 from tinyfleet.agent.services.bridge_board import BridgedBoard
+from tinyfleet.agent.services.bridge_node import BridgedNode
 from tinyfleet.agent.services.bridge_ports import Access
 from tinyfleet.agent.services.ports import Clock, Consoles, Counting, Probes
 from tinyfleet.agent.services.worker import BoardWorker
@@ -51,6 +54,7 @@ class Bridges:
         self._folders = folders
         self._probes = probes
         self._consoles = consoles
+        self._smp = SmpLinks(consoles)
         self._clock = clock
         self._counting = counting
         self._workers = workers
@@ -109,25 +113,41 @@ class Bridges:
                 f"register it: `tinyfleet device bridge {device} --agent {self._bench.agent} "
                 f"--device-type {spec.device_type} --out {path}`",
             )
-        if spec.probe is None:
+        if spec.probe is None and spec.smp is None:
             raise AgentError(
-                f"{spec.name} has no probe, by which its device {device} would get models",
-                "name its probe, or leave `device` out",
+                f"{spec.name} has neither probe nor smp, by which its device {device} would get models",
+                "name one of them, or leave `device` out",
             )
-        memory_map(spec.device_type)
+        _model_bytes(spec)
         return access
 
-    def _bridge(self, spec: BoardSpec, access: Access, link: DeviceLink) -> tuple[DeviceBridge, DeviceLink]:
-        board = BridgedBoard(
-            self._workers[spec.name],
+    def _board(self, spec: BoardSpec, probe: str | None) -> BridgedBoard | BridgedNode:
+        worker = self._workers[spec.name]
+        if spec.smp is not None or probe is None:
+            return BridgedNode(
+                worker,
+                self._smp,
+                self._clock,
+                time.sleep,
+                # Consoles go by their boards' names, as several programs share them.
+                address=spec.name if spec.smp in (None, "serial") else spec.smp,
+                baud=spec.baud,
+                device_type=spec.device_type,
+                model_bytes=_model_bytes(spec),
+            )
+        return BridgedBoard(
+            worker,
             self._probes,
             self._clock,
             memory_map(spec.device_type),
-            probe=spec.probe or "",
+            probe=probe,
             open_console=lambda: self._consoles.open(spec.name, spec.baud),
             baud=spec.baud,
             program=lambda plan: self._program(spec.name, plan),
         )
+
+    def _bridge(self, spec: BoardSpec, access: Access, link: DeviceLink) -> tuple[DeviceBridge, DeviceLink]:
+        board = self._board(spec, spec.probe)
         folder = self._folders.bridge / access.terms.device
         bridge = DeviceBridge(
             access.terms,
@@ -143,3 +163,10 @@ class Bridges:
             counting=self._counting,
         )
         return bridge, link
+
+
+def _model_bytes(spec: BoardSpec) -> int:
+    """Room for a model. Raises PlanError for a device type whose flash nobody knows."""
+    if spec.smp is not None:
+        return node_map(spec.device_type)["model_a"].size_bytes
+    return memory_map(spec.device_type)["model"].size_bytes

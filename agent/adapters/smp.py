@@ -128,6 +128,12 @@ class _Session:
 
         self._ask("reset", ResetWrite())
 
+    def statistics(self, group: str) -> dict[str, int]:
+        from smpclient.requests.statistics_management import GroupData
+
+        answer = self._ask("statistics", GroupData(name=group))
+        return {str(name): int(value) for name, value in answer.fields.items()}
+
     def close(self) -> None:
         try:
             with contextlib.suppress(StepFailed):

@@ -12,6 +12,7 @@ from typing import Final
 from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.bench_run import Answer
 from tinyfleet.agent.core.bridge import Failure
+from tinyfleet.agent.core.errors import BoardSaidNo
 from tinyfleet.wire.artifact import Artifact, decode_artifact
 from tinyfleet.wire.artifact_ops import OpCode
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant, Result
@@ -138,6 +139,11 @@ def _askable(plan: Artifact, hello: Hello, input_bytes: int) -> bool:
     # An input may fill a frame, and larger ones what LOAD takes.
     fits = input_bytes <= max(FRAME_BODY_MAX, hello.load_bytes or 0)
     return single and fits and plan.output_bytes <= FRAME_BODY_MAX - _RESULT_HEAD_BYTES
+
+
+def result_of(error: BoardSaidNo) -> Result:
+    """What a board said; UPDATE_FAILED for a number that is none of ours."""
+    return Result(error.result) if error.result in set(Result) else Result.UPDATE_FAILED
 
 
 def shortened(text: str) -> str:

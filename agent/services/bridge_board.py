@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tinyfleet.agent.core.bench_image import hashed_bytes, tlvs_bytes
 from tinyfleet.agent.core.bridge import Failure
-from tinyfleet.agent.core.bridge_check import SelfTest, shortened
+from tinyfleet.agent.core.bridge_check import SelfTest, result_of, shortened
 from tinyfleet.agent.core.errors import BoardSaidNo, ConsoleError
 from tinyfleet.agent.core.flash_plan import FlashPlan, plan_flash
 from tinyfleet.agent.services.console_client import (
@@ -64,6 +64,15 @@ class BridgedBoard:
     def model_bytes(self) -> int:
         """Room for a model's image."""
         return self._memory["model"].size_bytes
+
+    @property
+    def goes_back(self) -> bool:
+        return False
+
+    def counter(self) -> int:
+        """Of the image in its flash; 0: there is none, or one without."""
+        image = self.image()
+        return 0 if image is None else read_image(image).security_counter or 0
 
     def hello(self, *, patient: bool = True) -> Hello:
         """What the board says of itself now. `patient`: it may just be starting."""
@@ -128,9 +137,7 @@ class BridgedBoard:
                         f"{start} of {questions.count} inferences in {TEST_LIMIT_S:g} s",
                     )
         except BoardSaidNo as error:
-            known = error.result in set(Result)
-            result = Result(error.result) if known else Result.UPDATE_FAILED
-            return Failure(result, shortened(error.what))
+            return Failure(result_of(error), shortened(error.what))
         return None
 
     def _asked(self, ask: Callable[[ConsoleClient, Hello], R], attempts: int = HELLO_ATTEMPTS) -> R:

@@ -97,6 +97,13 @@ class BridgedBoard(Protocol):
     @property
     def model_bytes(self) -> int: ...
 
+    @property
+    def goes_back(self) -> bool:
+        """It verifies signatures, keeps what it ran, tries an image and goes back, all by itself."""
+
+    def counter(self) -> int:
+        """Security counter of the model that it has, or the lowest that it takes."""
+
     def hello(self, *, patient: bool = True) -> Hello: ...
 
     def test(self, questions: Callable[[Hello], SelfTest | Failure]) -> tuple[Hello, Failure | None]: ...

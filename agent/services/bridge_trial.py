@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tinyfleet.agent.core.bridge import Event, Failure, Record
-from tinyfleet.agent.core.bridge_check import Checked, SelfTest, check
+from tinyfleet.agent.core.bridge_check import Checked, SelfTest, check, result_of, shortened
 from tinyfleet.agent.core.bridge_report import Seen
-from tinyfleet.agent.core.errors import AgentError, StepFailed
+from tinyfleet.agent.core.errors import AgentError, BoardSaidNo, StepFailed
 from tinyfleet.agent.services.bridge_ports import BridgedBoard, BridgeStore, Hold, Next, Terms
 from tinyfleet.wire.enums import Result
 from tinyfleet.wire.image import Verify, read_image
@@ -80,6 +80,8 @@ class BoardKeeper:
         """Has on disk what the board goes back to."""
         if record.kept:
             return record
+        if self._board.goes_back:
+            return replace(record, kept=True, previous=self._board.hello().model)
         image = self._board.image()
         if image is None:
             return replace(record, kept=True, previous=None)
@@ -94,7 +96,10 @@ class BoardKeeper:
         checked = self.checked(record, artifact)
         if isinstance(checked, Failure):
             return Event.REJECT, checked.result, checked.detail
-        self._board.program(checked.data)
+        try:
+            self._board.program(artifact if self._board.goes_back else checked.data)
+        except BoardSaidNo as error:
+            return Event.REJECT, result_of(error), shortened(error.what)
 
         def questions(hello: Hello) -> SelfTest | Failure:
             if hello.model is not None and hello.model != checked.digest:
@@ -102,6 +107,9 @@ class BoardKeeper:
             return SelfTest(checked.plan, hello, record.trial)
 
         hello, failure = self._board.test(questions)
+        if failure is None and hello.model != checked.digest:
+            got = "none" if hello.model is None else hello.model.hex()[:16]
+            failure = Failure(Result.BOOT_FAILED, f"the board says it has model {got}")
         if failure is not None:
             return Event.REJECT, failure.result, failure.detail
         self.seen = Seen(hello, checked.counter)
@@ -118,7 +126,8 @@ class BoardKeeper:
     def put_back(self, record: Record) -> None:
         """Raises AgentError when the board does not have then what it had before."""
         previous = None
-        if record.previous is not None and (previous := self._store.previous()) is None:
+        keeps = self._board.goes_back or record.previous is None
+        if not keeps and (previous := self._store.previous()) is None:
             raise AgentError(
                 f"what {self._name} had before is not on the agent's disk any more", "roll a model out to it"
             )
@@ -134,5 +143,4 @@ class BoardKeeper:
     def _with_counter(self, hello: Hello) -> Seen:
         if self.seen is not None and self.seen.hello.model == hello.model:
             return Seen(hello, self.seen.counter)
-        image = None if hello.model is None else self._board.image()
-        return Seen(hello, 0 if image is None else read_image(image).security_counter or 0)
+        return Seen(hello, 0 if hello.model is None else self._board.counter())

@@ -87,6 +87,9 @@ class SmpSession(Protocol):
 
     def reset(self) -> None: ...
 
+    def statistics(self, group: str) -> dict[str, int]:
+        """By name."""
+
     def close(self) -> None: ...
 
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "images.h"
+#include "layout.h"
 #include "node.h"
 #include "tinyfleet/line.h"
 #include "tinyfleet/udp.h"
@@ -12,9 +13,9 @@
 #define RESET_AFTER_MS 200u /* the reply has left */
 #define BYTES_A_POLL 512u   /* then the rest of the loop has its turn, however many still come */
 
-enum { GROUP_NODE, GROUP_MODEL, GROUP_NETWORK, GROUPS };
+enum { GROUP_NODE, GROUP_MODEL, GROUP_NETWORK, GROUP_RUNTIME, GROUPS };
 
-static const char *const groups[GROUPS] = {"node", "model", "network"};
+static const char *const groups[GROUPS] = {"node", "model", "network", "runtime"};
 
 static images_t images;
 static tf_smp_device_t device;
@@ -44,6 +45,34 @@ static bool pick(const pair_t *pairs, uint32_t count, uint32_t index, tf_smp_sta
 
 #define PICK(pairs) pick(pairs, sizeof pairs / sizeof *pairs, index, statistic)
 
+static uint32_t ops_word(const uint8_t ops[32], uint32_t index) {
+    const uint8_t *const at = ops + 4 * index;
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* What a birth says of the runtime, for who speaks for a node without a network. */
+static bool runtime_statistic(const node_t *node, uint32_t index, tf_smp_statistic_t *statistic) {
+    uint8_t ops[TF_BIRTH_OPS_MAX];
+    tf_runtime_ops(ops);
+    const pair_t pairs[] = {
+        {"abi", TF_RUNTIME_ABI},
+        {"core", tf_runtime_core()},
+        {"timing", (uint64_t)node->port->timing},
+        {"emulated", node->port->emulated},
+        {"arena_bytes", SAMPLER_ARENA_BYTES},
+        {"model_bytes", LAYOUT_MODEL_BYTES},
+        {"ops_0", ops_word(ops, 0)},
+        {"ops_1", ops_word(ops, 1)},
+        {"ops_2", ops_word(ops, 2)},
+        {"ops_3", ops_word(ops, 3)},
+        {"ops_4", ops_word(ops, 4)},
+        {"ops_5", ops_word(ops, 5)},
+        {"ops_6", ops_word(ops, 6)},
+        {"ops_7", ops_word(ops, 7)},
+    };
+    return PICK(pairs);
+}
+
 static bool statistic_of(void *context, uint32_t group, uint32_t index, tf_smp_statistic_t *statistic) {
     const node_t *node = context;
     const tf_update_record_t *record = tf_update_record(&node->update);
@@ -68,6 +97,7 @@ static bool statistic_of(void *context, uint32_t group, uint32_t index, tf_smp_s
         };
         return PICK(pairs);
     }
+    if (group == GROUP_RUNTIME) return runtime_statistic(node, index, statistic);
     uint32_t rx = 0, tx = 0;
     const bool counted = node->port->net_bytes != NULL;
     if (counted) node->port->net_bytes(&rx, &tx);

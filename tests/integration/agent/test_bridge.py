@@ -15,6 +15,7 @@ from tests.integration.fleet.conftest import RunningFleet
 from tests.models import livestock
 from tests.servers import wait_for
 
+from tinyfleet.agent.adapters.emulator import EmulatedNode, make_blank_flash
 from tinyfleet.fleet.adapters.signer import ImgtoolSigner
 from tinyfleet.fleet.services.ports import SigningRequest
 from tinyfleet.wire.artifact import ABI
@@ -35,11 +36,11 @@ boards:
 
 
 class Bench:
-    """A fleet, and the agent of its one board."""
+    """A fleet, and the agent of one of its boards."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fleet: RunningFleet) -> None:
         self.folder = folder
-        self.fleet = RunningFleet(folder / "fleet", "--no-prometheus")
+        self.fleet = fleet
         self.environment = {"TINYFLEET_STATE": str(folder / "state"), "PYTHONUNBUFFERED": "1"}
         self.agent: Program | None = None
         (folder / "bench.yaml").write_text(BENCH)
@@ -104,15 +105,21 @@ class Bench:
         wait_for(f"rollout {rollout} to be {state}", lambda: self.fleet.rollout_state(rollout) == state)
 
 
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
+    fleet = RunningFleet(tmp_path_factory.mktemp("fleet") / "state", "--no-prometheus")
+    yield fleet
+    fleet.stop()
+
+
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(tmp_path: Path, fleet: RunningFleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     if not BENCH_ELF.is_file():
         pytest.fail(f"there is no {BENCH_ELF}: build the firmware with `make setup`")
     monkeypatch.delenv(registry.ROOT_VARIABLE, raising=False)
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, fleet)
     yield bench
     bench.end()
-    bench.fleet.stop()
 
 
 def test_a_board_without_a_network_gets_releases_like_any_device(bench: Bench, tmp_path: Path) -> None:
@@ -131,7 +138,7 @@ def test_a_board_without_a_network_gets_releases_like_any_device(bench: Bench, t
     assert bench.path_of(first) == ["OFFERED", "DOWNLOADING", "VERIFIED", "STAGED", "TRIAL", "CONFIRMED"]
 
     # Whoever runs inferences on it: they are the device's.
-    (signed,) = bench.fleet.state.blobs.iterdir()
+    signed = next(p for p in bench.fleet.state.blobs.iterdir() if bytes.fromhex(v1) in p.read_bytes())
     ran = bench.run(
         *("run", BOARD, "--model", str(signed), "--golden", str(GOLDEN), "--windows", "20", "--json")
     )
@@ -172,3 +179,53 @@ def test_a_board_without_a_network_gets_releases_like_any_device(bench: Bench, t
     assert bench.device()["model"] == v2
     bench.end()
     bench.is_now("LOST")
+
+
+FIRMWARE = BENCH_ELF.parents[3] / "mps2-an386"
+OFF_THE_NET = ("--node-host", "10.0.2.99")
+BARN = ("--agent", "bench-2", "--device-type", "mps2-an386", "--period", "1")
+NODE_BENCH = """\
+agent: bench-2
+manager: agent.json
+boards:
+  - {{name: node-1, device_type: mps2-an386, smp: serial, console: {console}, device: barn-2}}
+"""
+
+
+def test_a_node_without_a_network_gets_releases_by_smp(tmp_path: Path, fleet: RunningFleet) -> None:
+    """Its own engine verifies, tries and confirms; its broker is nowhere."""
+    kernel = FIRMWARE / "ports" / "mps2_an386" / "boot.elf"
+    flash, credentials = tmp_path / "flash.bin", tmp_path / "agent.json"
+    make_blank_flash(flash)
+    node = EmulatedNode(flash=flash, kernel=kernel, state_dir=tmp_path / "node", typing=True)
+    environment = {"TINYFLEET_STATE": str(tmp_path / "state"), "PYTHONUNBUFFERED": "1"}
+    agent: Program | None = None
+    try:
+        for command in (
+            ("release", "create", "--firmware", str(FIRMWARE / "apps/node/node.bin"), "--name", "fw"),
+            ("device", "provision", "barn-2", "--flash", str(flash), *("--firmware", "fw"), *OFF_THE_NET),
+            ("agent", "register", "bench-2", "--out", str(credentials)),
+            ("device", "bridge", "barn-2", *BARN, "--out", str(tmp_path / "barn-2.json")),
+        ):
+            done = fleet.cli(*command)
+            assert done.returncode == 0, done.stderr
+        node.start()
+        (tmp_path / "bench.yaml").write_text(NODE_BENCH.format(console=node.tty()))
+        agent = Program(tmp_path / "agent.log", environment, "agent", "run")
+        agent.wait_for("watching")
+        wait_for("it to be online", lambda: fleet.client.device("barn-2").device.state == "ONLINE")
+        birth = fleet.client.device("barn-2").birth
+        assert birth is not None
+        assert (birth["via"], birth["emulated"], birth.get("model")) == ("bench-2", True, None)
+        made = fleet.client.create_release(
+            livestock("v1", vectors=4), device_type="mps2-an386", name="byline"
+        )
+        rollout = fleet.client.start_rollout("byline").id
+        wait_for("the rollout to end", lambda: fleet.rollout_state(rollout) != "RUNNING")
+        assert fleet.rollout_state(rollout) == "SUCCEEDED", fleet.client.rollout(rollout)
+        assert fleet.client.device("barn-2").device.model == made.artifacts[0].image
+        assert "connected" not in (tmp_path / "node" / "console.log").read_text()
+    finally:
+        if agent is not None:
+            agent.end()
+        node.kill()

@@ -118,7 +118,7 @@ async def look(client: SMPClient) -> None:
         running = (await images(client))[0, 0]
         assert running.active and running.confirmed and running.bootable and running.version == "0.1.0"
         groups = await client.request(ListOfGroups())
-        assert success(groups) and groups.stat_list == ("node", "model", "network")
+        assert success(groups) and groups.stat_list == ("node", "model", "network", "runtime")
         for group in groups.stat_list:
             read = await client.request(GroupData(name=group))
             assert success(read) and read.fields, read

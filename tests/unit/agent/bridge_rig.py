@@ -169,6 +169,12 @@ class FakeBoard:
         except WireError:
             return None
 
+    goes_back = False
+
+    def counter(self) -> int:
+        image = self.image()
+        return 0 if image is None else read_image(image).security_counter or 0
+
     def hello(self, *, patient: bool = True) -> Hello:
         self._there()
         digest = self.digest
