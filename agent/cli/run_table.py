@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -46,7 +48,7 @@ def add_energy(table: Table, energy: Energy) -> None:
     missing = "" if energy.accuracy_known else ", without the meter's own accuracy, which is not known"
     table.add_row(
         "energy an inference",
-        f"{made_up}{energy.energy_uj:.5g} µJ ± {expanded:.2g} µJ (k = {COVERAGE:g}{missing})",
+        f"{made_up}{rounded(energy.energy_uj, expanded)} µJ (k = {COVERAGE:g}{missing})",
     )
     table.add_row(
         "  without idling of",
@@ -61,3 +63,10 @@ def add_energy(table: Table, energy: Energy) -> None:
     table.add_row("  meter", f"{energy.meter.label}, {energy.meter.calibration}")
     if energy.note is not None:
         table.add_row("  note", escape(energy.note))
+
+
+def rounded(value: float, uncertainty: float) -> str:
+    """Both to the second digit of the uncertainty (GUM 7.2.6)."""
+    digits = 1 - math.floor(math.log10(uncertainty)) if uncertainty > 0 else 6
+    decimals = min(max(digits, 0), 6)
+    return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}"

@@ -14,7 +14,7 @@ from tests.unit.agent.test_runner import GOLDEN, MODEL
 
 from tinyfleet.agent.cli.chart import amperes, chart
 from tinyfleet.agent.cli.meter_view import MeterView, as_json, summary
-from tinyfleet.agent.cli.run_table import run_table
+from tinyfleet.agent.cli.run_table import rounded, run_table
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
 from tinyfleet.agent.core.energy import Energy, Idle
@@ -165,7 +165,7 @@ def result(meter: Meter | None, no_energy: str | None = None) -> RunResult:
 def test_a_runs_energy_says_how_it_was_measured() -> None:
     told = shown(run_table(result(REAL)), 140)
     for words in (
-        "412.35 µJ ± 10 µJ (k = 2)",
+        "412 ± 10 µJ (k = 2)",
         "6 windows of 10 ms by the window pin's edges",
         "17 of 100000",
     ):
@@ -178,6 +178,14 @@ def test_a_runs_energy_says_how_it_was_measured() -> None:
     record = result(MADE_UP).to_json()["energy"]
     assert (record["lost"], record["lost_at_least"]) == (17, False), "this one shows every loss"
     assert record["simulated"] is record["meter"]["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "text"),
+    [(122.39998, 0.0003, "122.39998 ± 0.00030"), (-0.5, 12.0, "-0 ± 12"), (3.0, 0.0, "3.000000 ± 0.000000")],
+)
+def test_digits_as_uncertain_as_they_are(value: float, uncertainty: float, text: str) -> None:
+    assert rounded(value, uncertainty) == text
 
 
 def test_a_run_without_energy_says_why() -> None:
