@@ -10,7 +10,7 @@ from tinyfleet.agent.adapters.power.joulescope import Joulescope
 from tinyfleet.agent.adapters.power.lpm01a import Lpm01a
 from tinyfleet.agent.adapters.power.port import MeterPort
 from tinyfleet.agent.adapters.power.ppk2 import BAUD, Ppk2
-from tinyfleet.agent.adapters.power.simulated import SimulatedMeter
+from tinyfleet.agent.adapters.power.simulated import SimulatedMeter, dropping
 from tinyfleet.agent.adapters.power.simulated_lpm01a import SimulatedLpm01a
 from tinyfleet.agent.adapters.power.simulated_ppk2 import SimulatedPpk2
 from tinyfleet.agent.adapters.power.usb_serial import serial_number
@@ -82,7 +82,9 @@ def open_meter(board: BoardSpec, clock: Clock) -> PowerMeter:
         return Joulescope(
             name, clock, serial=spec.serial, window_input=spec.window_input, accuracy=spec.accuracy
         )
-    return SimulatedMeter(SimulatedPpk2() if spec.like == "ppk2" else SimulatedLpm01a(), name, clock)
+    drop = dropping(spec.lost_percent / 100)
+    device = SimulatedPpk2(drop=drop) if spec.like == "ppk2" else SimulatedLpm01a(drop=drop)
+    return SimulatedMeter(device, name, clock)
 
 
 def pin_meter(board: BoardSpec, clock: Clock, counting: Counting) -> PinMeter:

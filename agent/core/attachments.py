@@ -79,10 +79,12 @@ class JoulescopeSpec(_MeterSpec):
 
 
 class SimulatedMeterSpec(_Spec):
-    """A meter that speaks the protocol of `like` on a terminal of this host. What it tells is made up."""
+    """A meter that speaks the protocol of `like` on a terminal of this host. What it tells is made up.
+    `lost_percent` of its samples do not arrive."""
 
     kind: Literal["simulated"]
     like: Literal["ppk2", "lpm01a"] = "ppk2"
+    lost_percent: Annotated[float, Field(ge=0, le=50)] = 0.0
 
     @property
     def label(self) -> str:

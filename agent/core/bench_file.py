@@ -74,6 +74,8 @@ class BoardSpec(_Model):
             raise ValueError("nothing programs it: name its probe, smp or program")
         if self.emulate is not None and not self.is_emulated_probe:
             raise ValueError("an emulated board's probe is qemu-MACHINE-0001 or the like")
+        if self.is_emulated_probe and self.meter is not None and self.meter.kind != "simulated":
+            raise ValueError("an emulated board draws no current: its meter can only be of kind simulated")
         by_network = self.smp is not None and self.smp.startswith("udp://")
         if self.console is None and not self.is_emulated_probe and not by_network:
             raise ValueError("console is missing (only an emulated board's console is known without)")

@@ -80,20 +80,24 @@ class Runner:
             worker.finish("close console", OPEN_TIMEOUT_S, client.close)
         ordered = [answers[i] for i in range(len(golden.windows))]
         on_answers(hello.model or b"", ordered)
+        is_emulated = emulated or bool(hello.emulated)
+        measured, why_not = (None, None) if energy is None else (energy.result, energy.why_not)
+        if is_emulated and measured is not None and not measured.simulated:
+            measured, why_not = None, "the board is emulated: what the meter measures is none of its"
         return judge(
             golden,
             ordered,
             board=worker.board,
             device_type=hello.device_type,
-            emulated=emulated or bool(hello.emulated),
+            emulated=is_emulated,
             model=hello.model or b"",
             version=hello.version or "",
             golden_digest=hashlib.sha256(b"".join(golden.windows)).digest(),
             stored=stored,
             elapsed_s=elapsed_s,
             finished=self._clock.unix_s(),
-            energy=None if energy is None else energy.result,
-            no_energy=None if energy is None else energy.why_not,
+            energy=measured,
+            no_energy=why_not,
         )
 
     @staticmethod

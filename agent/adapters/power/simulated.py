@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from tinyfleet.agent.adapters.power.lpm01a import Lpm01a
 from tinyfleet.agent.adapters.power.port import MeterPort
 from tinyfleet.agent.adapters.power.ppk2 import BAUD, Ppk2
@@ -14,6 +19,12 @@ from tinyfleet.agent.services.ports import Clock
 PPK2_MV = 3000
 LPM01A_MV = 3300
 LPM01A_HZ = 1000
+
+
+def dropping(part: float) -> Callable[[int], NDArray[np.bool_]]:
+    """That part of the samples, at random, the same ones each time."""
+    random = np.random.default_rng(1)
+    return lambda count: random.random(count) < part
 
 
 class SimulatedMeter:

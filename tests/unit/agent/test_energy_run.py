@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.servers import wait_for
+from tests.unit.agent.fakes import FakeClock, FakeConsole
+from tests.unit.agent.test_runner import GOLDEN, board
 
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.power.port import MeterPort
@@ -19,6 +22,8 @@ from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.tally import METER_LOST, METER_SAMPLES, Metric
 from tinyfleet.agent.services import metering
 from tinyfleet.agent.services.energy import EnergyRun
+from tinyfleet.agent.services.runner import Runner
+from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.enums import EnergyWindow
 
 CLOCK = SystemClock()
@@ -182,3 +187,28 @@ def test_a_run_that_fails_stops_the_meter() -> None:
         raise ZeroDivisionError
     assert not device._thread.is_alive()
     assert (run.result, run.why_not) == (None, None)
+
+
+def test_an_emulated_board_has_no_measured_energy() -> None:
+    """Whatever a real meter says: it is none of the board's."""
+    device = SimulatedPpk2()
+
+    def as_if_real() -> SimulatedMeter:
+        meter = SimulatedMeter(device, "b1", CLOCK)
+        meter._meter.meter = replace(meter.meter, simulated=False)
+        return meter
+
+    worker = BoardWorker("b1")
+    try:
+        with EnergyRun("b1", as_if_real, CLOCK, None, IDLE_S) as run:
+            console = FakeConsole(FakeClock(), board)
+            runner = Runner(console, SystemClock())
+            result = runner.run(worker, "c", 115_200, GOLDEN, emulated=True, energy=run)
+    finally:
+        worker.close()
+    assert run.result is not None and not run.result.simulated
+    assert result.exact
+    assert (result.energy, result.no_energy) == (
+        None,
+        "the board is emulated: what the meter measures is none of its",
+    )

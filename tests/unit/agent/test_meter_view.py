@@ -167,7 +167,7 @@ def test_a_runs_energy_says_how_it_was_measured() -> None:
     for words in (
         "412 ± 10 µJ (k = 2)",
         "6 windows of 10 ms by the window pin's edges",
-        "17 of 100000",
+        "at least 17 of 100000",
     ):
         assert words in told
     assert "imulated" not in told and "which is not known" not in told
@@ -202,5 +202,8 @@ def test_a_meters_accuracy_in_bench_yaml() -> None:
     assert getattr(spec, "accuracy", None) == pytest.approx(0.025)
     with pytest.raises(BenchFileError, match="accuracy_percent"):
         parse_bench(text % "0", "b")
+    emulated = text.replace("probe: p", "probe: qemu-microbit-0001") % "1"
+    with pytest.raises(BenchFileError, match="an emulated board draws no current"):
+        parse_bench(emulated, "b")
     known = replace(result(REAL), energy=None).to_json()
     assert "energy" not in known and "no_energy" not in known

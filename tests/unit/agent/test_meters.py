@@ -24,7 +24,7 @@ from tinyfleet.agent.adapters.power.lpm01a import Lpm01a
 from tinyfleet.agent.adapters.power.port import MeterPort
 from tinyfleet.agent.adapters.power.ppk2 import BAUD, Ppk2
 from tinyfleet.agent.adapters.power.pty_device import PtyDevice
-from tinyfleet.agent.adapters.power.simulated import SimulatedMeter
+from tinyfleet.agent.adapters.power.simulated import SimulatedMeter, dropping
 from tinyfleet.agent.adapters.power.simulated_lpm01a import SimulatedLpm01a
 from tinyfleet.agent.adapters.power.simulated_ppk2 import SimulatedPpk2
 from tinyfleet.agent.core.energy import Integral
@@ -50,11 +50,6 @@ def measure(meter: PowerMeter, seconds: float, begun: Callable[[], None] = lambd
             integral.feed(block)
     meter.stop()
     return integral
-
-
-def drops(part: float) -> Callable[[int], NDArray[np.bool_]]:
-    rng = np.random.default_rng(4)
-    return lambda count: rng.random(count) < part
 
 
 def mean_ua(integral: Integral, supply_mv: float) -> float:
@@ -87,7 +82,7 @@ def test_a_ppk2_that_loses_samples_is_counted_to_the_last() -> None:
 
 
 def test_an_lpm01a_that_loses_lines_is_counted_by_its_stamps() -> None:
-    device = SimulatedLpm01a(drop=drops(0.05))
+    device = SimulatedLpm01a(drop=dropping(0.05))
     meter = SimulatedMeter(device, "b1", CLOCK)
     try:
         assert meter.meter.serial == "SIMULATED-LPM01A"
