@@ -13,7 +13,7 @@ from tinyfleet.agent.core.flash_plan import NodePlan, plan_flash
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.core.part_plan import plan_part
 from tinyfleet.agent.core.program import FileKind, Segment, kind_of, read_program
-from tinyfleet.agent.core.signed_image import SignedImage, signed_image
+from tinyfleet.agent.core.signed_image import SignedImage, any_image, signed_image
 from tinyfleet.agent.core.ways import PART_LABEL, Plan, SmpPlan, ToolPlan, Way, tool_run, way_of
 from tinyfleet.wire.enums import ArtifactKind
 from tinyfleet.wire.errors import WireError
@@ -136,6 +136,8 @@ def _without_golden(files: Files, plan: Plan) -> Parts:
 
 
 def _signed(device_type: str, files: Files) -> tuple[SignedImage, ...]:
+    if layout_of(device_type) is Layout.PART and files.firmware is not None and files.model is None:
+        return (any_image(_read(files.firmware), files.firmware.name),)
     named = ((files.firmware, ArtifactKind.FIRMWARE), (files.model, ArtifactKind.MODEL))
     images = [
         signed_image(_read(path), path.name, device_type, kind) for path, kind in named if path is not None

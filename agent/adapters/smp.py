@@ -123,6 +123,11 @@ class _Session:
 
         self._ask("image test", ImageStatesWrite(hash=digest))
 
+    def confirm(self, digest: bytes) -> None:
+        from smpclient.requests.image_management import ImageStatesWrite
+
+        self._ask("image confirm", ImageStatesWrite(hash=digest, confirm=True))
+
     def reset(self) -> None:
         from smpclient.requests.os_management import ResetWrite
 

@@ -27,6 +27,17 @@ class SignedImage:
         return _NAMES[ArtifactKind(self.number)]
 
 
+def any_image(data: bytes, name: str) -> SignedImage:
+    """An MCUboot image for firmware that is not ours: what it may be, its board decides. Raises PlanError
+    when it is none, or damaged."""
+    try:
+        image = read_image(data)
+        digest = verify_digest(image)
+    except WireError as error:
+        raise PlanError(f"{name}: no MCUboot image: {error}", "sign it: `imgtool sign`") from error
+    return SignedImage(int(ArtifactKind.FIRMWARE), data, digest, str(image.header.version))
+
+
 def signed_image(data: bytes, name: str, device_type: str, kind: ArtifactKind) -> SignedImage:
     """The image in a file. Raises PlanError naming the file when it is none, damaged, unsigned, of another
     kind or for another device type."""

@@ -85,6 +85,9 @@ class SmpSession(Protocol):
     def test(self, digest: bytes) -> None:
         """Begins the trial of an image that was sent: a firmware's with the next reset."""
 
+    def confirm(self, digest: bytes) -> None:
+        """For what runs on trial; a node that confirms by itself refuses."""
+
     def reset(self) -> None: ...
 
     def statistics(self, group: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tinyfleet.agent.core.errors import BoardSaidNo, StepFailed, StepTimeout
@@ -101,6 +102,11 @@ class SmpFlasher:
                         "its console says why: `tinyfleet bench console`",
                     )
                 last = "it is on trial"
+                if held.active:
+                    # A node of ours refuses, as it confirms by itself or not at all; other MCUmgr firmware
+                    # waits to be told.
+                    with suppress(BoardSaidNo, StepTimeout):
+                        session.confirm(image.digest)
             self._pause(LOOK_S)
         raise StepTimeout(
             steps.board,

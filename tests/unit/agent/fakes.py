@@ -77,7 +77,8 @@ class FakeProbes:
 
 class FakeNode:
     """A node's image slots by SMP. A firmware's trial begins with a reset, a model's at once; while it lasts
-    the node says nothing for `silent` questions. `verdict`: whether it confirms."""
+    the node says nothing for `silent` questions. `verdict`: whether it confirms; `waits_for_a_word`: only
+    when it is told to."""
 
     def __init__(self, *, verdict: bool = True, silent: int = 2) -> None:
         self.active: dict[int, bytes] = {}
@@ -88,6 +89,8 @@ class FakeNode:
         self.silent = silent
         self.keeps = True
         self.refuses: str | None = None
+        self.waits_for_a_word = False
+        self._unconfirmed: set[int] = set()
         self._quiet = 0
 
     def open(self, board: str, address: str, baud: int) -> SmpSession:
@@ -100,7 +103,7 @@ class FakeNode:
             if not self._quiet:
                 self._judge()
             raise StepTimeout("b1", "image list", "no answer by SMP", "does it run?")
-        rows = [(n, 0, d, True, False, True) for n, d in self.active.items()]
+        rows = [(n, 0, d, True, False, n not in self._unconfirmed) for n, d in self.active.items()]
         rows += [(n, 1, d, False, n in self.pending, False) for n, d in self.sent.items()]
         return tuple(
             SmpSlot(n, slot, hashlib.sha256(data).digest(), "1.0.0", active, pending, confirmed)
@@ -122,6 +125,12 @@ class FakeNode:
         if number == 1:
             self._quiet = self.silent
 
+    def confirm(self, digest: bytes) -> None:
+        if not self.waits_for_a_word:
+            raise BoardSaidNo("b1", "image confirm: the node refused by SMP: rc 32", 8, "wait")
+        self.done.append("confirm")
+        self._unconfirmed.clear()
+
     def reset(self) -> None:
         self.done.append("reset")
         self._quiet = self.silent
@@ -133,6 +142,8 @@ class FakeNode:
         if self.verdict:
             for number in self.pending:
                 self.active[number] = self.sent.pop(number)
+                if self.waits_for_a_word:
+                    self._unconfirmed.add(number)
         self.pending.clear()
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.models import livestock
 from tests.unit.agent.fakes import FakeClock, FakeNode
 
-from tinyfleet.agent.core.errors import BoardSaidNo, StepFailed, StepTimeout
+from tinyfleet.agent.adapters.part_files import Files, load_for
+from tinyfleet.agent.core.bench_file import BoardSpec
+from tinyfleet.agent.core.bench_image import wrap_model
+from tinyfleet.agent.core.errors import BoardSaidNo, PlanError, StepFailed, StepTimeout
 from tinyfleet.agent.core.signed_image import SignedImage
 from tinyfleet.agent.core.ways import SmpPlan
 from tinyfleet.agent.services.flasher import FlashReport
 from tinyfleet.agent.services.smp_flasher import SmpFlasher
 from tinyfleet.agent.services.worker import BoardWorker
+from tinyfleet.wire.image import read_image
 
 
 def image(number: int, data: bytes) -> SignedImage:
@@ -61,6 +67,13 @@ def test_what_was_sent_before_is_only_tried(worker: BoardWorker) -> None:
     assert node.done == ["open udp://n:1337", "test 1", "close"]
 
 
+def test_firmware_that_waits_for_a_word_is_confirmed_once_it_runs(worker: BoardWorker) -> None:
+    node = FakeNode()
+    node.waits_for_a_word = True
+    assert flash(worker, node, SmpPlan((FIRMWARE,))).written == 1
+    assert node.done == ["open udp://n:1337", "upload 0", "test 0", "reset", "confirm", "close"]
+
+
 def test_an_image_that_is_not_found_again_is_not_tried(worker: BoardWorker) -> None:
     node = FakeNode()
     node.keeps = False
@@ -91,3 +104,25 @@ def test_what_the_node_refuses_is_its_word(worker: BoardWorker) -> None:
     with pytest.raises(BoardSaidNo, match="not in the trust record"):
         flash(worker, node)
     assert node.done == ["open udp://n:1337", "close"]
+
+
+def test_which_images_go_to_whom(tmp_path: Path) -> None:
+    """wrap_model makes an image without a signature."""
+    path, other = tmp_path / "app.img", tmp_path / "app.bin"
+    path.write_bytes(wrap_model(livestock("v1", vectors=1), "mps2-an386"))
+    other.write_bytes(b"\0" * 64)
+    zephyr = BoardSpec(name="z", device_type="nrf9160dk", smp="udp://z:1337")
+    node = BoardSpec(name="n", device_type="mps2-an386", smp="udp://n:1337")
+    plan = load_for(zephyr, Files(firmware=path)).plan
+    assert isinstance(plan, SmpPlan)
+    assert [(i.number, i.digest) for i in plan.images] == [(0, read_image(path.read_bytes()).digest)]
+    for spec, files, complaint in (
+        (zephyr, Files(firmware=other), "app.bin: no MCUboot image"),
+        (zephyr, Files(model=path), "the image is not signed"),
+        (node, Files(model=path), "the image is not signed"),
+        (node, Files(firmware=other), "app.bin: no signed image"),
+        (node, Files(), "nothing to send to a mps2-an386"),
+        (zephyr, Files(firmware=path, golden=other), "only a bench board, by its probe, keeps a golden set"),
+    ):
+        with pytest.raises(PlanError, match=complaint):
+            load_for(spec, files)
