@@ -75,7 +75,7 @@ TABLE: Final[Mapping[Step, Row]] = {
     Step.BIRTH: Row(
         90.0,
         Step.START,
-        "read its console: is its firmware one with TLS, and does it reach the broker? Then run it again",
+        "read `tinyfleet bench console`: is it built with TLS, is its broker there? Then run it again",
     ),
     Step.LABEL: Row(10.0, Step.LABEL, "is there room for the label? Run it again: only the label is left"),
     Step.LOCK: Row(20.0, Step.LABEL, "the board works; if it is locked already, no probe reaches it"),

@@ -22,7 +22,7 @@ PREFIX: Final = "tfe_"
 WORD_BYTES: Final = 32
 WORD_PATTERN: Final = re.compile(r"tfe_[A-Za-z0-9_-]{43}")
 PENDING_S: Final = 600.0
-"""How long the first birth may take at least, however late the token was used."""
+"""How long the first birth may take at least, however late the token was used first."""
 VALID_MAX_S: Final = 30 * 86_400.0
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

@@ -259,6 +259,8 @@ class Enrolments:
         sequence = tx.enrolments.get(name).sequence + 1
         tx.enrolments.put(name, Enrolment(tls=True, sequence=sequence, key=key))
         after, _ = TABLE[token.state, TokenEvent.ENROL]
+        # Once: whoever has the word must not be able to keep it alive.
+        expires_s = token.expires_s if token.credential else max(token.expires_s, now_s + PENDING_S)
         token = replace(
             token,
             state=after,
@@ -269,7 +271,7 @@ class Enrolments:
             conn=None,
             keepalive_s=self._connection.keepalive_s,
             changed_s=now_s,
-            expires_s=max(token.expires_s, now_s + PENDING_S),
+            expires_s=expires_s,
         )
         tx.tokens.put(token)
         return token

@@ -226,6 +226,7 @@ def test_a_device_that_is_never_heard_leaves_nothing_behind(door: Door) -> None:
     door.rig.now_s += enrolment.PENDING_S - 1
     door.enrolments.expire()
     assert door.state(word) is TokenState.PENDING
+    given = door.enrol(word, Board(), again=True)  # which does not keep it alive
     door.rig.now_s += 1
     door.enrolments.expire()
     assert door.state(word) is TokenState.EXPIRED
