@@ -21,6 +21,8 @@ from tinyfleet.agent.services.ports import Clock
 RATE_HZ: Final = 1_000_000
 _INPUTS: Final = ("current_lsb", "voltage_lsb")
 _SAMPLES_MAX: Final = 200_000
+_SAMPLES_MIN: Final = 20_000
+"""At once: each read costs."""
 _POLL_S: Final = 0.005
 _MICRO: Final = 1e6
 _MILLI: Final = 1e3
@@ -77,9 +79,11 @@ class Joulescope:
         end_s = time.monotonic() + timeout_s
         while True:
             first, last = self._translated("read", lambda: self._device.stream_buffer.sample_id_range)
-            if first is not None and last > max(first, self._next or first):
+            there = 0 if first is None else last - max(first, self._next or first)
+            late = time.monotonic() >= end_s
+            if there >= _SAMPLES_MIN or (late and there > 0):
                 break
-            if time.monotonic() >= end_s:
+            if late:
                 return None
             time.sleep(_POLL_S)
         wanted = first if self._next is None else self._next

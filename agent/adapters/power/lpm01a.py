@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from tinyfleet.agent.adapters.power.port import MeterPort
+from tinyfleet.agent.adapters.power.port import GATHER_S, MeterPort
 from tinyfleet.agent.core.power.lpm01a import DONE, LineReader, Reply, setup
 from tinyfleet.agent.core.power.lpm01a_blocks import LpmBlocks
 from tinyfleet.agent.core.power.sample_clock import SampleClock
@@ -69,7 +69,7 @@ class Lpm01a:
         self._command("start")
 
     def read(self, timeout_s: float) -> Block | None:
-        data = self._port.read(timeout_s)
+        data = self._port.read(timeout_s, GATHER_S)
         if not data:
             return None
         before = self._blocks.place

@@ -12,6 +12,7 @@ import serial
 from tinyfleet.agent.core.errors import BoardBusyError, MeterError
 
 READ_MAX: Final = 1 << 16
+GATHER_S: Final = 0.02
 _WRITE_TIMEOUT_S: Final = 2.0
 _QUIET_S: Final = 0.05
 
@@ -35,13 +36,17 @@ class MeterPort:
                 "open", f"cannot open {address}: {error}", "is it plugged in? may you open its port?"
             ) from error
 
-    def read(self, timeout_s: float) -> bytes:
-        """At least a byte, or none within that time."""
+    def read(self, timeout_s: float, gather_s: float = 0.0) -> bytes:
+        """At least a byte, or none within that time; then what comes within `gather_s`: a meter's bytes come
+        a millisecond's at a time, and each read costs."""
         with self._translated("read"):
             self._port.timeout = timeout_s
             data = self._port.read(1)
-            waiting = min(self._port.in_waiting, READ_MAX) if data else 0
-            return bytes(data + self._port.read(waiting)) if waiting else bytes(data)
+            if not data:
+                return b""
+            self._port.timeout = gather_s
+            size = READ_MAX if gather_s else min(self._port.in_waiting, READ_MAX)
+            return bytes(data + self._port.read(size)) if size else bytes(data)
 
     def write(self, data: bytes) -> None:
         with self._translated("write"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tinyfleet.agent.adapters.power.port import MeterPort
+from tinyfleet.agent.adapters.power.port import GATHER_S, MeterPort
 from tinyfleet.agent.core.power.ppk2 import (
     COUNTER_STEPS,
     LOGIC_INPUTS,
@@ -83,7 +83,7 @@ class Ppk2:
         self._port.write(bytes([Opcode.START]))
 
     def read(self, timeout_s: float) -> Block | None:
-        data = self._port.read(timeout_s)
+        data = self._port.read(timeout_s, GATHER_S)
         if not data:
             return None
         samples = self._decoder.feed(data)
