@@ -141,6 +141,28 @@ def test_two_programs_share_a_console(daemon: BenchConsoles, other: BenchConsole
     two.close()
 
 
+def test_a_port_is_lent_to_a_program_that_opens_it_itself(
+    daemon: BenchConsoles, other: BenchConsoles, port: SerialPort
+) -> None:
+    wait_for("the port is open", lambda: daemon.counts["b1"].opened == 1)
+    with other.lend("b1"):
+        # As a vendor's tool does, which knows nothing of locks between ours.
+        with serial.Serial(str(port.path), exclusive=True) as tool:
+            tool.write(b"flash it")
+            assert port.hears(8) == b"flash it"
+        with pytest.raises(BoardBusyError, match="is held by"):
+            other.open("b1", 115_200)
+    wait_for("it is read again", lambda: daemon.counts["b1"].opened == 2)
+    held = other.open("b1", 115_200)
+    with pytest.raises(BoardBusyError, match="is held by"), other.lend("b1"):
+        pass
+    held.close()
+    # Where nobody serves it there is nothing to let go of.
+    daemon.close()
+    with other.lend("b1"), serial.Serial(str(port.path), exclusive=True):
+        pass
+
+
 def test_the_socket_is_for_its_user_only(daemon: BenchConsoles) -> None:
     path = daemon.folder / "b1.sock"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -15,9 +15,11 @@ from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.consoles import SerialConsoles
 from tinyfleet.agent.adapters.part_files import Files, load_for
 from tinyfleet.agent.adapters.smp import SmpLinks
-from tinyfleet.agent.core.bench_file import BoardSpec
+from tinyfleet.agent.config import Folders
+from tinyfleet.agent.core.bench_file import BoardSpec, parse_bench
 from tinyfleet.agent.core.errors import BoardSaidNo
 from tinyfleet.agent.core.ways import SmpPlan
+from tinyfleet.agent.main import Agent
 from tinyfleet.agent.services.flasher import FlashReport
 from tinyfleet.agent.services.smp_flasher import SmpFlasher
 from tinyfleet.agent.services.worker import BoardWorker
@@ -74,12 +76,15 @@ def test_firmware_and_model_are_brought_once(
     boot, state = ([door.node.read(f"{name}_{slot}", 4096) for slot in "ab"] for name in ("boot", "state"))
     assert (active_slot(boot, BOOT_KIND), active_slot(state, STATE_KIND)) == (1, 0)
 
-    tty = door.node.emulator.tty()
-    report, steps = flash(worker, tty, files)
-    assert report.written == 0
-    assert steps == {"compare firmware", "compare model"}
-
+    # By its console, which somebody may watch: nothing is to do, and foreign things are refused.
+    yaml = (
+        f"boards: [{{name: n1, device_type: mps2-an386, smp: serial, console: {door.node.emulator.tty()}}}]"
+    )
     other = tmp_path / "foreign.img"
     other.write_bytes(foreign.image)
-    with pytest.raises(BoardSaidNo, match=r"n1: upload: .*rc 11, signed by a key that is not in the trust"):
-        flash(worker, tty, Files(model=other))
+    with Agent(parse_bench(yaml, "b"), Folders(tmp_path / "state")) as agent:
+        agent.consoles.serve()
+        assert agent.flash("n1", load_for(agent.spec("n1"), files)).written == 0
+        refused = load_for(agent.spec("n1"), Files(model=other))
+        with pytest.raises(BoardSaidNo, match=r"n1: upload: .*rc 11, signed by a key that is not in the"):
+            agent.flash("n1", refused)
