@@ -97,25 +97,39 @@ class HeldConsole:
     def __init__(self, folder: Path, board: str, baud: int, mlperf: bool) -> None:
         wish = told(Kind.OPEN, hold=True, who=who_we_are(), baud=baud, mlperf=mlperf)
         self._link = HubLink(folder, board, wish)
+        self._gone: ConsoleError | None = None
 
     def read(self, timeout_s: float) -> bytes:
+        if self._gone is not None:
+            raise self._gone
         data = bytearray()
         while message := self._link.next(0 if data else timeout_s):
             if message.kind is Kind.DATA:
                 data += message.payload
             elif message.kind is Kind.STATE:
-                state = message.json()
-                raise ConsoleError(
-                    *(self._link.board, "console", str(state.get("trouble"))),
-                    "check the cable; an emulated board may have died",
-                )
+                self._gone = self._told(message)
+                if data:
+                    break
+                raise self._gone
             if len(data) >= PAYLOAD_MAX_BYTES:
                 break
         return bytes(data)
 
     def write(self, data: bytes) -> None:
+        if self._gone is not None:
+            raise self._gone
         for at in range(0, len(data), PAYLOAD_MAX_BYTES):
             self._link.send(Message(Kind.DATA, data[at : at + PAYLOAD_MAX_BYTES]))
+
+    def _told(self, message: Message) -> ConsoleError:
+        """Why the port went away: the first reason stays, also once the hub has closed the connection."""
+        try:
+            trouble = str(message.json()["trouble"])
+        except (ValueError, KeyError):
+            trouble = "it went away"
+        return ConsoleError(
+            self._link.board, "console", trouble, "check the cable; an emulated board may have died"
+        )
 
     def set_baud(self, baud: int) -> None:
         raise ValueError("a shared console has its rate from when it was opened")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tinyfleet.agent.core.console_line import ConsoleLine
 from tinyfleet.agent.core.console_wire import PAYLOAD_MAX_BYTES, Kind, Message, Messages, told, told_line
-from tinyfleet.agent.core.errors import AgentError
+from tinyfleet.agent.core.errors import AgentError, StepFailed
 from tinyfleet.agent.services.console_hub import HOLD_WAIT_S, ConsoleHub
 from tinyfleet.agent.services.console_queues import Hold, LostLines, PortState, Watch, WatchEvent
 
@@ -87,7 +87,7 @@ class ConsoleSession:
                 # Also wakes the other thread.
                 hold.close()
         except AgentError as error:
-            self._gone(str(error))
+            self._gone(error)
         finally:
             hold.close()
 
@@ -125,7 +125,7 @@ class ConsoleSession:
             try:
                 data = hold.read(_WAIT_S)
             except AgentError as error:
-                self._gone(str(error))
+                self._gone(error)
                 return
             for at in range(0, len(data), PAYLOAD_MAX_BYTES):
                 self._send(Message(Kind.DATA, data[at : at + PAYLOAD_MAX_BYTES]))
@@ -136,7 +136,8 @@ class ConsoleSession:
             if event is not None:
                 self._send(_message(event))
 
-    def _gone(self, trouble: str) -> None:
+    def _gone(self, error: AgentError) -> None:
+        trouble = error.cause if isinstance(error, StepFailed) else error.what
         with contextlib.suppress(OSError):
             self._send(told(Kind.STATE, up=False, trouble=trouble, holder=None))
 
