@@ -43,7 +43,7 @@ from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.recovery import Event, Finding, Limits, Patient
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
-from tinyfleet.agent.looking import host_of
+from tinyfleet.agent.looking import hardware_of, host_of
 from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_meter
 from tinyfleet.agent.recovering import Recovering, log_recovery
 from tinyfleet.agent.services.board_work import BoardWork
@@ -101,6 +101,7 @@ class Agent:
             leases,
             *(self._claim.holder, self.counting, self._clock),
             on_wait=self._claim.on_wait,
+            hardware=hardware_of(bench),
         )
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
         self._bridges = Bridges(

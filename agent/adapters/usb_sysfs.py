@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Final
 
+from tinyfleet.agent.core.host_devices import same_serial
 from tinyfleet.agent.core.usb_tree import UsbDevice
 
 SYSFS: Final = Path("/sys/bus/usb/devices")
+USB: Final = Path("/dev/bus/usb")
 _DEVICE: Final = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
 _HUB_CLASS: Final = "09"
 
@@ -18,6 +20,16 @@ def usb_devices(root: Path = SYSFS) -> list[UsbDevice]:
     if not root.is_dir():
         return []
     return [_device(path) for path in sorted(root.iterdir()) if _DEVICE.fullmatch(path.name)]
+
+
+def usb_node(serial: str, root: Path = SYSFS, dev: Path = USB) -> Path | None:
+    """The node of the device with that serial number, as pyOCD tells it; None when it is not there."""
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        own = _attribute(path, "serial") if _DEVICE.fullmatch(path.name) else None
+        bus, number = _attribute(path, "busnum") or "", _attribute(path, "devnum") or ""
+        if own is not None and same_serial(own, serial) and bus.isdecimal() and number.isdecimal():
+            return dev / f"{int(bus):03}" / f"{int(number):03}"
+    return None
 
 
 def _device(path: Path) -> UsbDevice:

@@ -44,3 +44,11 @@ class SerialPort:
     def usb_path(self) -> str | None:
         """Where the device is plugged in, whichever interface this is."""
         return None if self.location is None else self.location.partition(":")[0]
+
+
+def same_serial(serial: str, unique_id: str) -> bool:
+    """Whether a USB device's serial number is the probe's id: J-Links tell pyOCD theirs without the zeros in
+    front."""
+    if serial.isdecimal() and unique_id.isdecimal():
+        return serial.lstrip("0") == unique_id.lstrip("0")
+    return serial.lower() == unique_id.lower()

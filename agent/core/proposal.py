@@ -10,7 +10,7 @@ from typing import Final
 import yaml
 
 from tinyfleet.agent.core.boards import DEVICE_TYPES
-from tinyfleet.agent.core.host_devices import ProbeInfo, SerialPort
+from tinyfleet.agent.core.host_devices import ProbeInfo, SerialPort, same_serial
 from tinyfleet.wire.limits import BOARDS_MAX
 
 UNKNOWN: Final = "unknown"
@@ -52,16 +52,9 @@ def meter_kind(port: SerialPort) -> str | None:
 
 
 def console_of_probe(probe: ProbeInfo, ports: Iterable[SerialPort]) -> SerialPort | None:
-    """The first serial port of the USB device that the probe is, by serial number. J-Links tell pyOCD theirs
-    without the zeros in front."""
-    same = [port for port in ports if port.serial and _same(port.serial, probe.unique_id)]
+    """The first serial port of the USB device that the probe is, by serial number."""
+    same = [port for port in ports if port.serial and same_serial(port.serial, probe.unique_id)]
     return min(same, key=lambda port: (port.location or "", port.device), default=None)
-
-
-def _same(serial: str, unique_id: str) -> bool:
-    if serial.isdecimal() and unique_id.isdecimal():
-        return serial.lstrip("0") == unique_id.lstrip("0")
-    return serial.lower() == unique_id.lower()
 
 
 def proposal(probes: Sequence[ProbeInfo], ports: Sequence[SerialPort]) -> str | None:

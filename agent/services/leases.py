@@ -96,7 +96,10 @@ class Lease:
 
 class BoardLeases:
     """For all threads of a program. `holder` names who uses boards, and whose reservations count; LeaseError
-    when it is no name for that. `on_wait` is told once who has the board, when waiting begins."""
+    when it is no name for that. `on_wait` is told once who has the board, when waiting begins. `hardware`
+    locks a board for programs that do not share these leases, too, and answers what lets go of it, which may
+    be called again; it raises BoardBusyError.
+    """
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class BoardLeases:
         clock: Clock,
         pause: Callable[[float], object] = time.sleep,
         on_wait: Callable[[str], None] = lambda told: None,
+        hardware: Callable[[str], Callable[[], None]] = lambda board: lambda: None,
     ) -> None:
         if re.fullmatch(HOLDER_PATTERN, holder) is None:
             raise LeaseError(
@@ -118,6 +122,7 @@ class BoardLeases:
         self._clock = clock
         self._pause = pause
         self._on_wait = on_wait
+        self._hardware = hardware
         self._here = threading.local()
         self._owing = threading.Lock()
         self._owed: list[tuple[Callable[[], bool], _Step]] = []
@@ -138,13 +143,22 @@ class BoardLeases:
         request = Request(
             ask=Ask.USE, boards=(board,), holder=self.holder, process=self._table.process(), what=what
         )
+        end_s = self._clock.monotonic_s() + wait_s
         self._have(request, wait_s)
+        locks: list[Callable[[], None]] = []
+
+        def end(leases: Leases) -> Leases:
+            for let_go in locks:
+                let_go()
+            return end_use(leases, board, request.process)
+
         try:
+            locks.append(self._lock(board, end_s))
             mine[board] = Lease(board, self._table)
             yield mine[board]
         finally:
             mine.pop(board, None)
-            self._give_back(lambda leases: end_use(leases, board, request.process), hangs)
+            self._give_back(end, hangs)
 
     def reserve(self, boards: Sequence[str], for_s: float, wait_s: float = 0.0) -> Held:
         """The first of the boards that is to be had, for that time; one that is reserved by the holder
@@ -205,6 +219,15 @@ class BoardLeases:
 
     def close(self) -> None:
         self._table.close()
+
+    def _lock(self, board: str, end_s: float) -> Callable[[], None]:
+        while True:
+            try:
+                return self._hardware(board)
+            except BoardBusyError:
+                if self._clock.monotonic_s() >= end_s:
+                    raise
+                self._pause(LOOK_S)
 
     def _have(self, request: Request, wait_s: float) -> str:
         """The board, once it is to be had. Raises BoardBusyError, LeaseError."""

@@ -18,9 +18,12 @@ from tinyfleet.agent.adapters import lease_files
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.tally_file import TallyFile
+from tinyfleet.agent.core import leases as core_leases
+from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import BoardBusyError, LeaseError, StepFailed
 from tinyfleet.agent.core.leases import SILENT_MS, Hold
 from tinyfleet.agent.core.tally import LEASE_WAIT_SECONDS
+from tinyfleet.agent.looking import hardware_of
 from tinyfleet.agent.services.leases import BRIEF, BoardLeases
 
 TIMEOUT_S = 30
@@ -304,6 +307,95 @@ def test_a_program_whose_file_cannot_be_read_is_not_taken_for_dead(
         with pytest.raises(LeaseError, match="Too many open files"), bob.use("b1", "flash"):
             pass
         monkeypatch.undo()
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Path:
+    """Where sysfs tells of a J-Link, whose node in /dev is a file."""
+    device = tmp_path / "sys" / "1-2"
+    device.mkdir(parents=True)
+    for name, value in (("serial", "000683459357"), ("busnum", "1"), ("devnum", "42")):
+        (device / name).write_text(value + "\n")
+    node = tmp_path / "dev" / "001" / "042"
+    node.parent.mkdir(parents=True)
+    node.touch()
+    return node
+
+
+def elsewhere(tmp_path: Path, name: str) -> BoardLeases:
+    """A program with a state folder of its own, where the same probe has another board's name."""
+    bench = parse_bench(
+        f"boards: [{{name: {name}, device_type: x, probe: '683459357', console: /dev/c}}]", "b"
+    )
+    hardware = hardware_of(bench, tmp_path / "sys", tmp_path / "dev")
+    table, counting = LeaseFiles(tmp_path / name), TallyFile(tmp_path / name / "tally.json")
+    return BoardLeases(table, "ann", counting, SystemClock(), hardware=hardware)
+
+
+def test_a_probe_at_work_is_locked_for_programs_that_know_nothing_of_these_leases(
+    probe: Path, tmp_path: Path
+) -> None:
+    first, second = elsewhere(tmp_path, "here"), elsewhere(tmp_path, "there")
+    hangs = True
+    with first.use("here", "flash", hangs=lambda: hangs):
+        with pytest.raises(BoardBusyError, match=r"there: its probe is in use .*001/042 is locked"):
+            second.use("there", "flash").__enter__()
+        assert second.of("there").hold is Hold.FREE
+    with pytest.raises(BoardBusyError):
+        second.use("there", "flash").__enter__()
+    hangs = False
+    assert first.of("here").hold is Hold.FREE
+    with second.use("there", "flash", wait_s=5):
+        pass
+    probe.unlink()
+    with first.use("here", "flash"):
+        pass
+    first.close()
+    second.close()
+
+
+def test_a_program_that_waits_gets_the_probe_when_it_is_let_go(probe: Path, tmp_path: Path) -> None:
+    first, second = elsewhere(tmp_path, "here"), elsewhere(tmp_path, "there")
+    work = first.use("here", "flash")
+    work.__enter__()
+    second._pause = lambda seconds: work.__exit__(None, None, None)
+    with second.use("there", "flash", wait_s=30):
+        assert first.of("here").hold is Hold.FREE
+    first.close()
+    second.close()
+
+
+STOPPED = """
+from tinyfleet.agent.adapters import lease_files
+lease_files.BEAT_S, lease_files._SURE_MS = 0.02, 500
+with leases.use("b1", "flash") as lease:
+    print("has it", flush=True)
+    sys.stdin.readline()
+    try:
+        lease.check("verify")
+    except Exception as error:
+        print(error, flush=True)
+"""
+
+
+def test_a_program_that_is_stopped_loses_its_board_and_does_not_go_on_with_it(
+    programs: Programs, leases_of: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_leases, "SILENT_MS", 1000)
+    monkeypatch.setattr(lease_files, "BEAT_S", 0.02)
+    here = leases_of("eve")
+    stopped = programs.start(STOPPED, "ann")
+    assert says(stopped) == "has it\n"
+    stopped.send_signal(signal.SIGSTOP)
+    try:
+        wait_for("the board", lambda: here.of("b1").hold is Hold.FREE)
+        with here.use("b1", "run"):
+            stopped.send_signal(signal.SIGCONT)
+            told, _ = stopped.communicate("go on\n", timeout=TIMEOUT_S)
+            assert "b1: verify: not begun: this program stood still" in told
+            assert here.of("b1").holder == "eve", "what it gave back at its end was not its own any more"
+    finally:
+        stopped.send_signal(signal.SIGCONT)
 
 
 def test_names_of_holders_are_short_and_plain(leases_of: Making) -> None:
