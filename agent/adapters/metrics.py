@@ -74,6 +74,27 @@ def _board_families(boards: Sequence[BoardStatus]) -> Iterator[Family]:
             labels = [board.spec.name, board.spec.device_type, _word(board.emulated), state.name]
             states.add_metric(labels, float(board.state is state))
     yield states
+    yield from _energy_families(boards)
+
+
+def _energy_families(boards: Sequence[BoardStatus]) -> Iterator[Family]:
+    """Of each board's last run that a meter measured; `simulated`: made up by a simulated one."""
+    labels = ["board", "device_type", "meter", "windows_by", "simulated"]
+    energy = GaugeMetricFamily(
+        _PREFIX + "inference_energy_joules", "Of an inference, without idling.", labels=labels
+    )
+    uncertainty = GaugeMetricFamily(
+        _PREFIX + "inference_energy_uncertainty_joules", "Its standard uncertainty.", labels=labels
+    )
+    for board in boards:
+        run = board.run
+        if run is None or run.energy_nj is None or run.energy_by is None:
+            continue
+        values = [board.spec.name, board.spec.device_type, run.meter or ""]
+        values += [run.energy_by.name, _word(run.energy_simulated is not False)]
+        energy.add_metric(values, run.energy_nj * 1e-9)
+        uncertainty.add_metric(values, (run.energy_uncertainty_nj or 0) * 1e-9)
+    yield from (energy, uncertainty)
 
 
 def _tally_families(tally: Tally) -> Iterator[Family]:

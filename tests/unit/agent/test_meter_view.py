@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 from rich.console import Console, RenderableType
 from tests.unit.agent.test_runner import GOLDEN, MODEL
 
+from tinyfleet.agent.adapters.metrics import BenchCollector, registry_of
 from tinyfleet.agent.cli.chart import amperes, chart
 from tinyfleet.agent.cli.meter_view import MeterView, as_json, summary
 from tinyfleet.agent.cli.run_table import rounded, run_table
@@ -21,7 +23,11 @@ from tinyfleet.agent.core.energy import Energy, Idle
 from tinyfleet.agent.core.errors import BenchFileError
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.power.trace import Trace
+from tinyfleet.agent.core.tally import Tally
+from tinyfleet.agent.services.inventory import BoardStatus
+from tinyfleet.agent.services.watch import Rounds
 from tinyfleet.wire.enums import EnergyWindow
+from tinyfleet.wire.vectors.message_vectors import BENCH, BENCH_ENERGY
 
 REAL = Meter(
     *("PPK2", "D4F1", "calibrated by its maker", 1000, 8), simulated=False, accuracy=0.05, counts_modulo=64
@@ -207,3 +213,16 @@ def test_a_meters_accuracy_in_bench_yaml() -> None:
         parse_bench(emulated, "b")
     known = replace(result(REAL), energy=None).to_json()
     assert "energy" not in known and "no_energy" not in known
+
+
+def test_prometheus_is_told_whose_energy_is_made_up() -> None:
+    spec = parse_bench("boards: [{name: b, device_type: d, probe: p, console: c}]", "b").boards[0]
+    runs = [board.run for board in BENCH_ENERGY.boards] + [BENCH.boards[0].run]
+    boards = [BoardStatus(spec.model_copy(update={"name": f"b{at}"}), run=run) for at, run in enumerate(runs)]
+    collector = BenchCollector(lambda: boards, Tally, lambda: Rounds(0, 0.0, {}), lambda: None)
+    text = generate_latest(registry_of(collector)).decode()
+    told = [line for line in text.splitlines() if "inference_energy" in line and not line.startswith("#")]
+    name, labels = "tinyfleet_bench_inference_energy", 'device_type="d",meter="PPK2 D4F1A2",simulated="false"'
+    assert len(told) == 4, "the last one was not measured"
+    assert f'{name}_joules{{board="b0",{labels},windows_by="EDGE"}} 0.00041235' in told
+    assert any('b1"' in line and 'simulated="true"' in line for line in told)
