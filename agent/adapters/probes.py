@@ -149,9 +149,33 @@ class PyocdSession:
         return str(self._session.board.target_type)
 
     def read(self, address: int, size: int) -> bytes:
+        from pyocd.core import exceptions
+
         with _translated(self._unique_id, "read"):
-            # By the bus: the core's own way looks at every byte for breakpoints, and there are none.
-            return bytes(self._session.target.selected_core_or_raise.ap.read_memory_block8(address, size))
+            try:
+                return self._bytes(address, size)
+            except exceptions.TransferFaultError:
+                region = self._session.target.memory_map.get_region_for_address(address)
+                if region is None or not region.is_flash or region.are_erased_sectors_readable:
+                    raise
+                # Parts with check bits (LPC55, …) answer for erased flash with a fault.
+                return b"".join(
+                    self._bytes_or(bytes([region.erased_byte_value]), max(start, address), end)
+                    for start, length in self.sectors(address, size)
+                    for end in [min(start + length, address + size)]
+                )
+
+    def _bytes(self, address: int, size: int) -> bytes:
+        # By the bus: the core's own way looks at every byte for breakpoints, and there are none.
+        return bytes(self._session.target.selected_core_or_raise.ap.read_memory_block8(address, size))
+
+    def _bytes_or(self, erased: bytes, address: int, end: int) -> bytes:
+        from pyocd.core import exceptions
+
+        try:
+            return self._bytes(address, end - address)
+        except exceptions.TransferFaultError:
+            return erased * (end - address)
 
     def sectors(self, address: int, size: int) -> list[tuple[int, int]]:
         memory = self._session.target.memory_map

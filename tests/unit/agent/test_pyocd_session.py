@@ -1,0 +1,60 @@
+"""Memory maps of pyOCD: sectors of several sizes, flash that faults where it is erased."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from pyocd.core.exceptions import TransferFaultError
+from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
+
+from tinyfleet.agent.adapters.probes import PyocdSession
+from tinyfleet.agent.core.errors import PlanError, StepFailed
+
+ERASED = 0x1000
+
+
+def session(*, readable: bool) -> PyocdSession:
+    """A chip whose second half of flash, from ERASED on, is erased; RAM is not there at all."""
+    low = FlashRegion(name="low", start=0, length=0x800, sector_size=0x200, page_size=0x200)
+    high = FlashRegion(
+        name="high",
+        start=0x800,
+        length=0x1800,
+        sector_size=0x400,
+        page_size=0x400,
+        are_erased_sectors_readable=readable,
+    )
+    for region in (low, high):
+        region.flash = object()
+
+    def read(address: int, size: int) -> list[int]:
+        if address + size > ERASED:
+            raise TransferFaultError(fault_address=address)
+        return [(address + i) & 0xFF for i in range(size)]
+
+    ram = RamRegion(name="ram", start=0x20000000, length=0x1000)
+    core = SimpleNamespace(ap=SimpleNamespace(read_memory_block8=read))
+    target = SimpleNamespace(memory_map=MemoryMap(low, high, ram), selected_core_or_raise=core)
+    board = SimpleNamespace(target_type="chip")
+    return PyocdSession("p", SimpleNamespace(target=target, board=board))
+
+
+def test_sectors_are_those_of_each_region() -> None:
+    found = session(readable=True).sectors(0x5FF, 0x602)
+    assert found == [(0x400, 0x200), (0x600, 0x200), (0x800, 0x400), (0xC00, 0x400)]
+    for address in (0x2000, 0x20000000):
+        with pytest.raises(PlanError, match=f"{address:#x}, where bytes are to go, is no flash of chip"):
+            session(readable=True).sectors(address, 1)
+
+
+def test_flash_that_faults_where_it_is_erased_reads_as_erased() -> None:
+    wanted = bytes(i & 0xFF for i in range(0x900, ERASED)) + b"\xff" * 0x500
+    assert session(readable=False).read(0x900, ERASED + 0x500 - 0x900) == wanted
+    assert session(readable=False).read(0x900, 0x100) == wanted[:0x100]
+
+
+def test_any_other_fault_is_told() -> None:
+    for chip, address in ((session(readable=True), 0x900), (session(readable=False), 0x20000000)):
+        with pytest.raises(StepFailed, match="p: read: "):
+            chip.read(address, 0x1000)
