@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,13 +44,14 @@ from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.recovery import Event, Finding, Limits, Patient
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
-from tinyfleet.agent.looking import hardware_of, host_of
+from tinyfleet.agent.leasing import leases_of
+from tinyfleet.agent.looking import host_of
 from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_meter
 from tinyfleet.agent.recovering import Recovering, log_recovery
 from tinyfleet.agent.services.board_work import BoardWork
 from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
-from tinyfleet.agent.services.leases import BRIEF, BoardLeases, Held
+from tinyfleet.agent.services.leases import BRIEF, Held
 from tinyfleet.agent.services.metering import Metering
 from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet
 from tinyfleet.agent.services.power_switch import PowerAction, act
@@ -96,13 +98,8 @@ class Agent:
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
         self._claim = claim or Claim()
-        leases = LeaseFiles(folders.leases)
-        self.leases = BoardLeases(
-            leases,
-            *(self._claim.holder, self.counting, self._clock),
-            on_wait=self._claim.on_wait,
-            hardware=hardware_of(bench),
-        )
+        lease = partial(leases_of, bench, LeaseFiles(folders.leases), self.counting, self._clock)
+        self.leases = lease(self._claim)
         self._workers = {spec.name: BoardWorker(spec.name) for spec in bench.boards}
         self._bridges = Bridges(
             *(bench, folders, self.probes, self.consoles, self._clock, self.counting, self._workers),
@@ -116,7 +113,7 @@ class Agent:
         self._told: list[BoardStatus] = []
         self.recovery = Recovering(bench, self.probes, self._emulated, self._programming).recovery(
             *(folders, self._workers, self.consoles),
-            BoardLeases(leases, HOLDER, self.counting, self._clock),
+            lease(Claim(HOLDER)),
             self._clock,
             self.counting,
             limits,

@@ -23,7 +23,7 @@ from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import BoardBusyError, LeaseError, StepFailed
 from tinyfleet.agent.core.leases import SILENT_MS, Hold
 from tinyfleet.agent.core.tally import LEASE_WAIT_SECONDS
-from tinyfleet.agent.looking import hardware_of
+from tinyfleet.agent.leasing import hardware_of
 from tinyfleet.agent.services.leases import BRIEF, BoardLeases
 
 TIMEOUT_S = 30
