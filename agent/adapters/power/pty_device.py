@@ -8,6 +8,7 @@ import select
 import threading
 import time
 import tty
+from abc import ABC, abstractmethod
 from typing import Final
 
 _TICK_S: Final = 0.005
@@ -17,7 +18,7 @@ BACKLOG_MAX: Final = 8 << 20
 """Bytes that nobody reads; then it is silent, as a device that is unplugged."""
 
 
-class PtyDevice:
+class PtyDevice(ABC):
     """`address` is for whoever opens it as a serial port. Subclasses have `hear` and `tick`, called in a
     thread of its own. `close` is what unplugging is."""
 
@@ -33,13 +34,13 @@ class PtyDevice:
     def start(self) -> None:
         self._thread.start()
 
+    @abstractmethod
     def hear(self, data: bytes) -> None:
         """What was written to the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tick(self, now_s: float) -> None:
         """Some time has passed."""
-        raise NotImplementedError
 
     def say(self, data: bytes) -> None:
         if len(self._out) + len(data) <= BACKLOG_MAX:

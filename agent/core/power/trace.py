@@ -1,4 +1,4 @@
-"""A measurement as a picture: least, mean and most of equal spans of time."""
+"""A measurement as a picture: least and most of equal spans of time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ SPANS: Final = 400
 
 
 class Trace:
-    """`current_ua`: least, sum, most [spans]; `counts` of samples. What comes after `seconds` counts in the
-    figures of the whole, but in no span."""
+    """`low_ua`, `high_ua`: least and most [spans]; `counts` of samples. What comes after `seconds` counts in
+    the figures of the whole, but in no span."""
 
     def __init__(self, seconds: float, spans: int = SPANS) -> None:
         self.seconds = seconds
         self.low_ua = np.full(spans, math.inf)
         self.high_ua = np.full(spans, -math.inf)
-        self.sum_ua = np.zeros(spans)
         self.counts = np.zeros(spans, np.int64)
         self.samples = 0
         self.lost = 0
@@ -48,11 +47,6 @@ class Trace:
         """Of the samples there are; 0 before the first."""
         return self._total_ua / self.samples if self.samples else 0.0
 
-    @property
-    def means_ua(self) -> NDArray[np.float64]:
-        """Of each span; NaN where there was no sample. [spans]"""
-        return np.where(self.counts > 0, self.sum_ua / np.maximum(self.counts, 1), np.nan)
-
     def feed(self, block: Block) -> None:
         current = block.current_ua.astype(np.float64)
         count = len(current)
@@ -69,7 +63,6 @@ class Trace:
             spans = place[shown]
             self.low_ua[spans] = np.minimum(self.low_ua[spans], _of(np.minimum, current, begins, shown))
             self.high_ua[spans] = np.maximum(self.high_ua[spans], _of(np.maximum, current, begins, shown))
-            self.sum_ua[spans] += _of(np.add, current, begins, shown)
             self.counts[spans] += _of(np.add, np.ones(count), begins, shown).astype(np.int64)
         self.samples += count
         self.lost += block.lost

@@ -199,6 +199,14 @@ def test_what_cannot_be_measured_is_refused() -> None:
         energy(integral, METER, [(mark, mark)] * 2, 3, Idle(0, 0, 0, 3), by=EnergyWindow.EDGE)
 
 
+def test_a_run_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinyfleet.agent.core.energy.STEPS_MAX", 20)
+    integral = Integral()
+    with pytest.raises(ValueError, match="hours of samples in one run"):
+        for at in range(30):
+            integral.feed(Block(0.0, at * 0.01, 0.001, np.ones(10, np.float32), 1000.0))
+
+
 def test_edges_over_pieces() -> None:
     edges = FallingEdges(2)
     low, high = 0b11111011, 0b100

@@ -219,6 +219,29 @@ def test_noise_is_passed_over() -> None:
     assert len(got.current_ua) == 498
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=st.lists(
+        st.one_of(
+            st.binary(max_size=300),
+            st.builds(
+                lambda count, seed: stream(count, seed).tobytes(), st.integers(0, 80), st.integers(0, 9)
+            ),
+        ),
+        max_size=6,
+    ),
+    sizes=st.lists(st.integers(1, 700), min_size=1, max_size=3),
+)
+def test_whatever_comes_is_samples_or_passed_over(parts: list[bytes], sizes: list[int]) -> None:
+    data = b"".join(parts)
+    got, decoder = decode(data, sizes)
+    assert decoder.received == len(got.current_ua) == len(got.logic)
+    assert 4 * decoder.received + decoder.passed_bytes <= len(data)
+    assert np.isfinite(got.current_ua).all()
+    assert (got.gap_at < decoder.received).all()
+    assert (got.gap_lost >= 0).all() and (got.gap_lost < 64).all()
+
+
 def test_a_byte_at_a_time() -> None:
     sent = stream(300, hold=7)
     got, decoder = decode(np.delete(sent, [40, 41, 200]).tobytes(), [1])
