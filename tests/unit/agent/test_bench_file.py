@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,15 @@ boards:
     meter: {kind: simulated, like: lpm01a}
     switch: {kind: emulated}
 """
+
+
+def test_the_example() -> None:
+    path = Path(__file__).resolve().parents[3] / "examples" / "bench.yaml"
+    boards = {board.name: board for board in parse_bench(path.read_text(), path.name).boards}
+    assert set(boards) == {"microbit-emulated", "nrf-1", "nano-1", "gateway-1"}
+    switch = boards["nrf-1"].switch
+    assert isinstance(switch, UsbSwitchSpec) and switch.location == "1-2"
+    assert boards["nano-1"].labels == {"desk": "3"}
 
 
 def test_a_whole_bench() -> None:
