@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -233,6 +235,33 @@ def test_an_image_that_locks_up_is_survived(machine: str, boards_root: Path) -> 
             assert image == faulting(machine, code + 0x101)[:0x110]
             program(opened, flash, UNDEFINED)
         board.check()
+
+
+KILLED = """
+import os, signal, sys
+from pyocd.core.helpers import ConnectHelper
+options = {"connect_mode": "halt", "no_config": True}
+opened = ConnectHelper.session_with_chosen_probe(unique_id=sys.argv[1], blocking=False, options=options)
+opened.open()
+opened.target.reset_and_halt()
+opened.target.set_breakpoint(int(sys.argv[2]))
+opened.target.resume()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_debugger_that_was_killed_leaves_nothing_behind(microbit: Board, counter_program: bytes) -> None:
+    with session(microbit) as opened:
+        program(opened, 0, counter_program)
+    command = [sys.executable, "-c", KILLED, microbit.unique_id, str(STEP)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with session(microbit, connect_mode="attach") as opened:
+        # The core stands where the killed one left it, as on silicon; its breakpoint is gone.
+        opened.target.resume()
+        first = opened.target.read32(COUNT)
+        wait_for("the program to count", lambda: opened.target.read32(COUNT) > first + 1)
+        assert opened.target.get_state() is Target.State.RUNNING
 
 
 def test_qemu_killed_under_a_session_is_one_clear_error(microbit: Board) -> None:

@@ -46,6 +46,8 @@ class GdbLink:
             end = time.monotonic() + _TIMEOUT_S
             while not self._expect("qSupported", end).startswith("PacketSize"):
                 pass
+            # With this question QEMU takes away what a debugger that was killed has left: its points.
+            self.ask("?")
             # Registers are readable one by one only after the description of all has been asked for.
             self.ask("qXfer:features:read:target.xml:0,ffb")
         except BaseException:
