@@ -80,10 +80,11 @@ class EmulatedBoards:
         return unique_id in self._boards
 
     def revive(self) -> dict[str, str]:
-        """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. Answers
-        why, by probe id. Boards without power stay off; those that have it again start as boards do. Cuts
-        logs that have grown long, and saves what programs wrote to their flash. Raises EmulatorError for one
-        that does not start, once all have been tried."""
+        """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. (A bootloader
+        in ROM runs: it knows what to do about a program that fails.) Answers why, by probe id. Boards without
+        power stay off; those that have it again start as boards do. Cuts logs that have grown long, and saves
+        what programs wrote to their flash. Raises EmulatorError for one that does not start, once all have
+        been tried."""
         causes, failures = {}, []
         for unique_id in list(self._boards):
             try:
@@ -115,7 +116,7 @@ class EmulatedBoards:
                 ) from error
             except QemuError as error:
                 with _translated():
-                    board.restart(run=power == _ON)
+                    board.restart(run=power == _ON or board.has_bootloader)
                 cause = None if power == _ON else str(error)
             if power == _ON:
                 _power_file(unique_id).unlink(missing_ok=True)

@@ -45,9 +45,7 @@ def boards(
         meanwhile.print("Ctrl-C ends them; what was programmed is kept")
         while not stop.wait(WATCH_S):
             for probe, cause in running.revive().items():
-                meanwhile.print(
-                    f"started again, held in reset: {probe}: {cause}", markup=False, soft_wrap=True
-                )
+                meanwhile.print(f"started again: {probe}: {cause}", markup=False, soft_wrap=True)
 
 
 def node(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyocd_qemu import registry
 from pyocd_qemu.board import CONSOLE_LOG_NAME
+from pyocd_qemu.process import end_stranded
 from tests.integration.node.conftest import AN386, AN500, Board, Manager, Node, Release
 from tests.integration.node.test_update import confirm
 from tests.servers import wait_for
@@ -52,3 +53,8 @@ def test_a_blank_node_is_programmed_over_swd_and_comes_up(
         PyocdProbes().open(unique_id).close()
         confirm(manager, first, 1)
         assert log.read_text().count("from slot A") == 1
+        # A QEMU that dies: the bootloader starts what was confirmed, and nobody has to help.
+        manager.forget()
+        assert end_stranded(log.parent)
+        assert list(wait_for("QEMU's end", boards.revive)) == [unique_id]
+        assert manager.wait(Birth).model is not None

@@ -73,6 +73,11 @@ class Board:
         )
 
     @property
+    def has_bootloader(self) -> bool:
+        """Whether `kernel` was given: what runs first is not what was programmed."""
+        return self._kernel is not None and self._kernel.name != BOOT_ROM_NAME
+
+    @property
     def vectors_at(self) -> int:
         """Where the core finds its vector table after a reset."""
         rom = self.machine.rom

@@ -6,6 +6,7 @@ Loading it with QEMU's own `-device loader` would not do: that puts the old byte
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pyocd_qemu.machines import Machine
@@ -24,7 +25,9 @@ def save_flash(bus: QtestLink, machine: Machine, folder: Path) -> None:
     if content == _saved(folder):
         return
     partial = folder / (FLASH_NAME + ".part")
-    partial.write_bytes(content)
+    # A device may keep secrets in its flash.
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
     partial.replace(folder / FLASH_NAME)
 
 
