@@ -46,8 +46,9 @@ fuzz: ## search for inputs that break loader and runner of plans (FUZZ_SECONDS=6
 	@$(PYTHON) deploy/setup --fuzz
 	@$(VENV)/python -m tests.fuzz
 
-soak: setup ## 200 power cuts at random moments of real updates over a real broker
-	@$(VENV)/python -m tests.soak
+soak: setup ## power cuts in updates of a node; a day of a bench in 10 minutes (SOAK_MINUTES=2, SOAK_SEED=1)
+	@$(VENV)/python -m tests.soak --seed $(or $(SOAK_SEED),1)
+	@$(VENV)/python -m tests.soak_bench --seed $(or $(SOAK_SEED),1) --minutes $(or $(SOAK_MINUTES),10)
 
 clean: ## remove what was built (not .venv)
 	@rm -rf build

@@ -24,6 +24,8 @@ class PtyDevice(ABC):
 
     def __init__(self, name: str) -> None:
         self._near, self._far = os.openpty()
+        self._open: tuple[int, ...] = (self._near, self._far)
+        self._closing = threading.Lock()
         tty.setraw(self._far)
         os.set_blocking(self._near, False)
         self.address = os.ttyname(self._far)
@@ -47,10 +49,13 @@ class PtyDevice(ABC):
             self._out += data
 
     def close(self) -> None:
+        """A second time does nothing: the numbers of its handles may be another's by then."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_END_S)
-        for handle in (self._near, self._far):
+        with self._closing:
+            handles, self._open = self._open, ()
+        for handle in handles:
             with contextlib.suppress(OSError):
                 os.close(handle)
 
