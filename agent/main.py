@@ -30,9 +30,7 @@ from tinyfleet.agent.adapters.part_files import Parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
 from tinyfleet.agent.adapters.service_manager import ServiceManager
-from tinyfleet.agent.adapters.smp import SmpLinks
 from tinyfleet.agent.adapters.tally_file import TallyFile
-from tinyfleet.agent.adapters.vendor_tools import VendorTools
 from tinyfleet.agent.bridging import Bridges
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
@@ -44,24 +42,23 @@ from tinyfleet.agent.core.mlperf_run import MlperfResult, Mode
 from tinyfleet.agent.core.power.samples import Block, Meter
 from tinyfleet.agent.core.recovery import Event, Finding, Limits, Patient
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
+from tinyfleet.agent.flashing import programming
 from tinyfleet.agent.leasing import leases_of
 from tinyfleet.agent.looking import host_of
 from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_meter
 from tinyfleet.agent.recovering import Recovering, log_recovery
 from tinyfleet.agent.services.board_work import BoardWork
-from tinyfleet.agent.services.flasher import Flasher, FlashReport, StepProgress
+from tinyfleet.agent.services.flasher import FlashReport, StepProgress
 from tinyfleet.agent.services.inventory import BoardStatus, Inventory, boards_with
 from tinyfleet.agent.services.leases import BRIEF, Held
 from tinyfleet.agent.services.metering import Metering
 from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet
 from tinyfleet.agent.services.power_switch import PowerAction, act
-from tinyfleet.agent.services.programming import Programming, Telling
+from tinyfleet.agent.services.programming import Telling
 from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner, Say
 from tinyfleet.agent.services.recovery import HOLDER, Told
 from tinyfleet.agent.services.runner import Runner
-from tinyfleet.agent.services.smp_flasher import SmpFlasher
 from tinyfleet.agent.services.steps import PLAN_TIMEOUT_S
-from tinyfleet.agent.services.tool_flasher import ToolFlasher
 from tinyfleet.agent.services.watch import Rounds, Watch
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.agent.switching import switch_of
@@ -90,11 +87,7 @@ class Agent:
         self.consoles = BenchConsoles(
             *(bench.boards, folders.consoles, console_address, SerialConsoles()), self._clock, self.counting
         )
-        self._programming = Programming(
-            Flasher(self.probes, self._clock),
-            SmpFlasher(SmpLinks(self.consoles), self._clock, time.sleep),
-            ToolFlasher(VendorTools(folders.flashes), self._clock, self.consoles.lend),
-        )
+        self._programming = programming(self.probes, self.consoles, folders, self._clock)
         self._runner = Runner(self.consoles, self._clock)
         self._runs = RunStore(folders.runs)
         self._claim = claim or Claim()
@@ -372,6 +365,7 @@ class Agent:
     def close(self) -> None:
         self._bridges.stop()
         self.recovery.close()
+        self._programming.close()
         if self._publisher is not None:
             self._publisher.stop()
             self._publisher = None

@@ -8,6 +8,7 @@ import select
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import IO, Final
@@ -22,10 +23,21 @@ _END_S: Final = 3.0
 
 
 class VendorTools:
-    """`services.ports.Tools`. Keeps what each said last in `folder`, a file a board."""
+    """`services.ports.Tools`. Keeps what each said last in `folder`, a file a board. Closing ends those that
+    run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for child in running:
+            _end(child)
 
     def run(self, board: str, command: tuple[str, ...], timeout_s: float) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -33,8 +45,38 @@ class VendorTools:
         with path.open("wb") as log:
             log.write(f"$ {shlex.join(command)}\n".encode())
             log.flush()
+            child = self._start(board, command)
+            said = _Said(log)
+            in_time = False
             try:
-                # A group of its own: whatever it starts ends with it.
+                in_time = said.listen(child, timeout_s)
+            finally:
+                if not in_time:
+                    _end(child)
+                said.close(child)
+                with self._lock:
+                    self._running.discard(child)
+        if not in_time:
+            raise StepTimeout(
+                board,
+                STEP,
+                f"{command[0]} was ended after {timeout_s:g} s; it said last: {said.tail()}",
+                f"see all of it in {path}; is the board in its bootloader?",
+            )
+        if child.returncode != 0:
+            raise StepFailed(
+                board,
+                STEP,
+                f"{command[0]} ended with {child.returncode}: {said.tail()}",
+                f"see all of it in {path}, mend what it names",
+            )
+
+    def _start(self, board: str, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise StepFailed(board, STEP, f"{command[0]} was not started", "this program is ending")
+            try:
+                # A group of its own: whatever it starts ends with it, and not by a terminal's Ctrl-C.
                 child = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -50,28 +92,8 @@ class VendorTools:
                     f"cannot start {command[0]}: {error.strerror or error}",
                     "install it, or correct `program` in bench.yaml",
                 ) from error
-            said = _Said(log)
-            in_time = False
-            try:
-                in_time = said.listen(child, timeout_s)
-            finally:
-                if not in_time:
-                    _end(child)
-                said.close(child)
-        if not in_time:
-            raise StepTimeout(
-                board,
-                STEP,
-                f"{command[0]} was ended after {timeout_s:g} s; it said last: {said.tail()}",
-                f"see all of it in {path}; is the board in its bootloader?",
-            )
-        if child.returncode != 0:
-            raise StepFailed(
-                board,
-                STEP,
-                f"{command[0]} ended with {child.returncode}: {said.tail()}",
-                f"see all of it in {path}, mend what it names",
-            )
+            self._running.add(child)
+            return child
 
 
 class _Said:

@@ -13,6 +13,7 @@ from tinyfleet.agent.cli.common import (
     GOLDEN_HELP,
     bench_option,
     claim_options,
+    ending_on_term,
     fail,
     json_option,
     meanwhile,
@@ -101,7 +102,7 @@ def flash(
     files = Files(firmware=firmware, model=model, golden=golden, address=address, slot=slot)
     load = _loader(files, Way(by) if by else None, Layout(layout) if layout else None)
     stored: dict[str, int] = {}
-    with Agent(bench, folders, claim) as agent, Bars(chosen, shown=not as_json) as bars:
+    with ending_on_term(), Agent(bench, folders, claim) as agent, Bars(chosen, shown=not as_json) as bars:
 
         def work(board: str) -> FlashReport:
             parts = load(agent.spec(board))

@@ -158,6 +158,16 @@ def show_json(value: Any) -> None:
 
 
 @contextmanager
+def ending_on_term() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does: what was started ends, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def until_stopped() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set, so that what was started is ended in order."""
     stop = threading.Event()

@@ -109,6 +109,9 @@ class Tools(Protocol):
         """Ends it, and what it started, when it takes too long. Raises StepFailed with the end of what it
         said."""
 
+    def close(self) -> None:
+        """Ends those that run."""
+
 
 class Clock(Protocol):
     def monotonic_s(self) -> float: ...

@@ -58,6 +58,10 @@ class Programming:
             )
         return self._by_probe.flash(worker, spec.probe, plan, telling.progress, timeout_s=timeout_s)
 
+    def close(self) -> None:
+        """Ends the tools that still run."""
+        self._by_tool.close()
+
 
 def flash_all(
     work: Mapping[str, Callable[[], FlashReport]], at_once: int = AT_ONCE

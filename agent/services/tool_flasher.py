@@ -53,3 +53,6 @@ class ToolFlasher:
         return FlashReport(
             steps.board, plan.size_bytes, files, files, steps.elapsed_s, unit="files", compared=False
         )
+
+    def close(self) -> None:
+        self._tools.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +107,27 @@ def test_a_tool_that_hangs_ends_with_all_it_started(tmp_path: Path, monkeypatch:
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 2
     wait_for("both to end", lambda: not any(_runs(pid) for pid in started))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_tool_ends_with_the_program_that_started_it(number: signal.Signals, tmp_path: Path) -> None:
+    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(f'{{os.getpid()}}.'); time.sleep(60)"
+    row = {"name": "b1", "device_type": "uno", "console": "none", "program": list(python(code))}
+    (tmp_path / "bench.yaml").write_text(json.dumps({"boards": [row]}))
+    (tmp_path / "app.bin").write_bytes(b"x")
+    command = [sys.executable, "-m", "tinyfleet", "bench", "flash", "b1", "--firmware", "app.bin"]
+    child = subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        pid = tmp_path / "pid"
+        wait_for("the tool", lambda: pid.is_file() and pid.read_text().endswith("."))
+        child.send_signal(number)
+        assert child.wait(20) == 130
+        wait_for("its end", lambda: not _runs(int(pid.read_text()[:-1])))
+    finally:
+        child.kill()
+        child.wait(20)
 
 
 def test_what_a_tool_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
