@@ -234,6 +234,8 @@ def test_the_host_s_own_devices_can_be_read() -> None:
 class DeadBoard:
     """A board whose QEMU died, and which starts again or not."""
 
+    has_bootloader = False
+
     def __init__(self, starts: bool) -> None:
         self.starts = starts
         self.started: list[bool] = []
