@@ -56,7 +56,11 @@ class Joulescope:
         self._device = self._translated("open", lambda: _chosen(scan(), serial))
         self._window = None if window_input is None else _INPUTS[window_input]
         self._translated("open", self._device.open)
-        self._translated("setup", self._set_up)
+        try:
+            self._translated("setup", self._set_up)
+        except MeterError:
+            self.close()
+            raise
         self.meter = Meter(
             name="Joulescope",
             serial=str(self._device.device_serial_number),

@@ -31,7 +31,7 @@ class Lpm01a:
         accuracy: float | None = None,
         simulated: bool = False,
     ) -> None:
-        """Takes control of the meter and asks who it is. Raises MeterError."""
+        """Takes control of the meter and asks who it is. Raises MeterError, with the port closed."""
         self._port = port
         self._clock = clock
         self._rate_hz = rate_hz
@@ -39,17 +39,10 @@ class Lpm01a:
         self._with_edges = edges
         self._lines = LineReader()
         try:
-            commands = setup(supply_mv, rate_hz)
-        except ValueError as error:
-            raise port.failed("setup", str(error), "correct the meter's entry in bench.yaml") from error
-        # It may be measuring still, for a program that was killed; what it says to that does not matter.
-        port.write(b"stop\r\n")
-        port.drain(_ANSWER_S)
-        self._command("htc")
-        identity = self._command("powershield", answers=1)[0]
-        version = self._command("version", answers=1)[0]
-        for command in commands:
-            self._command(command)
+            identity, version = self._take_control()
+        except BaseException:
+            port.close()
+            raise
         self.meter = Meter(
             name="simulated LPM01A" if simulated else "LPM01A",
             serial=identity.removeprefix(_PRESENT).strip(": ") or "unknown",
@@ -60,6 +53,23 @@ class Lpm01a:
             accuracy=accuracy,
         )
         self._begin()
+
+    def _take_control(self) -> tuple[str, str]:
+        """Identity and the firmware's version."""
+        port = self._port
+        try:
+            commands = setup(self._supply_mv, self._rate_hz)
+        except ValueError as error:
+            raise port.failed("setup", str(error), "correct the meter's entry in bench.yaml") from error
+        # It may be measuring still, for a program that was killed; what it says to that does not matter.
+        port.write(b"stop\r\n")
+        port.drain(_ANSWER_S)
+        self._command("htc")
+        identity = self._command("powershield", answers=1)[0]
+        version = self._command("version", answers=1)[0]
+        for command in commands:
+            self._command(command)
+        return identity, version
 
     def supply(self, on: bool) -> None:
         self._command("pwr on nostatus" if on else "pwr off")
@@ -112,7 +122,7 @@ class Lpm01a:
             for item in self._lines.feed(self._port.read(left_s)):
                 if not isinstance(item, Reply):
                     continue
-                if item.text.startswith("error"):
+                if item.text.startswith("error") and command in item.text:
                     raise self._port.failed(command, f"the meter refused: {item.text}", "see UM2269")
                 if item.text.startswith(f"ack {command.split()[0]}"):
                     acknowledged = True

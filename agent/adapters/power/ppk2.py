@@ -17,7 +17,7 @@ from tinyfleet.agent.core.power.ppk2 import (
     power,
     regulator,
 )
-from tinyfleet.agent.core.power.ppk2_calibration import END, current_table, parse_metadata
+from tinyfleet.agent.core.power.ppk2_calibration import END, Ppk2Calibration, current_table, parse_metadata
 from tinyfleet.agent.core.power.sample_clock import SampleClock
 from tinyfleet.agent.core.power.samples import Block, FallingEdges, Meter
 from tinyfleet.agent.core.power.spikes import FILTERED
@@ -45,21 +45,17 @@ class Ppk2:
         accuracy: float | None = None,
         simulated: bool = False,
     ) -> None:
-        """Asks the meter who it is. Raises MeterError."""
+        """Asks the meter who it is. Raises MeterError, with the port closed."""
         self._port = port
         self._clock = clock
         self._supply_mv = supply_mv
         self._source = source
         self._window_input = window_input
-        # It may be sending still, for a program that was killed.
-        port.write(bytes([Opcode.STOP]))
-        port.drain(_ANSWER_S)
-        port.write(bytes([Opcode.METADATA]))
-        told = port.read_until("metadata", lambda data: END.encode() in data, _ANSWER_S)
         try:
-            calibration = parse_metadata(told.decode("ascii", errors="replace"))
-        except ValueError as error:
-            raise port.failed("metadata", str(error), "is `port` in bench.yaml a PPK2's?") from error
+            calibration = self._ask()
+        except BaseException:
+            port.close()
+            raise
         self._table = current_table(calibration, supply_mv)
         self.meter = Meter(
             name="simulated PPK2" if simulated else "PPK2",
@@ -72,6 +68,18 @@ class Ppk2:
             counts_modulo=COUNTER_STEPS,
         )
         self._begin()
+
+    def _ask(self) -> Ppk2Calibration:
+        port = self._port
+        # It may be sending still, for a program that was killed.
+        port.write(bytes([Opcode.STOP]))
+        port.drain(_ANSWER_S)
+        port.write(bytes([Opcode.METADATA]))
+        told = port.read_until("metadata", lambda data: END.encode() in data, _ANSWER_S)
+        try:
+            return parse_metadata(told.decode("ascii", errors="replace"))
+        except ValueError as error:
+            raise port.failed("metadata", str(error), "is `port` in bench.yaml a PPK2's?") from error
 
     def supply(self, on: bool) -> None:
         self._port.write(mode(Mode.SOURCE if self._source else Mode.AMPERE))

@@ -162,12 +162,10 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Mute]]:
     ],
 )
 def test_what_is_no_ppk2(mute: Callable[[bytes], Mute], answer: bytes, complaint: str) -> None:
-    port = MeterPort("b1", mute(answer).address, BAUD)
-    try:
+    address = mute(answer).address
+    for _ in range(2):  # the port is free again
         with pytest.raises(MeterError, match=complaint):
-            Ppk2(port, CLOCK, supply_mv=3000, source=True, window_input=None)
-    finally:
-        port.close()
+            Ppk2(MeterPort("b1", address, BAUD), CLOCK, supply_mv=3000, source=True, window_input=None)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +176,10 @@ def test_what_is_no_ppk2(mute: Callable[[bytes], Mute], answer: bytes, complaint
     ],
 )
 def test_what_is_no_lpm01a(mute: Callable[[bytes], Mute], answer: bytes, complaint: str) -> None:
-    port = MeterPort("b1", mute(answer).address, BAUD)
-    try:
-        with pytest.raises(MeterError, match=complaint):
-            Lpm01a(port, CLOCK, supply_mv=3300, rate_hz=1000, edges=False)
-        with pytest.raises(MeterError, match="3 Hz, expected one of 1, 2, 5"):
-            Lpm01a(port, CLOCK, supply_mv=3300, rate_hz=3, edges=False)
-    finally:
-        port.close()
+    address = mute(answer).address
+    for rate_hz, told in ((1000, complaint), (3, "3 Hz, expected one of 1, 2, 5")):
+        with pytest.raises(MeterError, match=told):
+            Lpm01a(MeterPort("b1", address, BAUD), CLOCK, supply_mv=3300, rate_hz=rate_hz, edges=False)
 
 
 def test_a_port_that_is_not_there_or_somebody_elses(mute: Callable[[bytes], Mute]) -> None:
@@ -398,6 +392,15 @@ def test_a_joulescope_that_is_not_there() -> None:
         Joulescope("b1", CLOCK, serial="7", window_input=None, scan=lambda: [FakeScope()])
     with pytest.raises(MeterError, match="it has no input 5"):
         Joulescope("b1", CLOCK, serial=None, window_input=5, scan=lambda: [FakeScope()])
+
+    class Stubborn(FakeScope):
+        def parameter_set(self, name: str, value: Any) -> None:
+            raise RuntimeError("not now")
+
+    stubborn = Stubborn()
+    with pytest.raises(MeterError, match="b1: meter setup: RuntimeError: not now"):
+        Joulescope("b1", CLOCK, serial=None, window_input=None, scan=lambda: [stubborn])
+    assert stubborn.calls == ["open", "close"]
 
     def missing() -> list[Any]:
         raise ImportError("No module named 'joulescope'")
