@@ -254,7 +254,7 @@ def test_a_door_for_reading_changes_nothing(door: Door, first: Release) -> None:
 @pytest.mark.parametrize("door", [None, SmpDoor.OFF], indirect=True)
 def test_without_a_word_in_the_configuration_no_datagram_is_answered(door: Door) -> None:
     async def knock() -> None:
-        client = SMPClient(Udp(door._port), LOOPBACK, 1.0)
+        client = SMPClient(Udp(door.port), LOOPBACK, 1.0)
         await client._transport.connect(LOOPBACK, 1.0)
         with pytest.raises((TimeoutError, OSError)):
             await client.request(EchoWrite(d="anyone"))
