@@ -89,12 +89,17 @@ class Bench:
         transitions = self.fleet.client.device(DEVICE).transitions
         return [each["update"] for each in transitions if each["rollout"] == rollout and each["update"]][::-1]
 
-    def is_at(self, rollout: int, updates: set[str]) -> None:
+    def is_deferred(self, rollout: int, why: str) -> None:
         def there() -> bool:
             (deployment,) = self.fleet.client.rollout(rollout).deployments
-            return deployment.update in updates
+            return deployment.update == "DEFERRED" and why in deployment.detail
 
-        wait_for(f"rollout {rollout} to be at {updates}", there)
+        wait_for(f"rollout {rollout} to wait as the board is {why}", there)
+
+    def recorded(self) -> str:
+        """The update's state as it is on the agent's disk."""
+        path = self.folder / "state" / "agent" / "bridge" / DEVICE / "record.json"
+        return str(json.loads(path.read_text())["state"])
 
     def inferences(self) -> float:
         lines = self.fleet.client.metrics().splitlines()
@@ -167,12 +172,17 @@ def test_a_board_without_a_network_gets_releases_like_any_device(bench: Bench, t
     assert bench.fleet.client.rollout(foreign).rollout.why == "1 of 1 devices: result 73 SIGNATURE"
     assert bench.device()["model"] == v1, "nothing was flashed"
 
-    # The agent dies while the board is being programmed, or asked.
+    # Somebody has the board; then the agent dies, before the trial and in it.
+    bench.run("reserve", BOARD, "--for", "10m", "--as", "ann")
     v2 = bench.release("v2")
     second = bench.rolled_out(bench.newest())
-    bench.is_at(second, {"STAGED", "TRIAL"})
+    bench.is_deferred(second, "reserved by ann")
     bench.end(signal.SIGKILL)
     bench.is_now("LOST")
+    bench.start()
+    bench.run("release", BOARD, "--as", "ann")
+    wait_for("the trial", lambda: bench.recorded() in ("TRIAL", "CONFIRMED"))
+    bench.end(signal.SIGKILL)
     bench.start()
     bench.ends(second, "SUCCEEDED")
     bench.is_now("ONLINE")
