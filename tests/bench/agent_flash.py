@@ -36,8 +36,8 @@ from tinyfleet.wire.memory_map import KIB, MICROBIT
 
 SIZE_BYTES, APP_BYTES = 100 * KIB, 64 * KIB
 BOARDS = [f"qemu-microbit-{number:04d}" for number in range(1, 7)]
-ROUNDS = 7
-CLI_ROUNDS = 3
+ROUNDS = 5
+PAIRS = 7
 CLI_TIMEOUT_S = 120
 WHOLE_BAR_S, SAME_BAR_S, CLI_BAR, MANY_BAR = 0.4, 0.2, 4.0, 0.65
 _rng = np.random.default_rng(1)
@@ -100,14 +100,14 @@ def one_board(agent: Agent) -> list[Figure]:
     agent.flash(board, parts(image()))  # what is read and compiled once
     whole, same, cli = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(ROUNDS):
+        for _ in range(ROUNDS):
             wanted = parts(image())
             whole.append(seconds(partial(agent.flash, board, wanted)))
             same.append(seconds(partial(agent.flash, board, wanted)))
-            if number < CLI_ROUNDS:
-                cli.append(by_cli(board, image(), Path(folder)))
-    ours, unchanged, theirs = map(statistics.median, (whole, same, cli))
-    what = "microbit, 100 KB"
+            cli.append(by_cli(board, image(), Path(folder)))
+    # The best of each: whatever else this host did only made it longer.
+    ours, unchanged, theirs = map(min, (whole, same, cli))
+    what = f"microbit, 100 KB, best of {ROUNDS}"
     return [
         Figure(f"{what}: all of it", ours, "s", bar=f"<= {WHOLE_BAR_S} s", ok=ours <= WHOLE_BAR_S),
         Figure(
@@ -132,7 +132,7 @@ def six_boards(agent: Agent) -> list[Figure]:
         if failed:
             raise RuntimeError(f"a board failed: {failed[0]}")
 
-    for _ in range(ROUNDS):
+    for _ in range(PAIRS):
         # Turn about, so that both see what else this host does.
         planned = work()
         serial.append(seconds(lambda todo=planned: check(dict(flash_all(todo, at_once=1)))))
