@@ -90,6 +90,7 @@ def load_for(spec: BoardSpec, files: Files, *, way: Way | None = None, layout: L
         model=files.model,
         golden=files.golden,
         address=files.address,
+        part=spec.labels.get(PART_LABEL),
     )
 
 
@@ -100,6 +101,7 @@ def load_parts(
     model: Path | None = None,
     golden: Path | None = None,
     address: int | None = None,
+    part: str | None = None,
 ) -> Parts:
     """For a bench board and its probe: reads the files and plans the flash. A golden set needs its model.
     Raises PlanError naming the file."""
@@ -123,7 +125,7 @@ def load_parts(
             )
         except WireError as error:
             raise PlanError(f"{golden}: {error}", "use smaller windows") from error
-    plan = plan_flash(memory, app=app, model=None if image is None else image.data, golden=region)
+    plan = plan_flash(memory, app=app, model=None if image is None else image.data, golden=region, part=part)
     return Parts(plan, windows, stored, None if image is None else image.digest)
 
 
@@ -162,7 +164,7 @@ def _node_plan(spec: BoardSpec, files: Files) -> Plan:
         data.get(ArtifactKind.FIRMWARE),
         data.get(ArtifactKind.MODEL),
         files.slot,
-        spec.labels.get(PART_LABEL),
+        spec.labels.get(PART_LABEL) or spec.device_type,
     )
     # What does not fit is said before the board is touched.
     plan.placed(lambda address, size: b"")

@@ -55,7 +55,12 @@ class FlashPlan:
 
 
 def plan_flash(
-    memory: MemoryMap, *, app: Iterable[Segment] = (), model: bytes | None = None, golden: bytes | None = None
+    memory: MemoryMap,
+    *,
+    app: Iterable[Segment] = (),
+    model: bytes | None = None,
+    golden: bytes | None = None,
+    part: str | None = None,
 ) -> FlashPlan:
     """Raises PlanError when something does not lie in its region, or nothing is to be done."""
     pieces = [_app_piece(memory, segment, APP) for segment in app]
@@ -64,7 +69,7 @@ def plan_flash(
             pieces.append(_piece(memory, memory[name], data))
     if not pieces:
         raise PlanError(f"nothing to program on {memory.board}", "give firmware, a model or a golden set")
-    return FlashPlan(memory, tuple(pieces))
+    return FlashPlan(memory, tuple(pieces), part)
 
 
 @dataclass(frozen=True, slots=True)

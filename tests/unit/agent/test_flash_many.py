@@ -12,8 +12,13 @@ from click.testing import CliRunner
 from tests.unit.agent.fakes import FakeProbes, FlashSession
 
 from tinyfleet.agent import main
+from tinyfleet.agent.adapters.part_files import Files, load_for
 from tinyfleet.agent.cli import cli
+from tinyfleet.agent.core.bench_file import BoardSpec
+from tinyfleet.agent.core.boards import Layout
 from tinyfleet.agent.core.errors import AgentError, StepFailed
+from tinyfleet.agent.core.flash_plan import FlashPlan, NodePlan
+from tinyfleet.agent.core.part_plan import PartPlan
 from tinyfleet.agent.services.flasher import FlashReport
 from tinyfleet.agent.services.programming import flash_all
 from tinyfleet.wire.memory_map import MICROBIT
@@ -144,3 +149,22 @@ def test_what_cannot_be_meant_is_refused(bench: Path, words: list[str], complain
     code, _, err = flash(bench, *words)
     assert code == 1
     assert complaint in err
+
+
+def test_the_chip_by_its_label_is_asked_for_in_every_layout(bench: Path) -> None:
+    def part(layout: Layout, **more: object) -> str | None:
+        spec = BoardSpec.model_validate({"name": "b", "probe": "p", "console": "c"} | more)
+        files = Files(
+            firmware=bench / "app.bin", address=0x8000000 if more["device_type"] == "stm32l496" else 0
+        )
+        plan = load_for(spec, files, layout=layout).plan
+        assert isinstance(plan, FlashPlan | NodePlan | PartPlan)
+        return plan.part
+
+    label = {"labels": {"part": "stm32l496zg"}}
+    assert part(Layout.BENCH, device_type="microbit") is None, "its probe knows"
+    assert part(Layout.BENCH, device_type="microbit", **label) == "stm32l496zg"
+    assert part(Layout.NODE, device_type="stm32l496", **label) == "stm32l496zg"
+    assert part(Layout.NODE, device_type="nrf52840") == "nrf52840"
+    assert part(Layout.PART, device_type="lpc1768") == "lpc1768"
+    assert part(Layout.PART, device_type="mine", **label) == "stm32l496zg"
