@@ -80,14 +80,14 @@ def port(tmp_path: Path) -> Iterator[SerialPort]:
     port.close()
 
 
-def consoles_of(folder: Path, port: SerialPort) -> BenchConsoles:
+def consoles_of(folder: Path, port: SerialPort, counting: TallyFile | None = None) -> BenchConsoles:
     spec = BoardSpec(name="b1", device_type="microbit", probe="p1", console=str(port.path))
 
     def find(spec: BoardSpec) -> str:
         assert spec.console is not None
         return spec.console
 
-    return BenchConsoles([spec], folder / "consoles", find, SerialConsoles(), SystemClock())
+    return BenchConsoles([spec], folder / "consoles", find, SerialConsoles(), SystemClock(), counting)
 
 
 @pytest.fixture
@@ -231,6 +231,34 @@ def test_a_port_that_is_pulled_out_and_put_in_again(
     held.close()
     watched.close()
     assert daemon.counts["b1"].opened == 2
+
+
+def test_errors_of_a_port_are_counted_once(tmp_path: Path, port: SerialPort) -> None:
+    counting = TallyFile(tmp_path / "tally.json")
+    served = consoles_of(tmp_path, port, counting)
+    served.serve()
+    wait_for("the port is open", lambda: served.counts["b1"].opened == 1)
+    port.unplug()
+    wait_for("it is gone", lambda: served.counts["b1"].errors == 1)
+    for _ in range(2):
+        served.serve()
+    served.close()
+    assert [(m.name, labels, s.value) for m, labels, s in counting.read().all()] == [
+        ("serial_errors", ("b1",), 1.0)
+    ]
+
+
+def test_replies_of_mlperf_are_not_for_people(daemon: BenchConsoles, port: SerialPort) -> None:
+    watched = daemon.watch("b1")
+    held = daemon.open_for_mlperf("b1", 115_200)
+    port.says(b"m-results-[0.5]\r\nm-ready\r\na line\n")
+    assert held.read(WAIT_S).startswith(b"m-results")
+    ConsoleExpecter("b1", watched, SystemClock()).expect("a line", WAIT_S)
+    held.close()
+    watched.close()
+    daemon.close()
+    texts = [line.text for line in read_log(daemon.folder, "b1")]
+    assert "a line" in texts and not any(text.startswith("m-") for text in texts)
 
 
 def test_without_a_hub_the_port_is_opened_itself(other: BenchConsoles, port: SerialPort) -> None:
