@@ -15,7 +15,7 @@ from tinyfleet.agent.adapters.smp import SmpLinks
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
 from tinyfleet.agent.core.bench_run import Answer
-from tinyfleet.agent.core.boards import memory_map, node_map
+from tinyfleet.agent.core.boards import memory_map
 from tinyfleet.agent.core.bridge_counts import inferences_of
 from tinyfleet.agent.core.bridge_report import Place
 from tinyfleet.agent.core.errors import AgentError
@@ -118,7 +118,8 @@ class Bridges:
                 f"{spec.name} has neither probe nor smp, by which its device {device} would get models",
                 "name one of them, or leave `device` out",
             )
-        _model_bytes(spec)
+        if spec.smp is None:
+            memory_map(spec.device_type)
         return access
 
     def _board(self, spec: BoardSpec, probe: str | None) -> BridgedBoard | BridgedNode:
@@ -133,7 +134,6 @@ class Bridges:
                 address=spec.name if spec.smp in (None, "serial") else spec.smp,
                 baud=spec.baud,
                 device_type=spec.device_type,
-                model_bytes=_model_bytes(spec),
             )
         return BridgedBoard(
             worker,
@@ -151,7 +151,7 @@ class Bridges:
         folder = self._folders.bridge / access.terms.device
         bridge = DeviceBridge(
             access.terms,
-            Place(self._bench.agent, spec.is_emulated_probe, board.model_bytes),
+            Place(self._bench.agent, spec.is_emulated_probe),
             board=board,
             board_name=spec.name,
             link=link,
@@ -163,10 +163,3 @@ class Bridges:
             counting=self._counting,
         )
         return bridge, link
-
-
-def _model_bytes(spec: BoardSpec) -> int:
-    """Room for a model. Raises PlanError for a device type whose flash nobody knows."""
-    if spec.smp is not None:
-        return node_map(spec.device_type)["model_a"].size_bytes
-    return memory_map(spec.device_type)["model"].size_bytes

@@ -16,6 +16,8 @@ class Seen:
 
     hello: Hello
     counter: int
+    room_bytes: int
+    """For a model's image."""
 
     @property
     def runs(self) -> bytes | None:
@@ -25,11 +27,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What does not change while the agent speaks for the board."""
+    """Who speaks for the board, and what it is known to be beside its own word."""
 
     agent: str
     emulated: bool
-    model_bytes: int
 
 
 def birth(record: Record, seen: Seen, place: Place, *, seq: int, period_s: int, uptime_ms: int) -> Birth:
@@ -48,7 +49,7 @@ def birth(record: Record, seen: Seen, place: Place, *, seq: int, period_s: int, 
         hw_rev="",
         firmware=ImageInfo(version=str(firmware_version(hello)), security_counter=0, name=hello.app),
         model=model,
-        slots=(SlotInfo(kind=ArtifactKind.MODEL, index=0, size_bytes=place.model_bytes, image=hello.model),),
+        slots=(SlotInfo(kind=ArtifactKind.MODEL, index=0, size_bytes=seen.room_bytes, image=hello.model),),
         abi=hello.abi,
         ops=hello.ops or b"",
         arena_bytes=hello.arena_bytes,

@@ -12,6 +12,7 @@ from tinyfleet.agent.core.bridge_check import SelfTest
 from tinyfleet.agent.core.errors import ConsoleError, PlanError, StepTimeout
 from tinyfleet.agent.services.ports import Clock, SmpDoors, SmpSession, SmpSlot
 from tinyfleet.agent.services.worker import BoardWorker
+from tinyfleet.wire.blobs import TRANSPORTED_MAX_BYTES
 from tinyfleet.wire.enums import CoreVariant, Result, Timing, UpdateState
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.messages import Hello
@@ -40,10 +41,10 @@ class BridgedNode:
         address: str,
         baud: int,
         device_type: str,
-        model_bytes: int,
     ) -> None:
         """`pause` waits between two questions to a node that is at work."""
-        self._model_bytes = model_bytes
+        # Until it was asked: what no artifact exceeds.
+        self._model_bytes = TRANSPORTED_MAX_BYTES
         self._worker = worker
         self._doors = doors
         self._clock = clock
@@ -125,6 +126,7 @@ class BridgedNode:
         firmware = next((slot for slot in slots if slot.image == FIRMWARE and slot.active), None)
         model = next((slot for slot in slots if slot.image == MODEL and slot.active), None)
         try:
+            self._model_bytes = runtime["model_bytes"]
             ops = struct.pack(f"<{_OPS_WORDS}I", *(runtime[f"ops_{i}"] for i in range(_OPS_WORDS)))
             return Hello(
                 app=f"node {'0.0.0' if firmware is None else firmware.version}",

@@ -112,7 +112,7 @@ class BoardKeeper:
             failure = Failure(Result.BOOT_FAILED, f"the board says it has model {got}")
         if failure is not None:
             return Event.REJECT, failure.result, failure.detail
-        self.seen = Seen(hello, checked.counter)
+        self.seen = Seen(hello, checked.counter, self._board.model_bytes)
         return Event.PASSED, Result.SUCCESS, ""
 
     def restore(self, record: Record) -> Next:
@@ -142,5 +142,6 @@ class BoardKeeper:
 
     def _with_counter(self, hello: Hello) -> Seen:
         if self.seen is not None and self.seen.hello.model == hello.model:
-            return Seen(hello, self.seen.counter)
-        return Seen(hello, 0 if hello.model is None else self._board.counter())
+            return Seen(hello, self.seen.counter, self._board.model_bytes)
+        counter = 0 if hello.model is None else self._board.counter()
+        return Seen(hello, counter, self._board.model_bytes)

@@ -369,7 +369,7 @@ class Rig:
         trust = (hashlib.sha256(der_of(KEY)).digest(),)
         return DeviceBridge(
             Terms("d1", "microbit", trust, 10, 15),
-            Place("bench-1", True, ROOM_BYTES),
+            Place("bench-1", True),
             board=self.board,
             board_name="one",
             link=self.broker,

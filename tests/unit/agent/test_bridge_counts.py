@@ -127,9 +127,8 @@ BY_PROBE = "device_type: microbit, probe: qemu-microbit-0001"
         (bench("device_type: mps2-an386, probe: qemu-mps2-an386-0001"), "one is d1, a mps2-an386 of bench-1"),
         (bench(BY_PROBE, agent="bench-2"), "tinyfleet device bridge d1 --agent bench-2"),
         (bench("device_type: microbit, console: /dev/null, program: [x]"), "neither probe nor smp"),
-        (bench("device_type: microbit, console: /dev/null, smp: serial"), "no flash layout of a networked"),
     ],
-    ids=["type", "agent", "way", "node"],
+    ids=["type", "agent", "way"],
 )
 def test_what_does_not_fit_is_told_before_anybody_is_heard(
     tmp_path: Path, found: BenchFile, told: str

@@ -39,7 +39,7 @@ class FakeNode:
     held: list[SmpSlot] = field(default_factory=list)
     runtime: dict[str, int] = field(
         default_factory=lambda: {
-            **{"abi": ABI, "core": 1, "timing": 1, "emulated": 1, "arena_bytes": 4096},
+            **{"abi": ABI, "core": 1, "timing": 1, "emulated": 1, "arena_bytes": 4096, "model_bytes": 8192},
             **{f"ops_{i}": i for i in range(8)},
         }
     )
@@ -101,9 +101,7 @@ def board(node: FakeNode) -> Iterator[BridgedNode]:
         clock.now_s += seconds
 
     worker = BoardWorker("one")
-    yield BridgedNode(
-        *(worker, node, clock, pause), address="one", baud=1, device_type="microbit", model_bytes=8192
-    )
+    yield BridgedNode(*(worker, node, clock, pause), address="one", baud=1, device_type="microbit")
     worker.close()
 
 
@@ -116,7 +114,7 @@ def test_what_it_says_is_told_as_a_hello(board: BridgedNode, node: FakeNode) -> 
     assert (hello.app, hello.device_type, hello.model) == ("node 0.2.1", "microbit", digest_of(OLD))
     assert (hello.arena_bytes, hello.core, hello.emulated, hello.abi) == (4096, CoreVariant.DSP, True, ABI)
     assert hello.ops == b"".join(i.to_bytes(4, "little") for i in range(8))
-    assert board.counter() == 2
+    assert (board.counter(), board.model_bytes) == (2, 8192)
     node.held.pop()
     assert (board.hello().model, board.hello().input_bytes) == (None, 0)
     assert node.closed == 4
