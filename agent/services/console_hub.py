@@ -142,7 +142,7 @@ class ConsoleHub:
             if self._holder is not None:
                 raise self._busy(self._holder)
             self._up()
-            hold = Hold(self.board, who, baud or self._baud, mlperf, self._send, self._release)
+            hold = Hold(self.board, who, baud or self._baud, self._send, self._release)
             self._holder = hold
         try:
             self._line_is(hold.baud)
@@ -160,7 +160,7 @@ class ConsoleHub:
         with self._changed:
             if self._holder is not None:
                 raise self._busy(self._holder)
-            hold = self._holder = Hold(self.board, who, self._baud, False, self._send, self._release)
+            hold = self._holder = Hold(self.board, who, self._baud, self._send, self._release)
             self._is_lent = True
             if self._changed.wait_for(lambda: self._rests, HOLD_WAIT_S):
                 return hold

@@ -95,13 +95,11 @@ class Hold:
         board: str,
         who: str,
         baud: int,
-        mlperf: bool,
         send: Callable[[Hold, bytes], None],
         release: Callable[[Hold], None],
     ) -> None:
         self.who = who
         self.baud = baud
-        self.mlperf = mlperf
         self.lost_bytes = 0
         self._board = board
         self._send = send

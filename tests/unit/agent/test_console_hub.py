@@ -291,7 +291,7 @@ def test_who_is_slow_loses_the_oldest_lines_and_is_told(hub: ConsoleHub, port: P
 
 
 def test_bytes_that_a_holder_leaves_are_bounded() -> None:
-    hold = Hold("b1", "a run", 1, False, lambda hold, data: None, lambda hold: None)
+    hold = Hold("b1", "a run", 1, lambda hold, data: None, lambda hold: None)
     hold.put(bytes(HOLD_MAX_BYTES))
     hold.put(b"too much")
     assert len(hold.read(0)) == HOLD_MAX_BYTES
