@@ -74,7 +74,8 @@ class BoardWork:
             if gone is not None and isinstance(error, StepFailed) and not isinstance(error, SwitchError):
                 error = BoardGone(board, error.step, f"{gone} any more ({error.cause})", "plug it in again")
             self._mark(board, BoardState.FAILED, str(error))
-            self._recovery.failed(board, error, by_probe=counted is FLASHES)
+            if counted is not None:
+                self._recovery.failed(board, error, by_probe=counted is FLASHES)
             raise error
         except BaseException:
             self._mark(board, BoardState.UNKNOWN)
