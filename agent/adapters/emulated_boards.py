@@ -116,8 +116,8 @@ class EmulatedBoards:
                 ) from error
             except QemuError as error:
                 with _translated():
-                    board.restart(run=power == _ON or board.has_bootloader)
-                cause = None if power == _ON else str(error)
+                    fell = _restarted(board, run=power == _ON or board.has_bootloader)
+                cause = fell if power == _ON else str(error)
             if power == _ON:
                 _power_file(unique_id).unlink(missing_ok=True)
             return cause
@@ -163,7 +163,8 @@ class EmulatedSwitch:
 
     def off(self) -> None:
         folder = registry.root() / self._id
-        if registry.find(self._id) is None and not self._has_owner():
+        ours = self._boards.owns(self._id)
+        if registry.find(self._id) is None and not ours and not self._has_owner():
             raise self._nobody("power off")
         try:
             _power_file(self._id).write_text(_OFF)
@@ -237,6 +238,20 @@ def _translated() -> Iterator[None]:
         yield
     except QemuError as error:
         raise EmulatorError(error.what, error.hint) from error
+
+
+def _restarted(board: Board, *, run: bool) -> str | None:
+    """Why it is held in reset although it was to run: what its flash holds ended QEMU before it was up, and
+    would do so at every start. Raises QemuError."""
+    cause = None
+    if run:
+        try:
+            board.restart(run=True)
+            return None
+        except QemuError as error:
+            cause = str(error)
+    board.restart(run=False)
+    return cause
 
 
 def _power_file(unique_id: str) -> Path:

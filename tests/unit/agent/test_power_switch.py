@@ -236,8 +236,9 @@ class DeadBoard:
 
     has_bootloader = False
 
-    def __init__(self, starts: bool) -> None:
+    def __init__(self, starts: bool, *, runs: bool = True) -> None:
         self.starts = starts
+        self.runs = runs
         self.started: list[bool] = []
 
     def check(self) -> None:
@@ -246,6 +247,8 @@ class DeadBoard:
     def restart(self, *, run: bool) -> None:
         if not self.starts:
             raise QemuError("no room", "make some")
+        if run and not self.runs:
+            raise QemuError("QEMU broke off", "see its log")
         self.started.append(run)
 
 
@@ -259,3 +262,18 @@ def test_an_emulated_board_that_does_not_start_does_not_keep_others_down(
     with pytest.raises(EmulatorError, match="no room"):
         emulated.revive()
     assert good.started == [False]
+
+
+def test_a_program_that_ends_qemu_at_once_does_not_keep_its_board_from_being_programmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After power is back it is to run; what cannot run is held in reset, where its probe reaches it."""
+    monkeypatch.setenv(registry.ROOT_VARIABLE, str(tmp_path))
+    power = tmp_path / "qemu-microbit-0001" / "power"
+    power.parent.mkdir()
+    power.write_text("on")
+    emulated, board = EmulatedBoards(), DeadBoard(True, runs=False)
+    emulated._boards = {"qemu-microbit-0001": board}  # type: ignore[dict-item]
+    assert emulated.revive() == {"qemu-microbit-0001": "QEMU broke off; see its log"}
+    assert board.started == [False]
+    assert not power.exists(), "the next start is not another try to run it"
