@@ -24,7 +24,8 @@ from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.services.bridge import DeviceBridge
 from tinyfleet.agent.services.bridge_board import BridgedBoard
 from tinyfleet.agent.services.bridge_node import BridgedNode
-from tinyfleet.agent.services.bridge_ports import Access
+from tinyfleet.agent.services.bridge_ports import Access, Incoming
+from tinyfleet.agent.services.bridge_thread import BridgeThread
 from tinyfleet.agent.services.ports import Clock, Consoles, Counting, Probes
 from tinyfleet.agent.services.worker import BoardWorker
 
@@ -61,7 +62,7 @@ class Bridges:
         self._hold = hold
         self._program = program
         self._links: DeviceLinks | None = None
-        self._running: dict[str, tuple[DeviceBridge, DeviceLink]] = {}
+        self._running: dict[str, tuple[BridgeThread, DeviceLink]] = {}
 
     def start(self, credentials: Path) -> None:
         """Speaks for every board that has a `device`, by what stands in DEVICE.json of that folder. Raises
@@ -146,20 +147,24 @@ class Bridges:
             program=lambda plan: self._program(spec.name, plan),
         )
 
-    def _bridge(self, spec: BoardSpec, access: Access, link: DeviceLink) -> tuple[DeviceBridge, DeviceLink]:
+    def _bridge(self, spec: BoardSpec, access: Access, link: DeviceLink) -> tuple[BridgeThread, DeviceLink]:
         board = self._board(spec, spec.probe)
         folder = self._folders.bridge / access.terms.device
-        bridge = DeviceBridge(
-            access.terms,
-            Place(self._bench.agent, spec.is_emulated_probe),
-            board=board,
-            board_name=spec.name,
-            link=link,
-            store=BridgeFiles(folder),
-            counts=CountsFile(folder),
-            hold=lambda work, brief: self._hold(spec.name, work, brief),
-            verify=verify_ecdsa,
-            clock=self._clock,
-            counting=self._counting,
-        )
-        return bridge, link
+
+        def made(tell: Callable[[Incoming], None]) -> DeviceBridge:
+            return DeviceBridge(
+                access.terms,
+                Place(self._bench.agent, spec.is_emulated_probe),
+                board=board,
+                board_name=spec.name,
+                link=link,
+                tell=tell,
+                store=BridgeFiles(folder),
+                counts=CountsFile(folder),
+                hold=lambda work, brief: self._hold(spec.name, work, brief),
+                verify=verify_ecdsa,
+                clock=self._clock,
+                counting=self._counting,
+            )
+
+        return BridgeThread(made), link

@@ -1,4 +1,4 @@
-"""Speaks for a board that has no network: one thread a board, fed by what the broker sends and by the time.
+"""Speaks for a board that has no network, driven by what the broker sends and by the time.
 
 The rules are core/bridge.py's table. What must survive the agent is written before it is told, and told
 before it is done, so that whoever starts the agent again finds what was begun, and goes on or back.
@@ -6,10 +6,7 @@ before it is done, so that whoever starts the agent again finds what was begun, 
 
 from __future__ import annotations
 
-import functools
 import logging
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -43,7 +40,6 @@ from tinyfleet.agent.services.bridge_ports import (
     LinkUp,
     Look,
     Next,
-    Stop,
     Terms,
     WantCame,
 )
@@ -57,7 +53,6 @@ from tinyfleet.wire.image import Verify
 from tinyfleet.wire.messages import Want
 
 LOG = logging.getLogger(__name__)
-QUEUE_MAX = 512
 LOOK_S = 60.0
 """Between two questions whether the board is as it was."""
 LOOK_AGAIN_S = 5.0
@@ -65,11 +60,12 @@ LOOK_AGAIN_S = 5.0
 RETRY_S = 5.0
 TRIAL_LIMIT_S = 600.0
 """How long a trial waits for a board that is away."""
-END_S = 10.0
 
 
 class DeviceBridge:
-    """`start`, then it runs by itself until `stop`."""
+    """`begin`, then `take` what comes and `tick` after each, at the latest after `patience_s`. `tell`: where
+    the link brings what comes, from any thread. Not for two threads at once. All raise AgentError for what
+    could not be done; it is tried again in its time."""
 
     def __init__(
         self,
@@ -79,6 +75,7 @@ class DeviceBridge:
         board: BridgedBoard,
         board_name: str,
         link: DeviceLink,
+        tell: Callable[[Incoming], None],
         store: BridgeStore,
         counts: Counts,
         hold: Hold,
@@ -86,7 +83,8 @@ class DeviceBridge:
         clock: Clock,
         counting: Counting,
     ) -> None:
-        self._device = terms.device
+        self.device = terms.device
+        self._tell = tell
         self._board_name = board_name
         self._link = link
         self._store = store
@@ -95,69 +93,30 @@ class DeviceBridge:
         self._counting = counting
         self._voice = Voice(terms, place, link, clock)
         self._keeper = BoardKeeper(terms, board, board_name, store, hold, verify)
-        self._queue: queue.Queue[Incoming] = queue.Queue(QUEUE_MAX)
-        self._thread = threading.Thread(target=self._run, name=f"bridge-{terms.device}", daemon=True)
         self._record = Record()
         self._held: Want | None = None
         self._fetch: Fetch | None = None
         self._trouble = ""
+        self._begun = False
         self._again_s = LOOK_AGAIN_S
         now_s = clock.monotonic_s()
         self._due_s: float | None = None
         self._look_s = self._report_s = self._trial_s = now_s
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def look(self) -> None:
-        """Somebody did something with the board."""
-        self.tell(Look())
-
-    def stop(self) -> None:
+    def close(self) -> None:
         """Says LOST. A trial that is under way goes on with the next start."""
-        self.tell(Stop())
-        self._thread.join(END_S)
-
-    def tell(self, incoming: Incoming) -> None:
-        """From any thread; what there is no room for is lost, as on a network."""
-        try:
-            self._queue.put_nowait(incoming)
-        except queue.Full:
-            LOG.warning("%s: more comes than is taken", self._device)
-
-    # --- the thread -----------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        self._safely(self.begin)
-        while True:
-            try:
-                incoming = self._queue.get(timeout=self._patience_s())
-            except queue.Empty:
-                incoming = None
-            if isinstance(incoming, Stop):
-                break
-            if incoming is not None:
-                self._safely(functools.partial(self.take, incoming))
-            self._safely(self.tick)
         self._link.close()
 
-    def _safely(self, work: Callable[[], None]) -> None:
-        """Nothing ends the thread: what fails is told when it changes, and tried again in its time."""
-        try:
-            work()
-        except AgentError as error:
-            self._troubled(str(error))
-        except Exception:
-            LOG.exception("%s: the bridge failed", self._device)
-
-    def _troubled(self, why: str) -> None:
+    def troubled(self, why: str) -> None:
+        """Told when it changes."""
         if why != self._trouble:
-            LOG.warning("%s: %s", self._device, why)
+            LOG.warning("%s: %s", self.device, why)
         self._trouble = why
 
     def begin(self) -> None:
         loaded = self._store.load()
         self._keep(replace(loaded, boot=(loaded.boot + 1) % U32 or 1))
+        self._begun = True
         if not self._record.staged and not self._record.kept:
             self._store.clean(previous=True)
         if self._record.on_trial:
@@ -171,6 +130,8 @@ class DeviceBridge:
         self._step(Event.RESTART, self._record.result, self._record.detail)
 
     def take(self, incoming: Incoming) -> None:
+        if not self._begun:
+            return
         match incoming:
             case LinkUp():
                 self._voice.up = True
@@ -190,6 +151,12 @@ class DeviceBridge:
 
     def tick(self) -> None:
         now_s = self._clock.monotonic_s()
+        if not self._begun:
+            # Without the record nothing may be done: the board may be in the middle of an update.
+            if now_s >= self._look_s:
+                self._look_s = now_s + LOOK_S
+                self.begin()
+            return
         if self._due_s is not None and now_s >= self._due_s:
             self._due_s = None
             self._step(Event.DUE, self._record.result, self._record.detail)
@@ -201,7 +168,7 @@ class DeviceBridge:
             wait_s = self._voice.report(self._record, self._keeper.seen, tele)
             self._report_s = self._clock.monotonic_s() + wait_s
 
-    def _patience_s(self) -> float:
+    def patience_s(self) -> float:
         times = [self._clock.monotonic_s() + RETRY_S]
         if not self._record.on_trial:
             times.append(self._look_s)
@@ -226,7 +193,7 @@ class DeviceBridge:
         try:
             want = decode(Want, payload)
         except WireError as error:
-            self._troubled(f"a want that cannot be read: {error}")
+            self.troubled(f"a want that cannot be read: {error}")
             return
         configured = take_config(self._record, want)
         if configured is not self._record:
@@ -367,7 +334,7 @@ class DeviceBridge:
         except BoardBusyError as error:
             # Somebody works with it, so it is there; if we have never seen it, nothing can be said yet.
             if before is None:
-                self._troubled(str(error))
+                self.troubled(str(error))
             self._look_s = self._clock.monotonic_s() + LOOK_AGAIN_S
             return
         except AgentError as error:
@@ -375,10 +342,10 @@ class DeviceBridge:
             self._link.close()
             self._look_s = self._clock.monotonic_s() + self._again_s
             self._again_s = min(2 * self._again_s, LOOK_S)
-            self._troubled(str(error))
+            self.troubled(str(error))
             return
         self._trouble, self._again_s = "", LOOK_AGAIN_S
-        self._link.open(self._record.boot, self.tell)
+        self._link.open(self._record.boot, self._tell)
         if before != self._keeper.seen:
             self._voice.birth(self._record, self._keeper.seen)
 
@@ -389,7 +356,7 @@ class DeviceBridge:
             try:
                 self._keeper.put_back(self._record)
             except AgentError as error:
-                self._troubled(str(error))
+                self.troubled(str(error))
                 return
             self._keep(replace(self._record, owed=False, kept=False, previous=None))
             self._store.clean(previous=True)
@@ -414,7 +381,7 @@ class DeviceBridge:
         try:
             self._keeper.holding(work)
         except AgentError as error:
-            LOG.warning("%s: %s", self._device, error)
+            LOG.warning("%s: %s", self.device, error)
             away = isinstance(error, (BoardBusyError, NoSuchBoardError))
             event = Event.RETRY if begun and not away else Event.WAIT
             return event, self._record.result, shortened(error.what)

@@ -373,6 +373,7 @@ class Rig:
             board=self.board,
             board_name="one",
             link=self.broker,
+            tell=lambda incoming: None,
             store=PluggedStore(BridgeFiles(self.folder), self.plug),
             counts=NoCounts(),
             hold=self.hold,

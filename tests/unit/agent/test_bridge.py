@@ -4,6 +4,7 @@ killed at every step of it."""
 from __future__ import annotations
 
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tinyfleet.agent.adapters import bridge_files
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles, read_access
 from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError
+from tinyfleet.agent.services.bridge_ports import Look
+from tinyfleet.agent.services.bridge_thread import BridgeThread
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.enums import Encoding, PowerSource, Result, Timing, UpdateState
 from tinyfleet.wire.messages import ConfigChange, Trial, Want
@@ -394,8 +397,7 @@ def test_a_board_that_is_another_is_not_spoken_for(tmp_path: Path, caplog: pytes
 
 def test_somebody_flashes_the_board_and_the_manager_hears_of_it(rig: Rig) -> None:
     rig.board.flash = bare(signed(payload("by hand"), counter=0, key=None))
-    rig.bridge.look()
-    rig.bridge.take(rig.bridge._queue.get_nowait())
+    rig.bridge.take(Look())
     rig.settle()
     birth = rig.broker.births[-1]
     assert birth.model is not None
@@ -508,6 +510,70 @@ def test_an_artifact_that_was_changed_on_disk_does_not_reach_the_board(rig: Rig)
     assert (rig.told[-1], rig.broker.statuses[-1].result) == (S.REVERTED, Result.SIGNATURE)
     assert rig.board.flash == bare(OLD)
     assert rig.board.programmed == 0
+
+
+def test_a_record_that_cannot_be_read_is_not_written_over(rig: Rig) -> None:
+    path = rig.folder / "record.json"
+    kept = path.read_text()
+    path.write_text("{}")
+    again = rig.made()
+    with pytest.raises(AgentError, match="--fresh"):
+        again.begin()
+    births = len(rig.broker.births)
+    rig.bridge = again
+    for _ in range(3):
+        rig.clock.now_s += 70
+        with pytest.raises(AgentError):
+            again.tick()
+    assert (path.read_text(), len(rig.broker.births)) == ("{}", births)
+    path.write_text(kept)
+    rig.clock.now_s += 70
+    again.tick()
+    rig.connect()
+    assert rig.broker.births[-1].boot == 2
+
+
+class Scripted:
+    """A bridge whose every step fails, once each way."""
+
+    device = "d1"
+
+    def __init__(self) -> None:
+        self.taken: list[object] = []
+        self.told: list[str] = []
+        self.closed = threading.Event()
+
+    def begin(self) -> None:
+        raise AgentError("no board", "plug it in")
+
+    def take(self, incoming: object) -> None:
+        self.taken.append(incoming)
+        raise ZeroDivisionError
+
+    def tick(self) -> None:
+        return
+
+    def patience_s(self) -> float:
+        return 5.0
+
+    def troubled(self, why: str) -> None:
+        self.told.append(why)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_nothing_that_fails_ends_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    scripted = Scripted()
+    thread = BridgeThread(lambda tell: scripted)  # type: ignore[arg-type, return-value]
+    thread.start()
+    for _ in range(3):
+        thread.look()
+    thread.stop()
+    assert scripted.closed.is_set()
+    assert scripted.taken == [Look()] * 3
+    assert scripted.told == ["no board; plug it in"]
+    assert caplog.text.count("the bridge failed") == 3
 
 
 def test_files_are_their_owners_alone(tmp_path: Path) -> None:
