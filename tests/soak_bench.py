@@ -183,6 +183,13 @@ class BenchSoak:
             for board, patient in patients.items()
         }
 
+    def last_sample(self, hour: int) -> str:
+        """The hour's sample in words, if there was a moment for one."""
+        if not self.samples or self.samples[-1].hour != hour:
+            return ""
+        sample = self.samples[-1]
+        return f" ({sample.fds} fds, {sample.threads} threads, {sample.rss_kb // 1024} MB)"
+
     # Runs.
 
     def _run(self, board: str) -> None:
@@ -372,7 +379,7 @@ def soak(folder: Path, seed: int, duration_s: float, say: Callable[[str], None])
     with BenchSoak(folder, seed, duration_s) as bench:
         for hour in bench.hours():
             conditions = " ".join(f"{b}={bench.agent.recovery.patient(b).state.name}" for b in BOARDS)
-            say(f"{hour + 1:2d} h: {conditions}")
+            say(f"{hour + 1:2d} h: {conditions}{bench.last_sample(hour)}")
         ends = bench.settled()
         lines, grown = leaks(bench.samples, HOURS)
         rungs = {

@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Beat(Enum):
-    """Kinds of heartbeat. A board is held to the best kind it has shown since it was programmed."""
+    """Kinds of heartbeat. A board that has answered HELLO since it was programmed is held to that."""
 
     CORE = "CORE"
     LINE = "LINE"
@@ -95,7 +95,9 @@ def judge(
     needs_probe: bool = False,
     reprogrammed: bool = False,
 ) -> Verdict:
-    """`ask_core` is called only if the console does not settle it. `needs_probe`: its probe failed before, so
+    """`ask_core` is called only if the console does not settle it. Only HELLO is answered when asked: nobody
+    knows how often other firmware writes lines, so that its silence says nothing while its core runs.
+    `needs_probe`: its probe failed before, so
     that it must work, too. `reprogrammed`: a firmware known to answer was just written and read back."""
     beat = {ConsoleSeen.HELLO: Beat.HELLO, ConsoleSeen.LINE: Beat.LINE}.get(console)
     enough = beat is not None and (expects is None or beat.rank >= expects.rank)
@@ -106,7 +108,7 @@ def judge(
         return Verdict(None, Fault.PROBE, f"it answers, but {_CORES[core]}")
     if enough:
         return Verdict(beat, None, "" if beat is None else beat.words)
-    if core is CoreSeen.RUNNING and expects in (None, Beat.CORE):
+    if core is CoreSeen.RUNNING and expects is not Beat.HELLO:
         return Verdict(Beat.CORE, None, Beat.CORE.words)
     return Verdict(None, _fault(console, core, reprogrammed), f"{_CONSOLES[console]}; {_CORES[core]}")
 

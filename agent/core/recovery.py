@@ -127,8 +127,8 @@ class Limits:
 class Patient:
     """What is known of a board's health; times are unix s.
 
-    `expects`: the best heartbeat since it was last programmed, which is what it is held to; None: never seen
-    alive, so that silence says nothing. `failed`: when climbs failed, within the window. `recoveries`: how
+    `expects`: the best heartbeat since it was last programmed; None: never seen alive, so that silence says
+    nothing. `failed`: when climbs failed, within the window. `recoveries`: how
     often it was brought back. `rung`: the last one tried. `until_s`: the end of a pause. `asked`: whether it
     was looked at since it was programmed. `needs_probe`: its probe failed, so that it must answer, too.
     """

@@ -66,6 +66,13 @@ class ConsoleClient:
         self._link = Link(hello.window_bytes, self._baud, (self._seq + 1) & 0xFF, now_s)
         return hello
 
+    def listen(self, timeout_s: float) -> None:
+        """For so long, without a word: `on_line` gets what comes."""
+        end_s = self._clock.monotonic_s() + timeout_s
+        while self._clock.monotonic_s() < end_s:
+            for _ in self._frames(_READ_S):
+                continue
+
     def select(self, digest: bytes) -> int:
         """How many windows the stored golden set with that digest has; 0: the board has no such set."""
         return int.from_bytes(self._one(FrameType.SELECT, digest)[:_WORD_BYTES], "little")

@@ -63,7 +63,7 @@ class Heartbeat:
         try:
             return judge(
                 expects,
-                self._listen(bed),
+                self._listen(bed, asking=expects in (None, Beat.HELLO)),
                 lambda: self._look(bed),
                 needs_probe=needs_probe,
                 reprogrammed=reprogrammed,
@@ -71,7 +71,9 @@ class Heartbeat:
         except _HostTrouble as trouble:
             return Verdict(None, Fault.HOST, str(trouble))
 
-    def _listen(self, bed: Bedside) -> ConsoleSeen:
+    def _listen(self, bed: Bedside, *, asking: bool) -> ConsoleSeen:
+        """`asking`: by HELLO; not of firmware that is known not to understand it, whose console is no place
+        for frames."""
         if bed.console is None:
             return ConsoleSeen.NONE
         lines: list[str] = []
@@ -85,12 +87,15 @@ class Heartbeat:
             return ConsoleSeen.GONE
         client = ConsoleClient(bed.board, port, self._clock, lines.append, bed.baud)
         try:
-            bed.ear.call(
-                "heartbeat",
-                ATTEMPTS * HELLO_TIMEOUT_S + _MARGIN_S,
-                lambda: client.hello(attempts=ATTEMPTS),
-            )
-            return ConsoleSeen.HELLO
+            if asking:
+                bed.ear.call(
+                    "heartbeat",
+                    ATTEMPTS * HELLO_TIMEOUT_S + _MARGIN_S,
+                    lambda: client.hello(attempts=ATTEMPTS),
+                )
+                return ConsoleSeen.HELLO
+            bed.ear.call("heartbeat", HELLO_TIMEOUT_S + _MARGIN_S, client.listen, HELLO_TIMEOUT_S)
+            return ConsoleSeen.LINE if any(line.strip() for line in lines) else ConsoleSeen.SILENT
         except BoardSaidNo:
             return ConsoleSeen.HELLO  # no is an answer
         except ConsoleError as error:

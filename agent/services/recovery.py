@@ -252,7 +252,7 @@ class Recovery:
         return self._records.change(board, lambda patient: loaded(patient, now_s, self.limits))
 
     def _judged(self, board: str, patient: Patient, verdict: Verdict) -> Patient:
-        every_s = self.limits.beat_every_s * (CORE_FACTOR if patient.expects is Beat.CORE else 1)
+        every_s = self.limits.beat_every_s * (1 if patient.expects is Beat.HELLO else CORE_FACTOR)
         self._next_s[board] = self._clock.monotonic_s() + every_s
         if verdict.beat is not None:
             return self._event(board, Event.BEAT, Finding(verdict.beat, cause=verdict.cause))

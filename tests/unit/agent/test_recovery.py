@@ -435,7 +435,7 @@ def test_a_verdict_for_whatever_is_seen(expects: Beat | None, console: ConsoleSe
     if console is ConsoleSeen.HELLO:
         assert verdict.beat is Beat.HELLO and not asked, "a probe is not disturbed without need"
     elif verdict.beat is not None:
-        assert expects is None or verdict.beat.rank >= expects.rank
+        assert expects is not Beat.HELLO, "held to the answer it gave before"
         assert verdict.fault is None
     elif ConsoleSeen.IN_USE is console or core is CoreSeen.IN_USE:
         assert verdict.fault is None, "nobody can say"
@@ -469,3 +469,51 @@ def test_only_steps_on_a_board_speak_of_it() -> None:
     assert speaks_of_board(StepFailed("b1", "hello", "silent", "look"))
     assert not speaks_of_board(EmulatorError("no QEMU", "install it"))
     assert not speaks_of_board(BoardBusyError("in use", "wait"))
+
+
+class Spoken:
+    """A console that writes `said` once it is open, and keeps what is written to it."""
+
+    def __init__(self, clock: FakeClock, said: bytes) -> None:
+        self.clock, self.said, self.written = clock, said, b""
+
+    def open(self, address: str, baud: int) -> Spoken:
+        return self
+
+    def read(self, timeout_s: float) -> bytes:
+        self.clock.now_s += timeout_s
+        said, self.said = self.said, b""
+        return said
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def set_baud(self, baud: int) -> None:
+        """Never asked for."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(
+    ("said", "expects", "core", "beat", "written"),
+    [
+        (b"23.5 C\n", Beat.LINE, CoreSeen.LOCKED_UP, Beat.LINE, False),
+        (b"", Beat.LINE, CoreSeen.RUNNING, Beat.CORE, False),
+        (b"", Beat.CORE, CoreSeen.RUNNING, Beat.CORE, False),
+        (b"", Beat.LINE, CoreSeen.LOCKED_UP, None, False),
+        (b"23.5 C\n", None, CoreSeen.RUNNING, Beat.LINE, True),
+        (b"23.5 C\n", Beat.HELLO, CoreSeen.RUNNING, None, True),
+    ],
+)
+def test_other_firmware_is_listened_to_and_not_asked(
+    said: bytes, expects: Beat | None, core: CoreSeen, beat: Beat | None, written: bool
+) -> None:
+    clock, board = FakeClock(), Board(core=core, alive=False)
+    console, worker, ear = Spoken(clock, said), BoardWorker("b1"), BoardWorker("b1 ear")
+    bed = Bedside("b1", "b1", 115_200, "probe-b1", None, worker, ear)
+    verdict = Heartbeat(console, board, clock).ask(bed, expects)
+    assert verdict.beat is beat
+    assert bool(console.written) is written
+    for each in (worker, ear):
+        each.close()
