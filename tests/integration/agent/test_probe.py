@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,26 @@ def faulting(machine: str, handler: int) -> bytes:
     return vectors.ljust(0x100, b"\xff") + UNDEFINED
 
 
+@pytest.mark.parametrize("machine", PLACES)
+def test_a_core_left_on_erased_flash_does_not_end_qemu(
+    machine: str, boards_root: Path, tmp_path: Path
+) -> None:
+    """As `pyocd erase` leaves it."""
+    flash, code, _, _ = PLACES[machine]
+    with Board(f"qemu-{machine}-0001", machine) as board:
+        for at in (None, code + 0x2000):
+            with session(board) as opened:
+                program(opened, flash, UNDEFINED)
+                if at is not None:
+                    opened.target.write_core_register("pc", at)
+                    opened.target.write_core_register("lr", 0xFFFFFFFF)
+                # The probe closes at once: too soon for the core to have come anywhere.
+                opened.target.resume()
+            with session(board) as opened:
+                assert opened.target.get_state() is Target.State.HALTED
+        board.check()
+
+
 def test_what_a_program_writes_to_its_flash_is_saved_now_and_then(microbit: Board) -> None:
     """As the bench app keeps golden sets: nobody's probe is there."""
     bus = QtestLink(microbit.folder / "qtest.sock")
@@ -237,6 +259,25 @@ def test_an_image_that_locks_up_is_survived(machine: str, boards_root: Path) -> 
         board.check()
 
 
+def test_probes_that_come_and_go_leak_nothing(microbit: Board, counter_program: bytes) -> None:
+    with session(microbit) as opened:
+        program(opened, 0, counter_program)
+        opened.target.reset()
+
+    held = []
+    for _ in range(6):
+        with session(microbit, connect_mode="attach") as opened:
+            assert opened.target.get_state() is Target.State.RUNNING
+        with pytest.raises(exceptions.ProbeError), session(microbit), session(microbit):
+            pass
+        gc.collect()
+        held.append((len(list(Path("/proc/self/fd").iterdir())), threading.active_count()))
+    # pyOCD's search for USB probes has a thread with a file of its own, which comes and goes.
+    for numbers in zip(*held, strict=True):
+        assert max(numbers) - min(numbers) <= 1, held
+    microbit.check()
+
+
 KILLED = """
 import os, signal, sys
 from pyocd.core.helpers import ConnectHelper
@@ -253,6 +294,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_debugger_that_was_killed_leaves_nothing_behind(microbit: Board, counter_program: bytes) -> None:
     with session(microbit) as opened:
         program(opened, 0, counter_program)
+        opened.target.reset()
     command = [sys.executable, "-c", KILLED, microbit.unique_id, str(STEP)]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -66,18 +66,20 @@ def test_the_stock_command_line(board: Board, echo: tuple[Path, bytes]) -> None:
     unique_id = board.unique_id
     elf, image = echo
     flash, _, data, _ = PLACES[board.machine.name]
-    listed = pyocd("list")
-    assert re.search(rf"QEMU emulated {board.machine.name} .*{unique_id}", listed.replace("\n", " "))
-    # The probe names its chip: no -t. A program ELF goes to where it says.
+    # The probe names its chip: no -t. A program's ELF file says where it goes.
     pyocd("flash", "-u", unique_id, str(elf))
     with session(board, connect_mode="attach") as opened:
         assert bytes(opened.target.read_memory_block8(flash, len(image))) == image
-    pyocd("reset", "-u", unique_id)
     shown = pyocd(
         *("commander", "-u", unique_id, "-c", "halt", "-c", f"write32 {data + 0x1000:#x} 0x1234abcd"),
-        *("-c", f"read32 {data + 0x1000:#x}", "-c", "status", "-c", "reg pc"),
+        *("-c", f"read32 {data + 0x1000:#x}", "-c", "status", "-c", "reset halt", "-c", "reg pc"),
     )
     assert "1234abcd" in shown and "Halted" in shown
+    if board.machine.name != "microbit":
+        return  # What follows is the same for all, and each command takes a second.
+    listed = pyocd("list").replace("\n", " ")
+    assert re.search(rf"QEMU emulated {board.machine.name} .*{unique_id}", listed)
+    pyocd("reset", "-u", unique_id)
     pyocd("erase", "-u", unique_id, "--sector", f"{flash:#x}")
     with session(board) as opened:
         assert bytes(opened.target.read_memory_block8(flash, 64)) == b"\xff" * 64

@@ -171,15 +171,30 @@ class CoreControl:
                 self._gdb.clear_point(kind, address, size)
 
     def release(self) -> None:
-        """Takes all points away and lets the core run on when it was meant to."""
+        """Takes all points away and lets the core run on when it was meant to, unless it locks up at once:
+        nobody would be there to keep QEMU from its end."""
         self._pause()
         for point in list(self._points):
             self.clear_point(*point)
         self._drop_return_point()
+        if self.wants_to_run and not self.locked_up:
+            self._note_lockup()
         self._catch.disarm()
         self._registers.flush()
         if self.wants_to_run and not self.locked_up:
             self._gdb.detach()
+
+    def _note_lockup(self) -> None:
+        """A step ahead: a core left in erased flash, or at the BKPT of a flash algorithm, faults with it."""
+        self._find_vector_table()
+        self._catch.arm(self._vector_table)
+        if not self._stopped.sleeps():
+            self._stopped.step()
+        at = self._registers.read(_PC)
+        if self._catch.begins_at(at) and not self._machine.is_memory(at, 2):
+            self.locked_up = True
+            # Left before the fault: a second one inside the first, and QEMU would be gone after all.
+            self._stopped.leave_exception()
 
     def read_register(self, selector: int) -> int:
         """A core register by its DCRSR selector; 0 for one this core lacks. The core must be stopped."""

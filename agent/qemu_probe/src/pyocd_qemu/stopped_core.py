@@ -111,6 +111,8 @@ class StoppedCore:
         saved = self._bus.read(scratch, 2)
         self._bus.write(scratch, _BX_LR)
         self.registers.write(_PC, scratch)
+        # A vector without its lowest bit has cleared this.
+        self.registers.write(XPSR, self.registers.read(XPSR) | _EPSR_T)
         # What is pending would be taken when the exception ends, masked or not.
         self.step(wake=False)
         self._bus.write(scratch, saved)
