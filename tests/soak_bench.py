@@ -15,9 +15,7 @@ import contextlib
 import gc
 import os
 import random
-import resource
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -32,29 +30,23 @@ from unittest import mock
 
 import psutil
 from pyocd_qemu import registry
-from pyocd_qemu.errors import QemuError
-from pyocd_qemu.qmp import QmpLink
 
 from tests.integration.agent.bench_rig import BENCH_ELF, GOLDEN
 from tests.models import livestock
+from tests.soak_faults import Cable, Sabotage
 from tinyfleet.agent import metering
 from tinyfleet.agent.adapters.part_files import load_parts
-from tinyfleet.agent.adapters.power.simulated import SimulatedMeter
-from tinyfleet.agent.adapters.power.simulated_ppk2 import SimulatedPpk2
 from tinyfleet.agent.config import Claim, Folders
-from tinyfleet.agent.core.bench_file import BoardSpec, parse_bench
-from tinyfleet.agent.core.errors import AgentError, MeterError, QuarantinedError
+from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.errors import AgentError, QuarantinedError
 from tinyfleet.agent.core.recovery import Condition, Limits
 from tinyfleet.agent.main import Agent
-from tinyfleet.agent.services.ports import Clock
 
 HOURS = 24
 RUN_LIMIT_S = 90.0
 """A run that takes longer hangs: its own time-outs are all shorter, and this machine may be busy."""
 SETTLE_S = 180.0
 CALM_S = 8.0
-SABOTEUR_S = 20.0
-BRANCH_TO_ITSELF, UNDEFINED = b"\xfe\xe7", b"\x00\xde"
 BOARDS = ("full", "bare", "frail")
 SETTLED = (Condition.ALIVE, Condition.QUARANTINED)
 
@@ -85,36 +77,12 @@ class Sample:
     rss_kb: int
 
 
-class Cable:
-    """Of the simulated meter, which can be pulled and plugged."""
-
-    def __init__(self) -> None:
-        self._device: SimulatedPpk2 | None = None
-        self._pulled = False
-
-    def open(self, board: BoardSpec, clock: Clock) -> SimulatedMeter:
-        """In place of agent.metering.open_meter, whose simulated meters nobody can pull."""
-        if self._pulled:
-            raise MeterError(board.name, "open meter", "it is not there", "plug it in")
-        self._device = SimulatedPpk2()
-        return SimulatedMeter(self._device, board.name, clock)
-
-    def pull(self) -> None:
-        self._pulled = True
-        if self._device is not None:
-            self._device.close()
-
-    def plug(self) -> None:
-        self._pulled = False
-
-
 class BenchSoak:
     def __init__(self, folder: Path, seed: int, duration_s: float, hours: int = HOURS) -> None:
         self._folder = folder
         self._random = random.Random(seed)  # noqa: S311 - a seed that is told makes a run repeatable
         self._hours = hours
         self._hour_s = duration_s / hours
-        self.faults: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
         self.longest_s = 0.0
         self.samples: list[Sample] = []
@@ -127,11 +95,12 @@ class BenchSoak:
         self._parts = load_parts("microbit", firmware=BENCH_ELF, model=folder / "v1.model", golden=GOLDEN)
         # The ladder's pauses are scaled down with the hours, but not its time-outs: boards do not get faster.
         limits = Limits(failures=3, window_s=duration_s, pause_first_s=2.0, pause_max_s=8.0, beat_every_s=3.0)
-        self._meter = Cable()
-        self._stack.enter_context(mock.patch.object(metering, "open_meter", self._meter.open))
+        cable = Cable()
+        self._stack.enter_context(mock.patch.object(metering, "open_meter", cable.open))
         os.environ[registry.ROOT_VARIABLE] = str(folder / "boards")
         bench = parse_bench((folder / "bench.yaml").read_text(), "bench.yaml")
         self.agent = Agent(bench, Folders(folder / "state"), Claim("soak", wait_s=30.0), limits=limits)
+        self.sabotage = Sabotage(self.agent, BOARDS, cable, self._random)
 
     def __enter__(self) -> BenchSoak:
         self._stack.enter_context(self.agent)
@@ -155,7 +124,7 @@ class BenchSoak:
             workers = [threading.Thread(target=self._run, args=(board,)) for board in BOARDS]
             for worker in workers:
                 worker.start()
-            self._sabotage()
+            self.sabotage.act()
             for board, worker in zip(BOARDS, workers, strict=True):
                 worker.join(RUN_LIMIT_S)
                 assert not worker.is_alive(), f"hour {hour}: the run on {board} hangs"
@@ -241,80 +210,6 @@ class BenchSoak:
         assert done.returncode == 1 and last.startswith("tinyfleet: "), (done.returncode, done.stderr)
         return "refused: quarantine" if "is in quarantine" in done.stderr else "failed"
 
-    # What goes wrong.
-
-    def _sabotage(self) -> None:
-        acts: dict[str, Callable[[str], None]] = {
-            "board killed": self._kill,
-            "port vanished": self._vanish,
-            "core halted": self._halt,
-            "firmware hangs": lambda board: self._overwrite(board, BRANCH_TO_ITSELF),
-            "firmware is garbage": lambda board: self._overwrite(board, UNDEFINED),
-            "meter unplugged": lambda board: self._unplug_meter(),
-            "disk full": lambda board: self._fill_disk(),
-        }
-        kinds = list(acts)
-        # Each kind comes up once in a while, in an order that the seed decides.
-        if sum(self.faults.values()) % len(kinds) == 0:
-            self._order = self._random.sample(kinds, len(kinds))
-        kind = self._order[sum(self.faults.values()) % len(kinds)]
-        board = self._random.choice(BOARDS)
-        time.sleep(self._random.random() * 3.0)
-        self.faults[kind] += 1
-        acts[kind](board)
-
-    def _board_folder(self, board: str) -> Path:
-        return registry.root() / f"qemu-microbit-{BOARDS.index(board) + 1:04d}"
-
-    def _kill(self, board: str) -> None:
-        """SIGKILL of its QEMU."""
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int((self._board_folder(board) / "qemu.pid").read_text()), signal.SIGKILL)
-
-    def _vanish(self, board: str) -> None:
-        """The host does not see probe and console for a few seconds."""
-        entry = self._board_folder(board) / registry.ENTRY_NAME
-        hidden = entry.with_suffix(".hidden")
-        with contextlib.suppress(FileNotFoundError):
-            entry.replace(hidden)
-            time.sleep(4.0)
-            if not entry.exists():
-                hidden.replace(entry)
-        hidden.unlink(missing_ok=True)
-
-    def _halt(self, board: str) -> None:
-        """Its core stands still, as with a clock that stopped."""
-        with contextlib.suppress(QemuError, OSError):
-            link = QmpLink(self._board_folder(board) / "qmp.sock")
-            try:
-                link.command("stop")
-            finally:
-                link.close()
-
-    def _overwrite(self, board: str, instruction: bytes) -> None:
-        """Most of the app becomes one instruction, once whoever uses the board has done."""
-        spec = self.agent.spec(board)
-        program = {address: instruction * 512 for address in range(0x1000, 0x8000, 1024)}
-        with contextlib.suppress(AgentError), self.agent.leases.use(board, "sabotage", SABOTEUR_S):
-            session = self.agent.probes.open(spec.probe or "")
-            try:
-                session.program(program, lambda part: None)
-            finally:
-                session.close()
-
-    def _unplug_meter(self) -> None:
-        self._meter.pull()
-        time.sleep(3.0)
-        self._meter.plug()
-
-    def _fill_disk(self) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-        try:
-            time.sleep(4.0)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
     # What people do.
 
     def _program(self, board: str) -> None:
@@ -390,7 +285,7 @@ def soak(folder: Path, seed: int, duration_s: float, say: Callable[[str], None])
         }
     left = [child.name() for child in psutil.Process().children(recursive=True)]
     say(f"runs: {dict(bench.runs)}, the longest {bench.longest_s:.1f} s")
-    say(f"sabotage: {dict(bench.faults)}")
+    say(f"sabotage: {dict(bench.sabotage.faults)}")
     for board, end in ends.items():
         say(f"{board}: {end}; came back from {rungs[board]}")
     for line in lines:
