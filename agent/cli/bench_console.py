@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyfleet.agent.cli.common import bench_option, one_line_errors, state_option, until_stopped
+from tinyfleet.agent.cli.common import on_bench, until_stopped
 from tinyfleet.agent.config import Folders
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
 )
 @click.option("--times", is_flag=True, help="Show when each line came.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
-@bench_option
-@state_option
-@one_line_errors
+@on_bench
 def console(
     board: str,
     no_input: bool,

@@ -11,16 +11,14 @@ import click
 from tinyfleet.agent.cli.common import (
     FILE,
     GOLDEN_HELP,
-    bench_option,
     claim_options,
     ending_on_term,
     fail,
     json_option,
     meanwhile,
-    one_line_errors,
+    on_bench,
     out,
     show_json,
-    state_option,
 )
 from tinyfleet.agent.config import Claim, Folders
 
@@ -62,10 +60,8 @@ def _address(ctx: click.Context, option: click.Parameter, text: str | None) -> i
 @click.option("--slot", type=click.Choice(["a", "b"]), help="Of a node; the one it starts, unless given.")
 @click.option("--timeout", type=click.FloatRange(min=1), help="Seconds for all that is done on one board.")
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def flash(
     boards: tuple[str, ...],
     every: bool,

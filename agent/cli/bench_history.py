@@ -6,24 +6,15 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import (
-    bench_option,
-    json_option,
-    one_line_errors,
-    out,
-    show_json,
-    state_option,
-)
+from tinyfleet.agent.cli.common import json_option, on_bench, out, show_json
 from tinyfleet.agent.config import Folders
 
 
 @click.command()
 @click.argument("board")
 @click.option("--last", type=click.IntRange(1, 10_000), default=50, show_default=True, help="So many events.")
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def history(board: str, last: int, bench_file: Path, folders: Folders, as_json: bool) -> None:
     """Show how BOARD fared: when it hung, what was tried, what helped, and what it is now."""
     from tinyfleet.agent.adapters.part_files import read_bench

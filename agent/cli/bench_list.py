@@ -6,22 +6,13 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import (
-    bench_option,
-    json_option,
-    one_line_errors,
-    out,
-    show_json,
-    state_option,
-)
+from tinyfleet.agent.cli.common import json_option, on_bench, out, show_json
 from tinyfleet.agent.config import Folders
 
 
 @click.command()
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def list(bench_file: Path, folders: Folders, as_json: bool) -> None:
     """List the boards of the bench: which are there, who has each until when, and who waits."""
     from tinyfleet.agent.adapters.part_files import read_bench

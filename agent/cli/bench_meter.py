@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tinyfleet.agent.cli.common import (
-    bench_option,
     claim_options,
     json_option,
     meanwhile,
-    one_line_errors,
+    on_bench,
     out,
     show_json,
-    state_option,
     until_stopped,
 )
 from tinyfleet.agent.config import Claim, Folders
@@ -41,10 +39,8 @@ _PATIENCE_S = 5.0
     help="For how long; Ctrl-C ends it before.",
 )
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def meter(
     board: str, seconds: float, bench_file: Path, folders: Folders, claim: Claim, as_json: bool
 ) -> None:

@@ -11,15 +11,13 @@ from tinyfleet.agent.cli.common import (
     FILE,
     GOLDEN_HELP,
     MODEL_HELP,
-    bench_option,
     claim_options,
     fail,
     json_option,
     meanwhile,
-    one_line_errors,
+    on_bench,
     out,
     show_json,
-    state_option,
 )
 from tinyfleet.agent.config import Claim, Folders
 
@@ -50,10 +48,8 @@ ENERGY_BAUD = 9600
 @click.option("--baud", type=click.IntRange(300, 12_000_000), help="Else the board's; 9600 for energy.")
 @click.option("--log", is_flag=True, help="Show what else the board says, too.")
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def mlperf(
     board: str,
     mode: str,

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import (
-    bench_option,
-    claim_options,
-    json_option,
-    one_line_errors,
-    out,
-    show_json,
-    state_option,
-)
+from tinyfleet.agent.cli.common import claim_options, json_option, on_bench, out, show_json
 from tinyfleet.agent.config import Claim, Folders
 
 
@@ -22,10 +14,8 @@ from tinyfleet.agent.config import Claim, Folders
 @click.argument("board")
 @click.argument("action", type=click.Choice(["on", "off", "cycle"]))
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def power(board: str, action: str, claim: Claim, bench_file: Path, folders: Folders, as_json: bool) -> None:
     """Switch BOARD's power on or off, or off and on again.
 

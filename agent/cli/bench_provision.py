@@ -10,15 +10,13 @@ import click
 
 from tinyfleet.agent.cli.common import (
     FILE,
-    bench_option,
     claim_options,
     fail,
     json_option,
     meanwhile,
-    one_line_errors,
+    on_bench,
     out,
     show_json,
-    state_option,
 )
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.errors import AgentError, StepFailed
@@ -39,10 +37,8 @@ if TYPE_CHECKING:
 @click.option("--erase", is_flag=True, help="Take boards that belong to somebody, too.")
 @click.option("--lock", is_flag=True, help="Close the debug port at the end: it opens only by erasing all.")
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def provision(
     tokens: Path,
     count: int | None,

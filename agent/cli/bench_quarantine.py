@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import bench_option, one_line_errors, out, state_option
+from tinyfleet.agent.cli.common import on_bench, out
 from tinyfleet.agent.config import Folders
 
 
 @click.command()
 @click.argument("board")
 @click.option("--reason", required=True, help="Why; whoever wants the board is told.")
-@bench_option
-@state_option
-@one_line_errors
+@on_bench
 def quarantine(board: str, reason: str, bench_file: Path, folders: Folders) -> None:
     """Take BOARD out of use: it is neither programmed, nor run, nor brought back until it is let out."""
     from tinyfleet.agent.adapters.part_files import read_bench

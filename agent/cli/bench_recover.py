@@ -6,24 +6,14 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import (
-    bench_option,
-    json_option,
-    meanwhile,
-    one_line_errors,
-    out,
-    show_json,
-    state_option,
-)
+from tinyfleet.agent.cli.common import json_option, meanwhile, on_bench, out, show_json
 from tinyfleet.agent.config import Folders
 
 
 @click.command()
 @click.argument("board")
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def recover(board: str, bench_file: Path, folders: Folders, as_json: bool) -> None:
     """Bring BOARD back: ask for its heartbeat, then climb the ladder until there is one.
 

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import (
-    AS_HELP,
-    bench_option,
-    json_option,
-    one_line_errors,
-    out,
-    show_json,
-    state_option,
-)
+from tinyfleet.agent.cli.common import AS_HELP, json_option, on_bench, out, show_json
 from tinyfleet.agent.config import Claim, Folders
 
 
@@ -22,10 +14,8 @@ from tinyfleet.agent.config import Claim, Folders
 @click.argument("board")
 @click.option("--as", "holder", metavar="NAME", help=AS_HELP)
 @click.option("--force", is_flag=True, help="Whosever it is.")
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def release(
     board: str, holder: str | None, force: bool, bench_file: Path, folders: Folders, as_json: bool
 ) -> None:

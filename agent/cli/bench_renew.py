@@ -6,16 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import (
-    AS_HELP,
-    Duration,
-    bench_option,
-    json_option,
-    one_line_errors,
-    out,
-    show_json,
-    state_option,
-)
+from tinyfleet.agent.cli.common import AS_HELP, Duration, json_option, on_bench, out, show_json
 from tinyfleet.agent.config import Claim, Folders
 
 
@@ -23,10 +14,8 @@ from tinyfleet.agent.config import Claim, Folders
 @click.argument("board")
 @click.option("--for", "for_s", type=Duration(), default="30m", show_default=True, help="At most 24h.")
 @click.option("--as", "holder", metavar="NAME", help=AS_HELP)
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def renew(
     board: str, for_s: float, holder: str | None, bench_file: Path, folders: Folders, as_json: bool
 ) -> None:

@@ -8,14 +8,12 @@ import click
 
 from tinyfleet.agent.cli.common import (
     Duration,
-    bench_option,
     claim_options,
     fail,
     json_option,
     meanwhile,
-    one_line_errors,
+    on_bench,
     show_json,
-    state_option,
 )
 from tinyfleet.agent.config import Claim, Folders
 
@@ -25,10 +23,8 @@ from tinyfleet.agent.config import Claim, Folders
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Any board that has it.")
 @click.option("--for", "for_s", type=Duration(), default="30m", show_default=True, help="At most 24h.")
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def reserve(
     board: str | None,
     labels: tuple[str, ...],

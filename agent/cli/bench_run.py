@@ -10,15 +10,13 @@ from tinyfleet.agent.cli.common import (
     FILE,
     GOLDEN_HELP,
     MODEL_HELP,
-    bench_option,
     claim_options,
     fail,
     json_option,
     meanwhile,
-    one_line_errors,
+    on_bench,
     out,
     show_json,
-    state_option,
 )
 from tinyfleet.agent.config import Claim, Folders
 
@@ -39,10 +37,8 @@ from tinyfleet.agent.config import Claim, Folders
     "--energy", is_flag=True, help="Measure the energy of an inference with the board's power meter."
 )
 @claim_options
-@bench_option
-@state_option
+@on_bench
 @json_option
-@one_line_errors
 def run(
     board: str,
     model: Path,

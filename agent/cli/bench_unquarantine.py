@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.agent.cli.common import bench_option, fail, one_line_errors, out, state_option
+from tinyfleet.agent.cli.common import fail, on_bench, out
 from tinyfleet.agent.config import Folders
 
 
 @click.command()
 @click.argument("board")
-@bench_option
-@state_option
-@one_line_errors
+@on_bench
 def unquarantine(board: str, bench_file: Path, folders: Folders) -> None:
     """Let BOARD out of quarantine; its failures are forgotten, its history is not."""
     from tinyfleet.agent.adapters.part_files import read_bench

@@ -148,6 +148,11 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def on_bench(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--bench and --state, and errors on one line."""
+    return bench_option(state_option(one_line_errors(function)))
+
+
 def fail(message: str) -> NoReturn:
     click.echo(f"tinyfleet: {message}", err=True)
     raise SystemExit(1)
