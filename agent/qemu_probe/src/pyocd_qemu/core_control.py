@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from pyocd_qemu.errors import QemuError
 from pyocd_qemu.fault_catch import HARD_FAULT, VTOR, FaultCatch
 from pyocd_qemu.gdb import HARDWARE_BREAKPOINT, GdbLink
 from pyocd_qemu.machines import Machine
@@ -178,7 +179,9 @@ class CoreControl:
             self.clear_point(*point)
         self._drop_return_point()
         if self.wants_to_run and not self.locked_up:
-            self._note_lockup()
+            # A core that cannot be stepped, as it sleeps in a handler, does not lock up either.
+            with suppress(QemuError):
+                self._note_lockup()
         self._catch.disarm()
         self._registers.flush()
         if self.wants_to_run and not self.locked_up:
