@@ -313,12 +313,13 @@ class Agent:
         }
         watch = Watch(duties, self._clock, manager.alive)
         with contextlib.ExitStack() as doors:
-            doors.enter_context(
-                health_door(self.folders.health, lambda: self.health(watch.rounds()).to_json())
-            )
             if self.bench.metrics is not None:
                 collector = BenchCollector(self.statuses, self.counting.read, watch.rounds, self.connected)
                 doors.enter_context(metrics_server(self.bench.metrics, collector))
+            # Last, so that an agent which answers has everything else up.
+            doors.enter_context(
+                health_door(self.folders.health, lambda: self.health(watch.rounds()).to_json())
+            )
             manager.ready()
             watch.run(stop)
             manager.stopping()
