@@ -107,6 +107,10 @@ class BenchSoak:
         self.agent.start_boards()
         for board in BOARDS:
             self._program(board)
+        golden = self._parts.golden
+        assert golden is not None
+        # Once, what a day loads when it is first needed: samples of a meter, arrays.
+        self.agent.run("full", golden.first(10), kept=self._parts.kept, energy=True)
         stop = threading.Event()
         watch = threading.Thread(target=self.agent.serve, args=(stop,), name="watch")
         watch.start()
@@ -247,7 +251,7 @@ class BenchSoak:
             )
 
 
-LIMITS = {"fds": 4.0, "threads": 2.0, "children": 1.0, "rss_kb": 24_000.0}
+LIMITS = {"fds": 4.0, "threads": 2.0, "children": 1.0, "rss_kb": 16_000.0}
 """How much more the last quarter's median may be than the first one's."""
 
 

@@ -36,7 +36,9 @@ FLASH_BYTES: Final = Metric("flash_bytes", "Bytes of plans that were compared an
 RUNS: Final = Metric(
     "runs", "Golden sets run; DIFFERENT: bytes were not the host twin's.", ("board", "outcome")
 )
-RECOVERIES: Final = Metric("recoveries", "Rungs climbed.", ("board", "rung", "outcome"))
+RECOVERIES: Final = Metric(
+    "recoveries", "Rungs climbed; OK: brought the board back.", ("board", "rung", "outcome")
+)
 SERIAL_ERRORS: Final = Metric("serial_errors", "Consoles that broke off or could not be opened.", ("board",))
 CONSOLE_LOST: Final = Metric(
     "console_lost_lines", "Lines that a slow listener, or a full disk, did not get.", ("board",)

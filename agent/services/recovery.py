@@ -28,6 +28,7 @@ HELD_S: Final = 5.0
 LEARN_S: Final = 10.0
 """After it was programmed; whoever did that mostly wants to use it first."""
 CORE_FACTOR: Final = 10
+_OUTCOMES: Final = {Event.BEAT: "OK", Event.SILENT: "FAILED"}
 END_S: Final = 10.0
 HOLDER: Final = "recovery"
 """Who has a board's lease while it is asked for its heartbeat, or brought back."""
@@ -327,7 +328,8 @@ class Recovery:
         after = self._records.change(board, change)
         before = seen[0]
         if before.climbing and after.state is not before.state:
-            self._counting.add(RECOVERIES, board=board, rung=before.state.name, outcome=event.name)
+            outcome = _OUTCOMES.get(event, event.name)
+            self._counting.add(RECOVERIES, board=board, rung=before.state.name, outcome=outcome)
         if after.state is not before.state:
             self._write_down(board, event, before, after, found)
             self._told(board, event, after, found)

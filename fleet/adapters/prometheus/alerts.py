@@ -117,7 +117,7 @@ RULES: Final[dict[str, Any]] = {
                 ),
                 _alert(
                     "TinyfleetBoardRecoversOften",
-                    f"{_of_board('increase', 'recoveries_total[6h]')} > 5",
+                    f"""{_of_board("increase", 'recoveries_total{outcome="OK"}[6h]')} > 5""",
                     "0m",
                     f"{BENCH_BOARD} had to be brought back {{{{ $value | humanize }}}} times in six hours",
                 ),

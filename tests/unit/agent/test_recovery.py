@@ -209,7 +209,7 @@ def test_the_ladder_is_climbed_as_far_as_needed(
     assert board.done == done
     assert (patient.recoveries, patient.rung) == (1, rung)
     assert bench.boards["b2"].done == [], "a neighbour is not touched"
-    assert bench.counted.seen[-1] == ("recoveries", "b1", rung.name, "BEAT")
+    assert bench.counted.seen[-1] == ("recoveries", "b1", rung.name, "OK")
     events = bench.recovery.history("b1", 100)
     assert all({"at", "event", "from", "to"} <= event.keys() for event in events)
     assert events[-1]["beat"] == "HELLO"
