@@ -191,6 +191,9 @@ class Recovery:
         patient = loaded(self._records.load(board), unix_s, self.limits)
         if patient.state is Condition.QUARANTINED:
             return False
+        if patient.state in (Condition.PAUSED, Condition.WEDGED) and not patient.should_live:
+            # Somebody asked for a climb of a board that never lived; that one was all.
+            return False
         if patient.state is Condition.PAUSED:
             return unix_s >= patient.until_s
         waits = now_s < self._next_s.setdefault(board, now_s)
