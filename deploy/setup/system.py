@@ -65,7 +65,6 @@ NEEDS = (
     Need("qemu-system-arm", _tool("qemu-system-arm")),
     Need("gcc-arm-none-eabi", _tool("arm-none-eabi-gcc")),
     Need("libnewlib-arm-none-eabi", _newlib),
-    Need("gdb-multiarch", lambda: any(map(find, ("gdb-multiarch", "arm-none-eabi-gdb")))),
     Need("mosquitto", _tool("mosquitto")),
     Need("prometheus", _tool("prometheus")),
 )

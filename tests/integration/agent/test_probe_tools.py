@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,7 +158,7 @@ def gdbserver(board: Board, folder: Path) -> Iterator[int]:
 
 
 @pytest.mark.skipif(
-    GDB is None, reason="neither gdb-multiarch nor arm-none-eabi-gdb is installed: `make setup`"
+    GDB is None, reason="no gdb-multiarch, no arm-none-eabi-gdb: apt-get install gdb-multiarch"
 )
 def test_gdb(board: Board, echo: tuple[Path, bytes], tmp_path: Path) -> None:
     """Loads, stops, looks, changes, steps and goes on, as at a board on the desk."""
@@ -191,3 +192,62 @@ def test_gdb(board: Board, echo: tuple[Path, bytes], tmp_path: Path) -> None:
         "$5 = 70\n",
     ):
         assert expected in said, f"{expected!r} is not in: {said}"
+
+
+class RemoteProtocol:
+    """gdb's remote serial protocol by hand: what every gdb says, for machines without one."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S / 4)
+        self._buffer = b""
+
+    def ask(self, packet: str) -> str:
+        self._send(packet)
+        return self._receive()
+
+    def monitor(self, command: str) -> None:
+        """What it prints may come in packets of its own, before the answer."""
+        said = self.ask("qRcmd," + command.encode().hex())
+        while said.startswith("O") and said != "OK":
+            said = self._receive()
+
+    def _send(self, packet: str) -> None:
+        body = packet.encode()
+        self._socket.sendall(b"$" + body + f"#{sum(body) & 0xFF:02x}".encode())
+
+    def _receive(self) -> str:
+        while not (found := re.search(rb"\$([^#]*)#[0-9a-f]{2}", self._buffer)):
+            got = self._socket.recv(1 << 16)
+            assert got, "the server ended the line"
+            self._buffer += got
+        self._buffer = self._buffer[found.end() :]
+        self._socket.sendall(b"+")
+        return found[1].decode(errors="replace")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_the_gdb_servers_protocol(board: Board, echo: tuple[Path, bytes], tmp_path: Path) -> None:
+    """Without a gdb: spoken by hand, not gdb itself."""
+    flash, _, data, _ = PLACES[board.machine.name]
+    start = int.from_bytes(echo[1][4:8], "little") & ~1
+    with session(board) as opened:
+        program(opened, flash, echo[1])
+    with gdbserver(board, tmp_path) as port:
+        line = RemoteProtocol(port)
+        assert "PacketSize" in line.ask("qSupported:multiprocess+;xmlRegisters=arm;hwbreak+;vContSupported+")
+        assert line.ask("?").startswith("T")
+        line.monitor("reset halt")
+        assert line.ask(f"m{flash:x},4") == echo[1][:4].hex()
+        assert line.ask(f"Z1,{start:x},2") == "OK"
+        assert line.ask("vCont;c").startswith("T05")
+        registers = line.ask("g")
+        assert int.from_bytes(bytes.fromhex(registers)[60:64], "little") == start
+        assert line.ask(f"z1,{start:x},2") == "OK"
+        assert line.ask("vCont;s:1").startswith("T05")
+        assert int.from_bytes(bytes.fromhex(line.ask("g"))[60:64], "little") in (start + 2, start + 4)
+        assert line.ask(f"M{data + 0x1000:x},4:01020304") == "OK"
+        assert line.ask(f"m{data + 0x1000:x},4") == "01020304"
+        assert line.ask("D") == "OK"
+        line.close()
