@@ -19,11 +19,14 @@ from tinyfleet.agent.adapters import recovery_files
 from tinyfleet.agent.adapters.recovery_files import RecoveryFiles
 from tinyfleet.agent.core.errors import (
     BoardBusyError,
+    BoardGone,
     EmulatorError,
+    MeterError,
     NoSuchBoardError,
     QuarantinedError,
     StepFailed,
     StepTimeout,
+    SwitchRefused,
 )
 from tinyfleet.agent.core.faults import is_host_trouble, speaks_of_board
 from tinyfleet.agent.core.pulse import Beat, ConsoleSeen, CoreSeen, Fault, judge
@@ -260,7 +263,9 @@ def test_a_board_that_never_lived_is_not_held_to_anything(bench: Bench) -> None:
     board = bench.boards["b1"]
     board.alive, board.core = False, CoreSeen.LOCKED_UP
     bench.recovery.failed("b1", StepFailed("b1", "hello", "silent", "look"), by_probe=False)
+    assert bench.recovery.patient("b1").state is C.UNKNOWN
     bench.recovery.died("b1", "QEMU ended")
+    assert bench.recovery.patient("b1").state is C.UNKNOWN
     bench.recovery.programmed("b1")
     for _ in range(40):
         bench.recovery.watch()
@@ -478,6 +483,18 @@ def test_only_steps_on_a_board_speak_of_it() -> None:
     assert speaks_of_board(StepFailed("b1", "hello", "silent", "look"))
     assert not speaks_of_board(EmulatorError("no QEMU", "install it"))
     assert not speaks_of_board(BoardBusyError("in use", "wait"))
+    assert not speaks_of_board(BoardGone("b1", "infer", "no probe any more", "plug it in"))
+    assert not speaks_of_board(SwitchRefused("b1", "power off", "a neighbour's", "look"))
+
+
+def test_a_meter_that_is_unplugged_is_written_down_and_the_board_left_alone(bench: Bench) -> None:
+    bench.known_alive()
+    error = MeterError("b1", "measure", "it is silent", "plug it in")
+    assert not speaks_of_board(error)
+    bench.recovery.failed("b1", error, by_probe=False)
+    assert bench.recovery.patient("b1").state is C.ALIVE
+    noted = bench.recovery.history("b1", 1)[0]
+    assert (noted["event"], noted["fault"], noted["to"]) == ("NOTED", "METER", "ALIVE")
 
 
 class Spoken:
