@@ -191,13 +191,18 @@ class CoreControl:
         """A step ahead: a core left in erased flash, or at the BKPT of a flash algorithm, faults with it."""
         self._find_vector_table()
         self._catch.arm(self._vector_table)
-        if not self._stopped.sleeps():
+        # It may have come as far by itself, just as it was stopped.
+        if not self._is_at_no_handler() and not self._stopped.sleeps():
             self._stopped.step()
-        at = self._registers.read(_PC)
-        if self._catch.begins_at(at) and not self._machine.is_memory(at, 2):
+        if self._is_at_no_handler():
             self.locked_up = True
             # Left before the fault: a second one inside the first, and QEMU would be gone after all.
             self._stopped.leave_exception()
+
+    def _is_at_no_handler(self) -> bool:
+        """Whether a fault was taken that nothing handles."""
+        at = self._registers.read(_PC)
+        return self._catch.begins_at(at) and not self._machine.is_memory(at, 2)
 
     def read_register(self, selector: int) -> int:
         """A core register by its DCRSR selector; 0 for one this core lacks. The core must be stopped."""
