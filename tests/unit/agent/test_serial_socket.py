@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def sockets() -> set[str]:
     found = set()
     for handle in Path("/proc/self/fd").iterdir():
         try:
-            found.add(os.readlink(handle))
+            found.add(str(handle.readlink()))
         except FileNotFoundError:
             continue  # the one by which we look
     return {name for name in found if name.startswith("socket:")}
