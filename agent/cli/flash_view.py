@@ -70,7 +70,7 @@ def summary(done: Mapping[str, Result]) -> Table:
 def error_lines(done: Mapping[str, Result]) -> list[str]:
     """Each failure in full, beginning with its board."""
     return [
-        str(result) if str(result).startswith(f"{board}:") else f"{board}: {result}"
+        str(result) if str(result).startswith((f"{board}:", f"{board} ")) else f"{board}: {result}"
         for board, result in done.items()
         if isinstance(result, AgentError)
     ]
