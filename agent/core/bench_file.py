@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -14,6 +14,8 @@ from tinyfleet.wire.limits import BOARD_LABELS_MAX, BOARDS_MAX
 LIMIT_BYTES = 64 * 1024
 _EDIT = "correct the file; `tinyfleet bench scan` proposes one"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+Machine = Literal["microbit", "mps2-an386", "mps2-an500", "mps3-an547"]
+"""What QEMU emulates; pyocd_qemu.machines has the same."""
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,48}$")]
 
 
@@ -53,7 +55,7 @@ class BoardSpec(_Model):
     probe: Annotated[str, StringConstraints(min_length=1), _bytes_at_most(64)] | None = None
     console: Text | None = None
     baud: Annotated[int, Field(ge=300, le=12_000_000)] = 115_200
-    emulate: Text | None = None
+    emulate: Machine | None = None
     smp: Annotated[str, StringConstraints(pattern=r"^(serial|udp://[A-Za-z0-9._-]+:[0-9]{1,5})$")] | None = (
         None
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyocd_qemu.machines import MACHINES
 
 from tinyfleet.agent.core.attachments import Ppk2Spec, UsbSwitchSpec
-from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.bench_file import Machine, parse_bench
 from tinyfleet.agent.core.errors import BenchFileError
 
 GOOD = """\
@@ -45,6 +47,10 @@ def test_a_good_file() -> None:
         (
             ("name: real", "name: microbit-1"),
             "bench.yaml:8: boards.1.name: two boards have the name 'microbit-1'",
+        ),
+        (
+            ("emulate: microbit", "emulate: microbitt"),
+            "bench.yaml:7: boards.0.emulate: Input should be 'microbit', ",
         ),
         (("labels", "lables"), "bench.yaml:12: boards.1.lables: Extra inputs"),
         (("    probe: qemu-microbit-0001\n", ""), "bench.yaml:4: boards.0: nothing programs it"),
@@ -193,3 +199,7 @@ def test_any_text_is_refused_or_read(text: str) -> None:
         parse_bench(text, "b")
     except BenchFileError as error:
         assert error.what.startswith("b:")
+
+
+def test_the_machines_are_those_of_the_emulator() -> None:
+    assert set(get_args(Machine)) == set(MACHINES)
