@@ -62,4 +62,10 @@ class Watch:
             if told != self._trouble.get(name):
                 LOG.warning("%s: trying again: %s", name, told)
             return told
+        except Exception as error:
+            # A bug in one duty is no reason to leave the boards alone: it is logged whole, and health tells.
+            told = f"{type(error).__name__}: {error}"
+            if told != self._trouble.get(name):
+                LOG.exception("%s: trying again", name)
+            return told
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import subprocess
 import threading
@@ -94,6 +95,28 @@ def test_a_round_that_hangs_grows_old_and_one_that_fails_says_why(monkeypatch: p
     done = watching.rounds()
     assert (done.count, done.age_s) == (1, 0)
     assert done.trouble == {"looking": "one: list: USB went away; try again"}
+
+
+def test_a_failure_nobody_thought_of_is_logged_and_the_other_duties_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "WATCH_S", 0.001)
+    stop, rounds = threading.Event(), []
+
+    def other() -> None:
+        rounds.append(None)
+        if len(rounds) == 3:
+            stop.set()
+
+    def broken() -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    watching = Watch({"broken": broken, "other": other}, Clock())
+    with caplog.at_level(logging.ERROR):
+        watching.run(stop)
+    assert len(rounds) == 3
+    assert watching.rounds().trouble == {"broken": "ZeroDivisionError: nobody thought of it"}
+    assert caplog.text.count("Traceback") == 1, "told when it changes, not at every round"
 
 
 def test_who_asks_gets_one_document(tmp_path: Path) -> None:
