@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from tinyfleet.agent.adapters.file_lock import take_lock
 from tinyfleet.agent.core.bridge_counts import Counted, Inference, count
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.limits import CONFIDENCE_BUCKETS, LATENCY_BUCKETS
@@ -26,7 +24,8 @@ class CountsFile:
     def add(self, boot: int, model: bytes, classes: int, inferences: Sequence[Inference]) -> None:
         """Raises AgentError when it cannot be written."""
         try:
-            with self._locked():
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with take_lock(self._path.with_suffix(".lock")):
                 counted = count(self._load(), boot, model, classes, inferences)
                 partial = self._path.with_suffix(".part")
                 partial.write_text(json.dumps(_to_json(counted)), encoding="utf-8")
@@ -55,17 +54,6 @@ class CountsFile:
             return None
         whole = (len(counted.latency), len(counted.confidence)) == (LATENCY_BUCKETS, CONFIDENCE_BUCKETS)
         return counted if whole else None
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Held for a millisecond, so without a time-out: the kernel frees it when its holder dies.
-        handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def _to_json(counted: Counted) -> dict[str, object]:

@@ -21,15 +21,15 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from tinyfleet.agent.adapters import file_lock
+from tinyfleet.agent.adapters.file_lock import take_lock, try_lock
 from tinyfleet.agent.core.errors import AgentError, LeaseError
 from tinyfleet.agent.core.leases import SILENT_MS, Leases, Now, settle
 
 R = TypeVar("R")
-LOCK_TIMEOUT_S: Final = 10.0
 BEAT_S: Final = 5.0
 _SURE_MS: Final = SILENT_MS - 2 * int(BEAT_S * 1000)
 """A program stops to believe in what it holds before the others do."""
-_LOOK_S: Final = 0.005
 _BEAT_DIGITS: Final = 20
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 # Counts while the host is suspended; only Linux has it.
@@ -118,21 +118,16 @@ class LeaseFiles:
         path = self._folder / "leases.lock"
         try:
             self._programs.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = take_lock(path)
+        except TimeoutError as error:
+            raise LeaseError(
+                f"the lock {path} is held since more than {file_lock.TIMEOUT_S:.0f} s",
+                f"a stopped program has it: `fuser {path}` names it; let it go on, or end it",
+            ) from error
         except OSError as error:
             raise _cannot("use", path, error) from error
-        try:
-            end_s = time.monotonic() + LOCK_TIMEOUT_S
-            while not _try_lock(handle, fcntl.LOCK_EX):
-                if time.monotonic() > end_s:
-                    raise LeaseError(
-                        f"the lock {path} is held since more than {LOCK_TIMEOUT_S:.0f} s",
-                        f"a stopped program has it: `fuser {path}` names it; let it go on, or end it",
-                    )
-                time.sleep(_LOOK_S)
+        with lock:
             yield
-        finally:
-            os.close(handle)
 
     def _read(self) -> Leases:
         path = self._folder / "leases.json"
@@ -245,20 +240,12 @@ def _beat_of(path: Path) -> int | None:
     except OSError as error:
         raise _cannot("read", path, error) from error
     try:
-        if _try_lock(handle, fcntl.LOCK_SH):
+        if try_lock(handle, fcntl.LOCK_SH):
             return None
         digits = os.pread(handle, _BEAT_DIGITS, 0)
         return int(digits) if digits.isdigit() else None
     finally:
         os.close(handle)
-
-
-def _try_lock(handle: int, kind: int) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _cannot(what: str, path: Path, error: OSError) -> AgentError:

@@ -3,17 +3,16 @@ bench share: `BOARD.json` and `BOARD.jsonl`, one line an event."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+from tinyfleet.agent.adapters.file_lock import take_lock
 from tinyfleet.agent.core.pulse import Beat, Fault
 from tinyfleet.agent.core.recovery import Condition, Patient
 
@@ -118,16 +117,8 @@ class RecoveryFiles:
         partial.write_bytes(b"".join(lines[len(lines) // 2 :]))
         partial.replace(path)
 
-    @contextmanager
-    def _held(self, board: str) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # Held for a millisecond; the kernel frees it when its holder dies.
-        handle = os.open(self._folder / f"{board}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def _held(self, board: str) -> BinaryIO:
+        return take_lock(self._folder / f"{board}.lock")
 
     def _tell(self, error: Exception) -> None:
         if not self._told:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from tinyfleet.agent.adapters.file_lock import take_lock
 from tinyfleet.agent.core.tally import Metric, Tally
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +41,8 @@ class TallyFile:
 
     def _change(self, change: Callable[[Tally], None]) -> None:
         try:
-            with self._locked():
+            # A lock of its own: the file itself is replaced at each change.
+            with take_lock(self._path.with_suffix(".lock")):
                 tally = self._load()
                 change(tally)
                 partial = self._path.with_suffix(".part")
@@ -61,18 +60,6 @@ class TallyFile:
             LOG.warning("%s: %s; counting begins anew", self._path, error)
             self._path.replace(self._path.with_suffix(".broken"))
             return Tally()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # A file of its own: the tally's own is replaced at each change. Held for a millisecond, so without a
-        # time-out: the kernel frees it when its holder dies.
-        handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
     def _tell(self, error: Exception) -> None:
         if not self._told:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.servers import wait_for
 
-from tinyfleet.agent.adapters import lease_files
+from tinyfleet.agent.adapters import file_lock, lease_files
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.tally_file import TallyFile
@@ -283,7 +283,7 @@ def test_a_table_that_cannot_be_read_gives_nobody_a_board(
 def test_nobody_waits_for_ever_for_the_lock(
     leases_of: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_files, "LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(file_lock, "TIMEOUT_S", 0.05)
     ann = leases_of("ann")
     table = LeaseFiles(tmp_path)
     with table._locked(), pytest.raises(LeaseError, match="a stopped program has it"), ann.use("b1", "flash"):
@@ -366,7 +366,7 @@ def test_a_program_that_waits_gets_the_probe_when_it_is_let_go(probe: Path, tmp_
 
 
 STOPPED = """
-from tinyfleet.agent.adapters import lease_files
+from tinyfleet.agent.adapters import file_lock, lease_files
 lease_files.BEAT_S, lease_files._SURE_MS = 0.02, 500
 with leases.use("b1", "flash") as lease:
     print("has it", flush=True)
