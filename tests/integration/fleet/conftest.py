@@ -13,23 +13,13 @@ from typing import Any
 
 import pytest
 from tests.integration.fleet.simulated_node import Flash, SimulatedNode
+from tests.models import shaped
 from tests.servers import wait_for
 
 from tinyfleet.fleet.adapters.process import read_pid
 from tinyfleet.fleet.api.schemas import ProvisionIn
 from tinyfleet.fleet.client import FleetClient
 from tinyfleet.fleet.state import State
-from tinyfleet.wire.artifact import (
-    Artifact,
-    Dtype,
-    Endpoint,
-    Metadata,
-    OutputKind,
-    Place,
-    Tensor,
-    encode_artifact,
-)
-from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record
 
@@ -191,34 +181,9 @@ def model(
     version: str = "1.0.0", constants: int = 60_000, name: str = "demo", arena_bytes: int = 64
 ) -> bytes:
     """A payload that is a model by its structure; the simulated node does not run it."""
-    tensor = Tensor(offset=0, place=Place.ARENA, dtype=Dtype.INT8, shape=(1, 4))
     filler = bytes((i * 31 + len(version)) % 251 for i in range(constants))
-    return encode_artifact(
-        Artifact(
-            core=CoreVariant.PORTABLE,
-            arena_bytes=arena_bytes,
-            metadata=Metadata(
-                name=name,
-                version=version,
-                sensor="accelerometer",
-                unit="mg",
-                rate_mhz=25_000,
-                samples=1,
-                channels=4,
-                output_kind=OutputKind.CLASSES,
-                labels=("resting", "grazing", "walking", "running"),
-                source=b"\x01" * 32,
-                input_scale=1.0,
-                output_scale=1.0,
-                compiler="test",
-            ),
-            tensors=(tensor, tensor),
-            ops=(),
-            input=Endpoint(tensor=0, zero_point=0, multiplier=0, shift=0),
-            output=Endpoint(tensor=1, zero_point=0, multiplier=0, shift=0),
-            constants=filler,
-        )
-    )
+    labels = ("resting", "grazing", "walking", "running")
+    return shaped(version, filler, name=name, labels=labels, arena_bytes=arena_bytes)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from tests.models import shaped
 from tests.unit.agent.fakes import FakeClock
 
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles
@@ -23,17 +24,7 @@ from tinyfleet.agent.services.bridge import DeviceBridge
 from tinyfleet.agent.services.bridge_ports import ChunkCame, Incoming, LinkDown, LinkUp, Terms, WantCame
 from tinyfleet.wire.artifact import (
     ABI,
-    Artifact,
-    Dtype,
-    Endpoint,
-    Metadata,
-    OutputKind,
-    Tensor,
     decode_artifact,
-    encode_artifact,
-)
-from tinyfleet.wire.artifact import (
-    Place as TensorPlace,
 )
 from tinyfleet.wire.artifact_vectors import Vector
 from tinyfleet.wire.blobs import Blob, cut
@@ -60,34 +51,8 @@ def der_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def payload(version: str, arena_bytes: int = 64, filler: int = 100) -> bytes:
-    tensor = Tensor(offset=0, place=TensorPlace.ARENA, dtype=Dtype.INT8, shape=(1, 4))
-    return encode_artifact(
-        Artifact(
-            core=CoreVariant.PORTABLE,
-            arena_bytes=arena_bytes,
-            metadata=Metadata(
-                name="demo",
-                version=version,
-                sensor="accelerometer",
-                unit="mg",
-                rate_mhz=25_000,
-                samples=1,
-                channels=4,
-                output_kind=OutputKind.CLASSES,
-                labels=("a", "b", "c", "d"),
-                source=b"\1" * 32,
-                input_scale=1.0,
-                output_scale=1.0,
-                compiler="test",
-            ),
-            tensors=(tensor, tensor),
-            ops=(),
-            input=Endpoint(tensor=0, zero_point=0, multiplier=0, shift=0),
-            output=Endpoint(tensor=1, zero_point=0, multiplier=0, shift=0),
-            constants=hashlib.sha256(version.encode()).digest() * (filler // 32 + 1),
-            vectors=VECTORS,
-        )
-    )
+    constants = hashlib.sha256(version.encode()).digest() * (filler // 32 + 1)
+    return shaped(version, constants, arena_bytes=arena_bytes, vectors=VECTORS)
 
 
 def signed(
