@@ -10,6 +10,7 @@ from pathlib import Path
 from tinyfleet.agent.adapters.bridge_counts import CountsFile
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles, read_access
 from tinyfleet.agent.adapters.device_links import DeviceLink, DeviceLinks
+from tinyfleet.agent.adapters.signatures import verify_ecdsa
 from tinyfleet.agent.adapters.smp import SmpLinks
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec
@@ -27,7 +28,6 @@ from tinyfleet.agent.services.bridge_ports import Access, Incoming
 from tinyfleet.agent.services.bridge_thread import BridgeThread
 from tinyfleet.agent.services.ports import Clock, Consoles, Counting, Probes
 from tinyfleet.agent.services.worker import BoardWorker
-from tinyfleet.wire.signature import verify_ecdsa
 
 Hold = Callable[[str, Callable[[], object], bool], object]
 """Has a board, by name, to itself while something runs; whether it is over in a moment."""

@@ -35,7 +35,7 @@ from tinyfleet.fleet.adapters.mqtt.mosquitto import (
 from tinyfleet.fleet.adapters.mqtt.publisher import Publisher
 from tinyfleet.fleet.adapters.mqtt.reader import Reader
 from tinyfleet.fleet.adapters.prometheus import metrics
-from tinyfleet.fleet.adapters.signer import ImgtoolSigner
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner, verify_ecdsa
 from tinyfleet.fleet.adapters.sql.store import SqlStore
 from tinyfleet.fleet.api import app as api
 from tinyfleet.fleet.api.schemas import Health
@@ -66,7 +66,6 @@ from tinyfleet.wire.artifact_metadata import OutputKind
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.firmware import read_facts
 from tinyfleet.wire.image import read_image
-from tinyfleet.wire.signature import verify_ecdsa
 from tinyfleet.wire.topics import Topics
 
 log = logging.getLogger(__name__)

@@ -123,6 +123,22 @@ def public_der(path: Path) -> bytes:
     )
 
 
+def verify_ecdsa(key_der: bytes, signature: bytes, digest: bytes) -> bool:
+    """Whether `signature` (DER) over `digest` (SHA-256) is the key's. A broken key or signature is not."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+    try:
+        key = serialization.load_der_public_key(key_der)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            return False
+        key.verify(signature, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True
+
+
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no reason given"

@@ -14,6 +14,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from tinyfleet.fleet.adapters.signer import verify_ecdsa
 from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.blobs import Reassembler
 from tinyfleet.wire.codec import decode, encode
@@ -41,7 +42,6 @@ from tinyfleet.wire.messages import (
     Want,
     WantedArtifact,
 )
-from tinyfleet.wire.signature import verify_ecdsa
 from tinyfleet.wire.topics import TopicKind, Topics
 
 

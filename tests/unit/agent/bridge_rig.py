@@ -14,6 +14,7 @@ from tests.models import shaped
 from tests.unit.agent.fakes import FakeClock
 
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles
+from tinyfleet.agent.adapters.signatures import verify_ecdsa
 from tinyfleet.agent.core.bench_run import Answer
 from tinyfleet.agent.core.bridge import Failure, Record
 from tinyfleet.agent.core.bridge_check import SelfTest
@@ -34,7 +35,6 @@ from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.image import read_image, verify_digest
 from tinyfleet.wire.image_format import IMAGE_MAGIC, TLV_INFO_MAGIC, TLV_PROTECTED_MAGIC, Tlv
 from tinyfleet.wire.messages import Birth, Event, Hello, Message, Status, Tele, Want
-from tinyfleet.wire.signature import verify_ecdsa
 from tinyfleet.wire.topics import TopicKind, blob_name
 
 KEY = ec.generate_private_key(ec.SECP256R1())

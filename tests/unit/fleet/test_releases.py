@@ -14,7 +14,7 @@ from tests.unit.wire.test_firmware import binary as firmware_binary
 
 from tinyfleet.fleet.adapters import signer
 from tinyfleet.fleet.adapters.blobs import BlobFolder
-from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der
+from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der, verify_ecdsa
 from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound, Refused, Unavailable
 from tinyfleet.fleet.services.contents import ModelFacts
 from tinyfleet.fleet.services.ports import SigningRequest
@@ -24,7 +24,6 @@ from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.image import read_image
 from tinyfleet.wire.image_format import FLAG_RAM_LOAD, FLAG_ROM_FIXED
 from tinyfleet.wire.messages import ImageInfo
-from tinyfleet.wire.signature import verify_ecdsa
 
 MODEL = b"MODEL" + bytes(3000)
 

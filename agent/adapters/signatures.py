@@ -1,14 +1,10 @@
-"""ECDSA P-256 over SHA-256, as images are signed (SPEC section 7).
-
-A call needs `cryptography`; importing this does not.
-"""
+"""ECDSA P-256 over SHA-256, as images are signed (SPEC section 7)."""
 
 from __future__ import annotations
 
 
 def verify_ecdsa(key_der: bytes, signature: bytes, digest: bytes) -> bool:
-    """`wire.image.Verify`: whether `signature` (DER) over `digest` (SHA-256) is the key's. A broken key or
-    signature is not."""
+    """`wire.image.Verify`. A broken key or signature is not the key's."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, utils
