@@ -18,10 +18,12 @@ import firmware
 import python
 import sources
 import system
+import wishes
 from report import SetupError, say
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPS = ROOT / "build" / "deps"
+WISHES_NOTE = ROOT / "build" / "packages-not-installed"
 FREE_BYTES_NEEDED = 1_500_000_000
 STOPPED = 130
 
@@ -54,8 +56,9 @@ def prepare(build_firmware: bool, fuzz: bool = False) -> None:
     packages = system.missing(fuzz)
     absent = sources.missing(DEPS)
     fresh = not python.current(ROOT)
+    wished = wishes.missing()
     if packages or absent or fresh:
-        _announce(packages, [s.package for s in absent], fresh)
+        _announce(packages, [w.package for w in wished], [s.package for s in absent], fresh)
         free = shutil.disk_usage(ROOT).free
         if free < FREE_BYTES_NEEDED:
             needed = f"{FREE_BYTES_NEEDED // 1_000_000} MB"
@@ -69,6 +72,8 @@ def prepare(build_firmware: bool, fuzz: bool = False) -> None:
             raise SetupError(f"still missing after installing: {', '.join(still)}", "install them by hand")
     elif system.left_behind():
         system.switch_back()
+    if wished:
+        wishes.grant(wished, WISHES_NOTE, anyway=bool(packages))
     if absent:
         say(f"fetching {' and '.join(s.package for s in absent)} (build inputs, pinned by SHA-256)")
         sources.fetch(absent, DEPS)
@@ -77,10 +82,12 @@ def prepare(build_firmware: bool, fuzz: bool = False) -> None:
         firmware.build(ROOT)
 
 
-def _announce(packages: list[str], archives: list[str], fresh: bool) -> None:
+def _announce(packages: list[str], wished: list[str], archives: list[str], fresh: bool) -> None:
     say("this machine still needs:")
     if packages:
         say(f"  Debian packages (no service is started): {' '.join(packages)}")
+    if wished:
+        say(f"  Debian packages, where they can be had: {' '.join(wished)}")
     if archives:
         say(f"  sources into build/deps: {' '.join(archives)}")
     if fresh:

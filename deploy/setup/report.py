@@ -23,7 +23,13 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def run(command: list[str], mend: str, cwd: Path | None = None, text_in: str | None = None) -> None:
+def run(
+    command: list[str],
+    mend: str,
+    cwd: Path | None = None,
+    text_in: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
     """Runs a command to its end, silently. Raises SetupError with its first error line and `mend`.
 
     Whatever breaks off the wait (Ctrl-C) ends the command, too.
@@ -42,9 +48,9 @@ def run(command: list[str], mend: str, cwd: Path | None = None, text_in: str | N
     except OSError as error:
         raise SetupError(f"{name} could not start: {error}", mend) from error
     try:
-        output, _ = process.communicate(text_in, timeout=TIMEOUT_S)
+        output, _ = process.communicate(text_in, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise SetupError(f"{name} took over {TIMEOUT_S} s", mend) from error
+        raise SetupError(f"{name} took over {timeout_s:g} s", mend) from error
     finally:
         _end(process)
     if process.returncode != 0:

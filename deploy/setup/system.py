@@ -11,11 +11,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from report import SetupError, run, say
+from report import TIMEOUT_S, SetupError, run, say
 
 SERVICES = ("mosquitto", "prometheus")
 POLICY = Path("/usr/sbin/policy-rc.d")
 FORBID = "#!/bin/sh\n# tinyfleet's set-up is installing; it removes this file when it is done\nexit 101\n"
+
+
+class NoRootError(SetupError):
+    """Packages need root, and there is none."""
 
 
 def find(tool: str) -> str | None:
@@ -81,23 +85,24 @@ def missing(fuzz: bool = False) -> list[str]:
     return [need.package for need in (*NEEDS, *(FUZZ_NEEDS if fuzz else ())) if not need.present()]
 
 
-def install(packages: list[str]) -> None:
+def install(packages: list[str], ask: bool = True, timeout_s: float = TIMEOUT_S) -> None:
     """Installs Debian packages; starts no service and leaves running ones alone.
 
-    Raises SetupError with the one line to run when neither root nor sudo is there.
+    Raises SetupError with the one line to run when neither root nor sudo is there. `ask`: sudo may ask for a
+    password; `timeout_s`: of each of apt's steps that use the network.
     """
     command = ["apt-get", "install", "--no-install-recommends", *packages]
     mend = f"run as root: {' '.join(command)}"
     if find("apt-get") is None:
         raise SetupError(f"missing: {', '.join(packages)}", "this is no Debian machine: install them by hand")
-    root = _become_root(mend)
+    root = _become_root(mend, ask)
     say(f"installing Debian packages: {' '.join(packages)}")
     # A machine that has just booted may be at its own upgrades.
     quietly = ["-qq", "-y", "-o", "DPkg::Lock::Timeout=300"]
     # A third-party source that fails is no reason to stop: the install says what it lacks.
     with suppress(SetupError):
-        run([*root, "apt-get", "-qq", "update"], mend)
-    run([*root, *command, *quietly, "--download-only"], mend)
+        run([*root, "apt-get", "-qq", "update"], mend, timeout_s=timeout_s)
+    run([*root, *command, *quietly, "--download-only"], mend, timeout_s=timeout_s)
     with _no_service_starts(root, mend):
         # Broken off here, dpkg would leave packages half installed: it ends first, then we do. apt-get undoes
         # an ignored signal for dpkg, so the terminal's Ctrl-C must not reach it: a session of its own.
@@ -110,15 +115,15 @@ def install(packages: list[str]) -> None:
             run([*root, systemctl, "disable", service], mend)
 
 
-def _become_root(mend: str) -> list[str]:
+def _become_root(mend: str, ask: bool = True) -> list[str]:
     if os.geteuid() == 0:
         return []
     sudo = find("sudo")
-    if sudo and sys.stdin.isatty():
+    if sudo and ask and sys.stdin.isatty():
         return [sudo]
     if sudo and _succeeds([sudo, "-n", "true"]):
         return [sudo, "-n"]
-    raise SetupError("this needs root, and there is no root or sudo here", mend)
+    raise NoRootError("this needs root, and there is no root or sudo here", mend)
 
 
 def _succeeds(command: list[str]) -> bool:

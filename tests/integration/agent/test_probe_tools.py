@@ -158,7 +158,7 @@ def gdbserver(board: Board, folder: Path) -> Iterator[int]:
 
 
 @pytest.mark.skipif(
-    GDB is None, reason="no gdb-multiarch, no arm-none-eabi-gdb: apt-get install gdb-multiarch"
+    GDB is None, reason="no gdb-multiarch, no arm-none-eabi-gdb: `make setup` says why it installed none"
 )
 def test_gdb(board: Board, echo: tuple[Path, bytes], tmp_path: Path) -> None:
     """Loads, stops, looks, changes, steps and goes on, as at a board on the desk."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SETUP = Path(__file__).parents[3] / "deploy" / "setup"
-MODULES = ("report", "system", "sources", "python", "firmware")
+MODULES = ("report", "system", "wishes", "sources", "python", "firmware")
 
 
 @pytest.fixture(autouse=True)
