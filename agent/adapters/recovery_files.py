@@ -29,6 +29,7 @@ class RecoveryFiles:
         self._folder = folder
         self._lock = threading.RLock()
         self._unsaved: dict[str, Patient] = {}
+        self._known: dict[str, Patient] = {}
         self._told = False
         self.lost_lines = 0
 
@@ -90,10 +91,16 @@ class RecoveryFiles:
 
     def _read(self, board: str) -> Patient:
         try:
-            return _patient(json.loads((self._folder / f"{board}.json").read_text(encoding="utf-8")))
+            text = (self._folder / f"{board}.json").read_text(encoding="utf-8")
+            self._known[board] = _patient(json.loads(text))
+            return self._known[board]
         except FileNotFoundError:
             return Patient()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            # For now: a quarantine must not end because this host had too many files open.
+            self._tell(error)
+            return self._known.get(board, Patient())
+        except (ValueError, KeyError, TypeError) as error:
             # What cannot be read says nothing: the board is UNKNOWN.
             self._tell(error)
             return Patient()
@@ -102,7 +109,11 @@ class RecoveryFiles:
         path = self._folder / f"{board}.json"
         partial = path.with_suffix(".part")
         try:
-            partial.write_text(json.dumps(_document(patient)), encoding="utf-8")
+            with partial.open("w", encoding="utf-8") as file:
+                json.dump(_document(patient), file)
+                file.flush()
+                # A power cut must not leave an empty file: it would end a quarantine.
+                os.fsync(file.fileno())
             partial.replace(path)
         except OSError:
             partial.unlink(missing_ok=True)

@@ -222,12 +222,16 @@ def _with_reason(after: Patient, before: Patient, event: Event, found: Finding) 
     )
 
 
-def loaded(patient: Patient, now_s: float, limits: Limits) -> Patient:
-    """As read by a program that is not climbing: a rung was left when its program ended, and is begun anew;
-    a clock that was set back does not make a pause longer than the longest."""
-    if patient.climbing:
-        patient = replace(patient, state=C.WEDGED)
-    return replace(patient, until_s=min(patient.until_s, now_s + limits.pause_max_s))
+def loaded(patient: Patient) -> Patient:
+    """As read by a program that is not climbing: a rung was left when its program ended, and is begun
+    anew."""
+    return replace(patient, state=C.WEDGED) if patient.climbing else patient
+
+
+def is_rested(patient: Patient, now_s: float) -> bool:
+    """Whether its pause is over. A clock that stands before the pause's begin was set back: nobody knows how
+    long it would last by that one."""
+    return not patient.since_s <= now_s < patient.until_s
 
 
 def diagram() -> str:

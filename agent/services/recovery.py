@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, QuarantinedError
 from tinyfleet.agent.core.faults import fault_beside, is_host_trouble, speaks_of_board
 from tinyfleet.agent.core.pulse import Beat, Fault, Verdict
-from tinyfleet.agent.core.recovery import Condition, Event, Finding, Limits, Patient, loaded, step
+from tinyfleet.agent.core.recovery import Condition, Event, Finding, Limits, Patient, is_rested, loaded, step
 from tinyfleet.agent.core.tally import RECOVERIES
 from tinyfleet.agent.services.heartbeat import Bedside, Heartbeat
 from tinyfleet.agent.services.ladder import Ladder
@@ -188,14 +188,14 @@ class Recovery:
             if thread is not None and thread.is_alive():
                 return False
         now_s, unix_s = self._clock.monotonic_s(), float(self._clock.unix_s())
-        patient = loaded(self._records.load(board), unix_s, self.limits)
+        patient = loaded(self._records.load(board))
         if patient.state is Condition.QUARANTINED:
             return False
         if patient.state in (Condition.PAUSED, Condition.WEDGED) and not patient.should_live:
             # Somebody asked for a climb of a board that never lived; that one was all.
             return False
         if patient.state is Condition.PAUSED:
-            return unix_s >= patient.until_s
+            return is_rested(patient, unix_s)
         waits = now_s < self._next_s.setdefault(board, now_s)
         if patient.state is Condition.WEDGED:
             return not waits
@@ -252,8 +252,7 @@ class Recovery:
 
     def _settled(self, board: str) -> Patient:
         """The lease is ours, so nobody else climbs: a rung in the records was left when its program ended."""
-        now_s = float(self._clock.unix_s())
-        return self._records.change(board, lambda patient: loaded(patient, now_s, self.limits))
+        return self._records.change(board, loaded)
 
     def _judged(self, board: str, patient: Patient, verdict: Verdict) -> Patient:
         every_s = self.limits.beat_every_s * (1 if patient.expects is Beat.HELLO else CORE_FACTOR)

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -376,6 +376,19 @@ def test_a_rung_that_was_left_is_begun_anew(bench: Bench) -> None:
     assert board.done == ["soft reset", "under connect"]
 
 
+def test_a_pause_ends_although_the_clock_was_set_back(bench: Bench) -> None:
+    """A host without a battery may think for a moment that it is another year."""
+    bench.known_alive()
+    board = bench.boards["b1"]
+    board.alive = False
+    year_s = 365 * 24 * 3600.0
+    bench.clock.now_s += year_s
+    assert bench.recovery.recover("b1").state is C.PAUSED
+    bench.clock.now_s -= year_s
+    board.alive = True
+    bench.watch_until("b1", C.ALIVE)
+
+
 def test_a_person_ends_a_climb(bench: Bench) -> None:
     bench.known_alive()
     board = bench.boards["b1"]
@@ -412,6 +425,26 @@ def test_the_history_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_records_that_say_nothing_are_a_board_that_is_unknown(tmp_path: Path, text: str) -> None:
     (tmp_path / "b1.json").write_text(text)
     assert RecoveryFiles(tmp_path).load("b1") == Patient()
+
+
+def test_a_quarantine_is_not_forgotten_when_it_cannot_be_read_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files, say: what was known stays known, and is not written over."""
+    banished = Patient(state=C.QUARANTINED, reason="smoke")
+    RecoveryFiles(tmp_path).change("b1", lambda before: banished)
+    records = RecoveryFiles(tmp_path)
+    assert records.load("b1") == banished
+
+    def no_more(*_: object, **__: object) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", no_more)
+        assert records.load("b1") == banished
+        seen = records.change("b1", lambda before: replace(before, recoveries=before.recoveries + 1))
+        assert seen.state is C.QUARANTINED
+    assert RecoveryFiles(tmp_path).load("b1").state is C.QUARANTINED
 
 
 def test_all_that_is_known_survives_a_restart(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tinyfleet.agent.core.recovery import (
     Limits,
     Patient,
     diagram,
+    is_rested,
     loaded,
     step,
 )
@@ -172,10 +173,11 @@ def test_whatever_happens(history: list[tuple[Event, Finding, float]]) -> None:
         assert len(patient.reason or "") <= 300
         assert patient.recoveries >= before.recoveries
         if patient.state is Condition.PAUSED:
-            assert loaded(patient, now_s, LIMITS).until_s <= now_s + LIMITS.pause_max_s
+            assert is_rested(patient, now_s + LIMITS.pause_max_s)
+            assert is_rested(patient, patient.since_s - 1.0), "the clock was set back"
         if before.state is not Condition.QUARANTINED and patient.state is Condition.QUARANTINED:
             assert event is Event.BANISHED or len(patient.failed) >= LIMITS.failures
-        assert not loaded(patient, now_s, LIMITS).climbing
+        assert not loaded(patient).climbing
 
 
 def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
