@@ -21,13 +21,14 @@ def switch_of(
     if switch is None:
         return None
     if isinstance(switch, UsbSwitchSpec):
-        others = [identity(other) for other in bench.boards if other.name != spec.name]
+        others = [other for other in bench.boards if other.name != spec.name]
         path = path_of(switch.location, switch.port)
-        return UsbHubSwitch(
-            spec.name,
-            switch,
-            lambda: why_not_to_switch(usb_devices(sysfs), path, identity(spec), others),
-        )
+
+        def objection() -> str | None:
+            # Looked up each time: where a port's link leads changes when it is plugged in again.
+            return why_not_to_switch(usb_devices(sysfs), path, identity(spec), map(identity, others))
+
+        return UsbHubSwitch(spec.name, switch, objection)
     if isinstance(switch, CommandSwitchSpec):
         return CommandSwitch(spec.name, switch)
     return None if spec.probe is None else EmulatedSwitch(spec.name, spec.probe, boards)

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from tinyfleet.agent.core.attachments import Command, MeterSpec, SwitchSpec, Text, UsbSwitchSpec
+from tinyfleet.agent.core.attachments import (
+    Command,
+    CommandSwitchSpec,
+    Ina226Spec,
+    JoulescopeSpec,
+    MeterSpec,
+    SwitchSpec,
+    Text,
+    UsbSwitchSpec,
+)
 from tinyfleet.agent.core.yaml_file import Misplaced, parse_yaml
 from tinyfleet.wire.limits import BOARD_LABELS_MAX, BOARDS_MAX
 
@@ -118,6 +127,13 @@ def _own(board: BoardSpec) -> Iterator[tuple[tuple[str, ...], str, object]]:
             yield key, "port", path
     if isinstance(board.switch, UsbSwitchSpec):
         yield ("switch",), "switched USB port", f"{board.switch.location} port {board.switch.port}"
+    if isinstance(board.switch, CommandSwitchSpec):
+        yield ("switch",), "switch-off command", " ".join(board.switch.off)
+    if isinstance(board.meter, Ina226Spec):
+        place = board.meter.hwmon or f"bus {board.meter.bus} address {board.meter.address:#x}"
+        yield ("meter",), "meter", f"ina226 {place}"
+    if isinstance(board.meter, JoulescopeSpec):
+        yield ("meter",), "meter", f"joulescope {board.meter.serial or '(the only one)'}"
 
 
 def parse_bench(text: str, name: str) -> BenchFile:

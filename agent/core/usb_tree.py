@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from tinyfleet.agent.core.host_devices import same_serial
+
 
 @dataclass(frozen=True, slots=True)
 class UsbDevice:
@@ -28,7 +30,9 @@ class UsbIdentity:
     ports: frozenset[str]
 
     def owns(self, device: UsbDevice) -> bool:
-        return device.serial in self.serials or not self.ports.isdisjoint(device.ports)
+        serial = device.serial
+        named = serial is not None and any(same_serial(serial, own) for own in self.serials)
+        return named or not self.ports.isdisjoint(device.ports)
 
 
 def path_of(location: str, port: int) -> str:

@@ -156,6 +156,19 @@ def test_a_whole_bench() -> None:
             "b:24: boards.1.switch: two boards have the switched USB port '1-2 port 3'",
         ),
         (('"off": [relay, "0"]', '"off": relay 0'), "b:24: boards.1.switch.off: "),
+        # Whoever switched one off would switch off its neighbour.
+        (
+            ("switch: {kind: emulated}", 'switch: {kind: command, "on": [relay, "2"], "off": [relay, "0"]}'),
+            "b:29: boards.2.switch: two boards have the switch-off command 'relay 0'",
+        ),
+        (
+            (
+                "    device_type: microbit\n    probe: qemu-microbit-0001\n"
+                "    meter: {kind: simulated, like: lpm01a}\n    switch: {kind: emulated}\n",
+                "    device_type: x\n    probe: '1'\n    console: /dev/c\n    meter: {kind: ina226, bus: 1}\n",
+            ),
+            "b:29: boards.2.meter: two boards have the meter 'ina226 bus 1 address 0x40'",
+        ),
         (("like: lpm01a", "like: joulescope"), "b:28: boards.2.meter.like: "),
     ],
 )
