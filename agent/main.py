@@ -364,17 +364,18 @@ class Agent:
             self._told = now
 
     def close(self) -> None:
-        self._bridges.stop()
-        self.recovery.close()
-        self._programming.close()
-        if self._publisher is not None:
-            self._publisher.stop()
-            self._publisher = None
-        for worker in self._workers.values():
-            worker.close()
-        self.consoles.close()
-        self._emulated.stop()
-        self.leases.close()
+        """From the last line on upwards; what cannot be ended does not keep the rest from it."""
+        with contextlib.ExitStack() as ending:
+            ending.callback(self.leases.close)
+            ending.callback(self._emulated.stop)
+            ending.callback(self.consoles.close)
+            for worker in self._workers.values():
+                ending.callback(worker.close)
+            if self._publisher is not None:
+                ending.callback(self._publisher.stop)
+            ending.callback(self._programming.close)
+            ending.callback(self.recovery.close)
+            ending.callback(self._bridges.stop)
 
     def __enter__(self) -> Agent:
         return self

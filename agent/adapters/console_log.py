@@ -6,6 +6,8 @@ and the log says how many once it can.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import threading
 import time
@@ -167,16 +169,21 @@ def read_log(
 
 
 def _all_lines(folder: Path, board: str) -> Iterator[ConsoleLine]:
-    found = [folder / f"{board}.{number}.log" for number in range(FILES - 1, 0, -1)]
-    for path in [*found, folder / f"{board}.log"]:
-        try:
-            with path.open("rb") as file:
-                for raw in file:
-                    line = parse_line(raw.rstrip(b"\n").decode("utf-8", errors="replace"))
-                    if line is not None:
-                        yield line
-        except FileNotFoundError:
-            continue
+    names = [f"{board}.log", *(f"{board}.{number}.log" for number in range(1, FILES))]
+    files: dict[tuple[int, int], BinaryIO] = {}
+    with contextlib.ExitStack() as held:
+        # All before the first is read, the newest first: what is turned over meanwhile is met again under
+        # its next name, and none is missed.
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                file = held.enter_context((folder / name).open("rb"))
+                status = os.fstat(file.fileno())
+                files.setdefault((status.st_dev, status.st_ino), file)
+        for log in reversed(files.values()):
+            for raw in log:
+                line = parse_line(raw.rstrip(b"\n").decode("utf-8", errors="replace"))
+                if line is not None:
+                    yield line
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -3,6 +3,7 @@ run."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from pyocd_qemu.process import OWNER_NAME, end_stranded
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import EmulatorError, NoSuchBoardError, SwitchError, SwitchRefused
 
+LOG = logging.getLogger(__name__)
 POWER_NAME: Final = "power"
 """In a board's folder once it was switched: `off`, or `on` until whichever program runs it has started it."""
 _OFF: Final = "off"
@@ -133,8 +135,12 @@ class EmulatedBoards:
         """Ends every board; their flash is kept."""
         with self._lock:
             while self._boards:
-                _, board = self._boards.popitem()
-                board.stop()
+                unique_id, board = self._boards.popitem()
+                try:
+                    board.stop()
+                except OSError as error:
+                    # QEMU has ended; the other boards' have to, too.
+                    LOG.warning("%s: what it wrote to its flash last is not kept: %s", unique_id, error)
 
     def __enter__(self) -> EmulatedBoards:
         return self

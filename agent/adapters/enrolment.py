@@ -7,6 +7,7 @@ spoken.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import re
@@ -105,7 +106,7 @@ class ManagerDoor:
             raise AgentError(
                 f"the manager at {self._address} does not answer: {reason}", "is `tinyfleet up` running?"
             ) from None
-        except ValueError as error:
+        except (ValueError, http.client.HTTPException) as error:
             raise self._strange() from error
 
     def _strange(self) -> AgentError:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,9 @@ from typing import Any
 from tinyfleet.agent.adapters import unix_socket
 from tinyfleet.agent.core.errors import AgentBusyError, AgentError
 
+LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 5.0
+_RETRY_S = 0.5
 _LIMIT_BYTES = 64 * 1024
 
 
@@ -43,11 +46,13 @@ def health_door(path: Path, health: Callable[[], dict[str, Any]]) -> Iterator[No
         door = unix_socket.listen(path)
     except OSError as error:
         raise AgentError(f"cannot listen at {path}: {error}", "is the state folder writable?") from error
-    thread = threading.Thread(target=_serve, args=(door, health), name="health", daemon=True)
+    ended = threading.Event()
+    thread = threading.Thread(target=_serve, args=(door, health, ended), name="health", daemon=True)
     thread.start()
     try:
         yield
     finally:
+        ended.set()
         # Wakes the thread, which closing alone would not.
         with contextlib.suppress(OSError):
             door.shutdown(socket.SHUT_RDWR)
@@ -77,12 +82,17 @@ def ask(path: Path) -> dict[str, Any]:
     return answer
 
 
-def _serve(door: socket.socket, health: Callable[[], dict[str, Any]]) -> None:
-    while True:
+def _serve(door: socket.socket, health: Callable[[], dict[str, Any]], ended: threading.Event) -> None:
+    while not ended.is_set():
         try:
             link, _ = door.accept()
         except OSError:
-            return
+            ended.wait(_RETRY_S)  # this host has no files left, for now
+            continue
         with link, contextlib.suppress(OSError):
             link.settimeout(_TIMEOUT_S)
-            link.sendall(json.dumps(health()).encode())
+            try:
+                link.sendall(json.dumps(health()).encode())
+            except Exception as error:
+                if not isinstance(error, OSError):
+                    LOG.exception("health")

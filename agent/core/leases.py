@@ -212,7 +212,7 @@ def settle(leases: Leases, now: Now, beats: Mapping[str, int]) -> Leases:
 
 def _after_boot(leases: Leases, now: Now) -> Leases:
     """The counters begin anew with the host, so reservations of before go by the clock on the wall; one that
-    is wrong does not make them longer than they were."""
+    is wrong does not make them longer than they were, or may be."""
     if leases.boot == now.boot:
         return leases
     boards = {}
@@ -220,7 +220,9 @@ def _after_boot(leases: Leases, now: Now) -> Leases:
         old = lease.reservation
         if old is None:
             continue
-        left_ms = min((old.until_unix_s - now.unix_s) * 1000, old.until_ms - old.begun_ms)
+        # With renewals it may be days since it began.
+        longest_ms = min(old.until_ms - old.begun_ms, LONGEST_MS)
+        left_ms = min((old.until_unix_s - now.unix_s) * 1000, longest_ms)
         if left_ms > 0:
             new = replace(old, begun_ms=now.boot_ms, until_ms=now.boot_ms + left_ms)
             boards[name] = BoardLease(reservation=new)

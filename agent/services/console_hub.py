@@ -272,7 +272,10 @@ class ConsoleHub:
         finally:
             # A write may be under way in another thread; the port's number must not be another's by then.
             with self._writing:
-                port.close()
+                try:
+                    port.close()
+                except Exception:
+                    LOG.exception("the console of %s", self.board)
 
     def _read(self, port: Console) -> None:
         awaits_quiet = False

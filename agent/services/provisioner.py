@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from tinyfleet.agent.core.bench_file import BoardSpec
@@ -366,10 +367,15 @@ class _Run:
     @contextmanager
     def _open(self) -> Iterator[BoardFlash]:
         session = self._call(self._parts.probes.open, self._spec.probe or "")
+        finish = partial(self._worker.finish, "disconnect", TABLE[Step.START].timeout_s, session.close)
         try:
             yield BoardFlash(session, self._memory, self._call)
-        finally:
-            self._worker.finish("disconnect", TABLE[Step.START].timeout_s, session.close)
+        except BaseException:
+            # What went wrong first is told.
+            with suppress(AgentError):
+                finish()
+            raise
+        finish()
 
     def _call(self, function: Callable[..., R], *arguments: object) -> R:
         return self._worker.call(self._at.value, TABLE[self._at].timeout_s, function, *arguments)

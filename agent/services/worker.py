@@ -67,7 +67,7 @@ class BoardWorker:
             return future.result(timeout_s)
         except concurrent.futures.TimeoutError:
             if future.done():
-                raise  # the function's own
+                return future.result()  # it ended just now, or with a TimeoutError of its own
             if not future.cancel():
                 self._hanging = future
             raise StepTimeout(

@@ -130,6 +130,33 @@ def test_who_asks_gets_one_document(tmp_path: Path) -> None:
         ask(path)
 
 
+def test_the_door_stays_open_through_a_moment_without_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "health.sock"
+    accept, fails = socket.socket.accept, iter([OSError(24, "Too many open files")])
+
+    def accepting(door: socket.socket) -> tuple[socket.socket, object]:
+        for error in fails:
+            raise error
+        return accept(door)
+
+    asked = 0
+
+    def health() -> dict[str, object]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise RuntimeError("a mistake of ours")
+        return {"status": "ok"}
+
+    monkeypatch.setattr(socket.socket, "accept", accepting)
+    with health_door(path, health):
+        with pytest.raises(AgentError, match="broke off"):
+            ask(path)
+        assert ask(path) == {"status": "ok"}
+
+
 def test_what_a_killed_agent_left_behind_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
     left = unix_socket.listen(path)

@@ -135,6 +135,24 @@ def up(watch: Watch) -> None:
     until(watch, lambda event: isinstance(event, PortState) and event.up)
 
 
+def test_a_port_that_cannot_even_be_closed_is_read_again(
+    hub: ConsoleHub, port: Port, ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver's close may fail for a device that is gone."""
+    watch = hub.watch()
+    up(watch)
+
+    def fail() -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(port, "close", fail)
+    port.says.put(None)
+    other = Port()
+    ports.waiting.put(other)
+    other.says.put(b"back\n")
+    line(watch, "back")
+
+
 def test_all_who_watch_see_each_line_with_its_times(hub: ConsoleHub, port: Port, kept: list[str]) -> None:
     one, other = hub.watch(), hub.watch()
     up(one)

@@ -55,6 +55,25 @@ def test_the_oldest_goes_first(tmp_path: Path) -> None:
     assert left == [f"line {i}" for i in range(500 - len(left), 500)] and len(left) > 30
 
 
+def test_a_log_that_is_turned_over_while_it_is_read_lacks_nothing(tmp_path: Path) -> None:
+    logs = ConsoleLogs(tmp_path, file_bytes=1000)
+    keep = logs.of("b1")
+    for i in range(30):
+        keep(at(i, f"line {i}"))
+    logs.close()
+    reading = read_log(tmp_path, "b1")
+    first = next(reading).text
+    logs = ConsoleLogs(tmp_path, file_bytes=1000)
+    keep = logs.of("b1")
+    for i in range(30, 60):
+        keep(at(i, f"line {i}"))
+    logs.close()
+    read = [first, *(line.text for line in reading)]
+    start = int(first.split()[1])
+    assert read[: 30 - start] == [f"line {i}" for i in range(start, 30)]
+    assert len(read) == len(set(read))
+
+
 @pytest.fixture
 def limited() -> Iterator[None]:
     """Files of this process have at most 2000 bytes, as on a full disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -60,6 +61,23 @@ def manager() -> Iterator[Answering]:
     server.shutdown()
     thread.join(10)
     server.server_close()
+
+
+def test_what_is_no_manager_is_told_as_such() -> None:
+    """Another program's port was named."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def greet() -> None:
+            link, _ = door.accept()
+            with link:
+                link.recv(4096)
+                link.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        with pytest.raises(AgentError, match="does not answer as a manager does"):
+            ManagerDoor(f"http://127.0.0.1:{door.getsockname()[1]}").state(WORD)
+        thread.join(10)
 
 
 def test_the_word_stands_in_the_header_alone(manager: Answering) -> None:

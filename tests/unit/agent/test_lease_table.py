@@ -123,6 +123,19 @@ def test_a_reservation_outlives_a_start_of_the_host(unix_after_s: int, left_ms: 
     assert after.of("b1").use is None
 
 
+def test_a_wrong_clock_after_a_start_makes_no_reservation_longer_than_any_may_be() -> None:
+    """It was renewed for days, and the host has no battery for its clock."""
+    now = NOW
+    leases, _ = take(Leases(boot="b"), reserve("ann", for_ms=LONGEST_MS), now)
+    for _ in range(3):
+        now = later(now, LONGEST_MS - 1)
+        leases, done = renew(settle(leases, now, {}), "b1", "ann", LONGEST_MS, now)
+        assert done
+    new = Now(boot="c", boot_ms=5, run_ms=5, unix_s=0)
+    reservation = settle(leases, new, {}).of("b1").reservation
+    assert reservation is not None and reservation.until_ms - new.boot_ms <= LONGEST_MS
+
+
 def test_first_come_first_served_and_the_dead_make_room() -> None:
     leases = held(Hold.USED)
     leases, first = join(leases, use("bob", "p2"), NOW)

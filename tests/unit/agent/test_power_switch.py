@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from pyocd_qemu import registry
+from pyocd_qemu.board import Board
 from pyocd_qemu.errors import QemuError
+from pyocd_qemu.process import QemuProcess
 
 from tinyfleet.agent.adapters import switches
 from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards
@@ -183,6 +185,7 @@ boards:
     switch: {kind: uhubctl, location: 1-1, port: 2}
   - {name: b2, device_type: microbit, probe: serial-2, console: /dev/ttyACM8}
   - {name: b3, device_type: microbit, console: /dev/ttyACM9, smp: serial}
+  - {name: b4, device_type: nrf52840, probe: "683459357", smp: "udp://b4:1337"}
 """
 
 
@@ -201,6 +204,8 @@ boards:
         ([("1-1.2", "serial-1", ""), ("1-1.2.4", None, "ttyACM9")], "at 1-1.2.4 is another board's"),
         ([("1-1.2.1", "serial-1", ""), ("1-1.2.2", "a disk", "")], "1-1.2.2 hangs there, too"),
         ([("1-1.2", "serial-2", "")], "is another board's"),
+        # J-Links have zeros in front that pyOCD does not tell.
+        ([("1-1.2", "000683459357", "")], "is another board's"),
         ([("1-1.3", "serial-1", ""), ("1-1.2", None, "")], "the board is at 1-1.3, not at 1-1.2"),
     ],
 )
@@ -223,6 +228,23 @@ def test_a_port_with_somebody_else_on_it_is_not_cut_off(
         assert log.read_text() == "-l 1-1 -p 2 -a off "
         return
     with pytest.raises(SwitchRefused, match=refusal):
+        switch.off()
+    assert not log.exists(), "nothing was switched"
+
+
+def test_a_neighbour_that_was_plugged_in_since_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port's link by id leads to another device after each time it was unplugged."""
+    log = fake_uhubctl(tmp_path, USB2.format(state=OFF2), monkeypatch)
+    sysfs, link = tmp_path / "sys", tmp_path / "by-id"
+    device(sysfs, "1-1", hub=True)
+    bench = parse_bench(BOARDS.replace("/dev/ttyACM9", str(link)), "bench.yaml")
+    switch = switch_of(bench, bench.boards[0], EmulatedBoards(), sysfs)
+    assert switch is not None
+    device(sysfs, "1-1.2", tty="ttyACM5")
+    link.symlink_to("/dev/ttyACM5")
+    with pytest.raises(SwitchRefused, match="is another board's"):
         switch.off()
     assert not log.exists(), "nothing was switched"
 
@@ -262,6 +284,28 @@ def test_an_emulated_board_that_does_not_start_does_not_keep_others_down(
     with pytest.raises(EmulatorError, match="no room"):
         emulated.revive()
     assert good.started == [False]
+
+
+def test_boards_are_ended_though_they_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk is full; no QEMU is left behind."""
+    monkeypatch.setenv(registry.ROOT_VARIABLE, str(tmp_path))
+    ended: list[str] = []
+
+    def full(board: Board) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Board, "is_alive", lambda board: True)
+    monkeypatch.setattr(Board, "save", full)
+    monkeypatch.setattr(QemuProcess, "stop", lambda process, timeout_s=5.0: ended.append(process.name))
+    emulated = EmulatedBoards()
+    emulated._boards = {
+        name: Board(name, "microbit") for name in ("qemu-microbit-0001", "qemu-microbit-0002")
+    }
+    emulated.stop()
+    assert sorted(ended) == ["board qemu-microbit-0001", "board qemu-microbit-0002"]
+    assert "No space left" in caplog.text
 
 
 def test_a_program_that_ends_qemu_at_once_does_not_keep_its_board_from_being_programmed(

@@ -142,6 +142,17 @@ def test_a_board_whose_flash_fails_is_named_and_not_registered(
     assert kept["step"] == step.value and region in kept["failed"]
 
 
+def test_what_failed_first_is_told_though_the_probe_cannot_be_closed_either(bench: Bench) -> None:
+    def gone(*_: object) -> None:
+        raise StepFailed("probe-1", "program", "the probe went away", "plug it in")
+
+    bench.board.program = bench.board.close = gone  # type: ignore[method-assign]
+    bench.board.sectors[MPS2_AN386["events"].offset] = bytes(4096)
+    with pytest.raises(StepFailed) as caught:
+        bench.run(bench.door.word(), name="d1")
+    assert (caught.value.board, caught.value.step) == ("b1", Step.ERASE.value)
+
+
 def test_a_board_that_is_never_heard_stays_unregistered_and_is_taken_again(bench: Bench) -> None:
     word = bench.door.word()
     bench.board.mute = True

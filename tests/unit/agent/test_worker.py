@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import subprocess
 import sys
 import threading
@@ -37,6 +38,19 @@ def test_a_time_out_of_the_function_itself_is_not_ours(worker: BoardWorker) -> N
 
     with pytest.raises(TimeoutError, match="mine"):
         worker.call("s", 5, fail)
+
+
+def test_what_ends_at_the_last_moment_has_ended(worker: BoardWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the end of the waiting and the look at what became of it."""
+    result = concurrent.futures.Future.result
+
+    def late(future: concurrent.futures.Future[int], timeout: float | None = None) -> int:
+        monkeypatch.undo()
+        result(future, 5)
+        raise TimeoutError
+
+    monkeypatch.setattr(concurrent.futures.Future, "result", late)
+    assert worker.call("s", 5, lambda: 7) == 7
 
 
 def test_a_call_that_hangs_blocks_its_board_only_until_it_ends(worker: BoardWorker) -> None:

@@ -161,11 +161,14 @@ class Board:
             raise QemuStartError(f"board {self.unique_id}: there is no {self._kernel}", "build the firmware")
 
     def stop(self) -> None:
-        """Saves the flash and ends QEMU. Does nothing when it is not running."""
-        if self.is_alive():
-            self.save()
-        self._strike_out()
-        self._process.stop()
+        """Saves the flash and ends QEMU. Does nothing when it is not running. Raises OSError where it could
+        not be saved; QEMU has ended then, too."""
+        try:
+            if self.is_alive():
+                self.save()
+        finally:
+            self._strike_out()
+            self._process.stop()
 
     def kill(self) -> None:
         """As a power cut. Flash that is no file is as it was last saved: by `save`, `stop`, or a probe, which
