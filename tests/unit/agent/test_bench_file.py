@@ -165,7 +165,8 @@ def test_a_whole_bench() -> None:
             (
                 "    device_type: microbit\n    probe: qemu-microbit-0001\n"
                 "    meter: {kind: simulated, like: lpm01a}\n    switch: {kind: emulated}\n",
-                "    device_type: x\n    probe: '1'\n    console: /dev/c\n    meter: {kind: ina226, bus: 1}\n",
+                "    device_type: x\n    probe: '1'\n    console: /dev/c\n"
+                "    meter: {kind: ina226, bus: 1}\n",
             ),
             "b:29: boards.2.meter: two boards have the meter 'ina226 bus 1 address 0x40'",
         ),
