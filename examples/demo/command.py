@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from examples.demo.bench import BOARD
 from examples.demo.chain import MODEL, Chain
 from examples.demo.play import play
 from examples.demo.programs import DemoError, Ending, Stopped
@@ -65,7 +66,8 @@ def main(signals: Sequence[signal.Signals]) -> int:
 
 
 def summarise(chain: Chain, console: Console, took_s: float, *, once: bool) -> None:
-    where, state = chain.endpoints, f"--state {os.path.relpath(chain.folder)}"
+    where, relative = chain.endpoints, os.path.relpath(chain.folder)
+    state = f"--state {relative}"
     lines = [
         "",
         f"First inference in Prometheus: {chain.first_inference_s:.1f} s. All of it: {took_s:.1f} s.",
@@ -74,12 +76,15 @@ def summarise(chain: Chain, console: Console, took_s: float, *, once: bool) -> N
         f"  API         {where.api}/api/v1/devices",
         f"  metrics     {where.api}/metrics",
         f"  Prometheus  {where.prometheus}",
+        f"  bench       http://{chain.bench_metrics}/metrics",
     ]
     if not once:
         lines += [
             "",
             "Try next, in another terminal:",
             f"  .venv/bin/tinyfleet devices {state}",
+            f"  .venv/bin/tinyfleet agent boards {state}",
+            f"  .venv/bin/tinyfleet bench meter {BOARD} --bench {relative}/bench.yaml {state}",
             f"  .venv/bin/tinyfleet mqtt tail {state}",
             f"  .venv/bin/tinyfleet rollout start {MODEL} 1.0.0 --watch {state}",
             "",

@@ -25,6 +25,7 @@ def steps(chain: Chain) -> list[Step]:
     return [
         ("Broker, manager, Prometheus", chain.start_fleet),
         ("Bench board over SWD (emulated)", chain.bench),
+        ("Its energy (simulated meter)", chain.bench_energy),
         ("Two nodes online (emulated)", chain.start_nodes),
         ("Release 1 signed and rolled out", lambda tell: chain.release(1, tell)),
         ("Its inferences in Prometheus", lambda tell: chain.see_inferences("1.0.0", tell)),
@@ -40,7 +41,7 @@ def play(chain: Chain, console: Console) -> None:
     that the steps began is still at work then."""
     todo = list(enumerate(steps(chain)))
     with Display(console, [title for _, (title, _) in todo]) as display:
-        for lanes in ([todo[:1]], [todo[1:2], todo[2:]]):
+        for lanes in ([todo[:1]], [todo[1:3], todo[3:]]):
             Lanes(chain, display).run(lanes)
 
 

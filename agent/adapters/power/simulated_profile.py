@@ -24,7 +24,7 @@ class Shape:
     idle_ua: float = 120.0
     busy_ua: float = 4200.0
     busy_s: float = 0.010
-    pause_s: float = 0.010
+    pause_s: float = 0.002
     low_s: float = 30e-6
 
     def energy_uj(self, supply_mv: float) -> float:
