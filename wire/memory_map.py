@@ -141,6 +141,8 @@ MPS2_AN386_BENCH: Final = MemoryMap(
     ),
 )
 
+MPS2_AN500_BENCH: Final = replace(MPS2_AN386_BENCH, board="mps2-an500-bench", base=0x6000_0000)
+
 # QEMU cannot write this board's flash, so its large memory takes the part; the app lies in the core's own.
 MPS3_AN547: Final = MemoryMap(
     board="mps3-an547",
@@ -167,4 +169,7 @@ MICROBIT: Final = MemoryMap(
     ),
 )
 
-BOARDS: Final = (MPS2_AN386, MPS2_AN500, POSIX, NRF52840, STM32L496, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547)
+BOARDS: Final = (
+    *(MPS2_AN386, MPS2_AN500, POSIX, NRF52840, STM32L496),
+    *(MICROBIT, MPS2_AN386_BENCH, MPS2_AN500_BENCH, MPS3_AN547),
+)

@@ -7,11 +7,21 @@ from dataclasses import replace
 from enum import Enum
 
 from tinyfleet.agent.core.errors import PlanError
-from tinyfleet.wire.memory_map import BOARDS, KIB, MICROBIT, MPS2_AN386_BENCH, MPS3_AN547, MemoryMap, Region
+from tinyfleet.wire.memory_map import (
+    BOARDS,
+    KIB,
+    MICROBIT,
+    MPS2_AN386_BENCH,
+    MPS2_AN500_BENCH,
+    MPS3_AN547,
+    MemoryMap,
+    Region,
+)
 
 _MAPS = {
     "microbit": MICROBIT,
     "mps2-an386": MPS2_AN386_BENCH,
+    "mps2-an500": MPS2_AN500_BENCH,
     # Its boot ROM copies the app from flash to the core's instruction memory, where it is built to run.
     "mps3-an547": replace(
         MPS3_AN547,

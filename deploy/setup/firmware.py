@@ -11,7 +11,7 @@ from report import run, say
 
 PRESETS = (
     *("mps2-an386", "mps2-an386-tls", "mps2-an500", "posix"),
-    *("microbit", "bench-mps2-an386", "bench-mps3-an547"),
+    *("microbit", "bench-mps2-an386", "bench-mps2-an500", "bench-mps3-an547"),
 )
 MEND = "`make clean` begins anew; the same command in firmware/ shows all of it"
 

@@ -17,10 +17,12 @@ from tinyfleet.agent.core.boards import memory_map
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.model.compiler.spec import core_of
 
-PRESETS = {"mps2-an386": "bench-mps2-an386", "mps3-an547": "bench-mps3-an547"}
-MACHINES = tuple(PRESETS)
+MACHINES = ("mps2-an386", "mps2-an500", "mps3-an547")
+PRESETS = {machine: f"bench-{machine}" for machine in MACHINES}
 SHARED = Path(os.environ.get("TINYFLEET_MODELS") or ROOT.parent / "shared" / "models")
 MLPERF = {"kws01": "mlperf_kws_dscnn", "ic01": "mlperf_ic_resnet8", "ad01": "mlperf_ad_toycar"}
+# mps2-an500 has the app and the kernels of mps2-an386: one of these models will do.
+MLPERF_RUNS = [(n, m) for m in MACHINES for n in MLPERF if m != "mps2-an500" or n == "kws01"]
 
 
 def mlperf_model(name: str) -> bytes:
@@ -56,7 +58,7 @@ class EmulatedBench:
             *("qemu-system-arm", "-M", machine, "-nodefaults", "-display", "none", "-monitor", "none"),
             *("-icount", "shift=6", "-kernel", str(elf)),
             *("-device", f"loader,file=model.img,addr={address:#x},force-raw=on"),
-            *("-global", "armv7m.init-nsvtor=0x21000000") * (machine == "mps2-an386"),
+            *("-global", f"armv7m.init-nsvtor={memory.base:#x}") * machine.startswith("mps2-"),
             *("-chardev", "socket,id=c,host=127.0.0.1,port=0,server=on,wait=on,nodelay=on"),
             *("-serial", "chardev:c"),
         ]

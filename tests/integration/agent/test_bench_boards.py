@@ -13,6 +13,7 @@ from pyocd_qemu.process import end_stranded
 from tests.integration.agent.bench_rig import ROOT
 from tests.integration.agent.emulated_bench import (
     MACHINES,
+    MLPERF_RUNS,
     PRESETS,
     EmulatedBench,
     example_model,
@@ -74,8 +75,7 @@ def test_an_example_model_with_its_golden_set_kept(machine: str, worker: BoardWo
     assert (result.emulated, result.timing) == (True, Timing.INSTRUCTIONS), "the board says so itself"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("name", ["kws01", "ic01", "ad01"])
+@pytest.mark.parametrize(("name", "machine"), MLPERF_RUNS)
 def test_mlperf_models(name: str, machine: str, worker: BoardWorker, tmp_path: Path) -> None:
     plan = plan_of(mlperf_model(name), machine)
     golden = golden_of(plan, 6)

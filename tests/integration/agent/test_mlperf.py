@@ -14,6 +14,7 @@ import serial
 from tests.integration.agent.bench_rig import BENCH_ELF, BENCH_YAML, GOLDEN
 from tests.integration.agent.emulated_bench import (
     MACHINES,
+    MLPERF_RUNS,
     EmulatedBench,
     example_model,
     mlperf_model,
@@ -105,7 +106,7 @@ def test_an_example_model_answers_as_the_twin(machine: str, tmp_path: Path) -> N
             assert runner.infer(3, 2) == as_told(plan, window)
 
 
-@pytest.mark.parametrize("name", ["kws01", "ic01", "ad01"])
+@pytest.mark.parametrize(("name", "machine"), MLPERF_RUNS)
 def test_mlperf_models_answer_as_the_twin(name: str, machine: str, tmp_path: Path) -> None:
     plan = plan_of(mlperf_model(name), machine)
     rng = np.random.default_rng(2)

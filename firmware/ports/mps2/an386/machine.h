@@ -7,6 +7,7 @@
 #define BOARD_DEVICE_TYPE "mps2-an386"
 /* The wire's memory map of this board. */
 #define MAP(field) TF_MPS2_AN386_##field
+#define BENCH_MAP(field) TF_MPS2_AN386_BENCH_##field
 
 #define ETHERNET 0x40200000u
 

@@ -1,11 +1,10 @@
-/* What the bench app needs of this board beside board.h. */
-#ifndef TINYFLEET_MPS2_AN386_BENCH_BOARD_H
-#define TINYFLEET_MPS2_AN386_BENCH_BOARD_H
+/* What the bench app needs of these boards beside board.h and machine.h. */
+#ifndef TINYFLEET_MPS2_BENCH_BOARD_H
+#define TINYFLEET_MPS2_BENCH_BOARD_H
 
 #include "board.h"
 
 #define BENCH_DEVICE_TYPE BOARD_DEVICE_TYPE
-#define BENCH_MAP(field) TF_MPS2_AN386_BENCH_##field
 
 #define UART_CLOCK_HZ CPU_HZ
 #define UART_RX_IRQS {0u}
