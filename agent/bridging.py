@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinyfleet.agent.adapters.bridge_counts import CountsFile
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles, read_access
+from tinyfleet.agent.adapters.broker_tls import BrokerDoor
 from tinyfleet.agent.adapters.device_links import DeviceLink, DeviceLinks
 from tinyfleet.agent.adapters.signatures import verify_ecdsa
 from tinyfleet.agent.adapters.smp import SmpLinks
@@ -91,6 +92,10 @@ class Bridges:
             return
         folder = self._folders.bridge / spec.device
         CountsFile(folder).add(BridgeFiles(folder).load().boot, model, golden.classes, inferences)
+
+    def doors(self) -> dict[str, BrokerDoor]:
+        """By device."""
+        return {link.device: link.door for _, link in list(self._running.values())}
 
     def stop(self) -> None:
         """Every device says LOST."""

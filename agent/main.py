@@ -25,7 +25,7 @@ from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards, console_add
 from tinyfleet.agent.adapters.health_door import health_door
 from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.metrics import BenchCollector, metrics_server
-from tinyfleet.agent.adapters.mqtt import Publisher, read_credentials
+from tinyfleet.agent.adapters.mqtt import Publisher
 from tinyfleet.agent.adapters.part_files import Parts
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.run_store import RunStore
@@ -44,6 +44,7 @@ from tinyfleet.agent.core.recovery import Event, Finding, Limits, Patient
 from tinyfleet.agent.core.tally import FLASH_BYTES, FLASH_SECONDS, FLASHES, PROVISIONED, RUNS, Metric
 from tinyfleet.agent.flashing import programming
 from tinyfleet.agent.leasing import leases_of
+from tinyfleet.agent.linking import ManagerLinks
 from tinyfleet.agent.looking import host_of
 from tinyfleet.agent.metering import check_meter, energy_run, measured, pin_meter
 from tinyfleet.agent.recovering import Recovering, log_recovery
@@ -63,6 +64,7 @@ from tinyfleet.agent.services.watch import Rounds, Watch
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.agent.switching import switch_of
 from tinyfleet.wire.enums import ConnState
+from tinyfleet.wire.messages import Bench
 
 R = TypeVar("R")
 LOG = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ class Agent:
                 self._workers[board], self.spec(board), plan, Telling()
             ),
         )
-        self._publisher: Publisher | None = None
+        self._links = ManagerLinks(bench, self._bridges)
         self._mark_lock = threading.Lock()
         self._told: list[BoardStatus] = []
         self.recovery = Recovering(bench, self.probes, self._emulated, self._programming).recovery(
@@ -291,15 +293,7 @@ class Agent:
     def connect(self, credentials: Path | None = None) -> Publisher | None:
         """Tells the manager from now on what is on the bench, and speaks for boards that are devices of the
         fleet; None when neither argument nor bench names the credentials. Raises AgentError."""
-        if credentials is None and self.bench.manager is not None:
-            credentials = Path(self.bench.manager)
-        if credentials is not None and self._publisher is None:
-            self._publisher = Publisher(
-                read_credentials(credentials), self.inventory.report(0, ConnState.ONLINE)
-            )
-            self._publisher.start()
-            self._bridges.start(credentials.parent)
-        return self._publisher
+        return self._links.start(credentials, self._report)
 
     def serve(self, stop: threading.Event) -> None:
         """Does what a whole bench needs beside its runs until `stop`; says how it is to whoever asks. Raises
@@ -314,7 +308,7 @@ class Agent:
         watch = Watch(duties, self._clock, manager.alive)
         with contextlib.ExitStack() as doors:
             if self.bench.metrics is not None:
-                collector = BenchCollector(self.statuses, self.counting.read, watch.rounds, self.connected)
+                collector = BenchCollector(self.statuses, self.counting.read, watch.rounds, self._links)
                 doors.enter_context(metrics_server(self.bench.metrics, collector))
             # Last, so that an agent which answers has everything else up.
             doors.enter_context(
@@ -330,17 +324,16 @@ class Agent:
             boards={status.spec.name: status.state for status in self.statuses()},
             round_age_s=rounds.age_s,
             trouble=rounds.trouble,
-            connected=self.connected(),
+            connected=self._links.connected(),
+            unlinked=self._links.troubles(),
+            certificates=self._links.certificates(),
+            unix_s=self._clock.unix_s(),
             disk_free_bytes=shutil.disk_usage(self.folders.state).free,
         )
 
     def statuses(self) -> list[BoardStatus]:
         with self._mark_lock:
             return self.inventory.all()
-
-    def connected(self) -> bool | None:
-        """To the manager's broker; None when working alone."""
-        return None if self._publisher is None else self._publisher.connected
 
     def _is_emulated(self, spec: BoardSpec) -> bool:
         return any(probe.emulated for probe in self.probes.all() if probe.unique_id == spec.probe)
@@ -371,8 +364,7 @@ class Agent:
             ending.callback(self.consoles.close)
             for worker in self._workers.values():
                 ending.callback(worker.close)
-            if self._publisher is not None:
-                ending.callback(self._publisher.stop)
+            ending.callback(self._links.stop)
             ending.callback(self._programming.close)
             ending.callback(self.recovery.close)
             ending.callback(self._bridges.stop)
@@ -388,7 +380,8 @@ class Agent:
         return self._work.on(board, counted, work, what)
 
     def _tell(self) -> None:
-        if self._publisher is not None:
-            with self._mark_lock:
-                report = self.inventory.report(0, ConnState.ONLINE)
-            self._publisher.publish(report)
+        self._links.tell(self._report)
+
+    def _report(self) -> Bench:
+        with self._mark_lock:
+            return self.inventory.report(0, ConnState.ONLINE)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tinyfleet.agent.adapters.broker_tls import TlsFile
 from tinyfleet.agent.core.bridge import Failure, Record, refusal_of
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.services.bridge_ports import Access, Terms
@@ -35,6 +36,7 @@ class _Registered(BaseModel):
     keepalive_s: int = Field(ge=5, le=3600)
     period_s: int = Field(ge=1, le=86400)
     trust: tuple[str, ...] = Field(min_length=1, max_length=2)
+    tls: TlsFile | None = None
 
 
 def read_access(path: Path) -> Access:
@@ -42,16 +44,17 @@ def read_access(path: Path) -> Access:
     write = f"write it with `tinyfleet device bridge {path.stem} --agent … --device-type … --out {path}`"
     try:
         if path.stat().st_mode & 0o077:
-            raise AgentError(f"{path} holds a password and others may read it", f"chmod 600 {path}")
+            raise AgentError(f"{path} holds secrets and others may read it", f"chmod 600 {path}")
         known = _Registered.model_validate(json.loads(path.read_text()))
         trust = tuple(bytes.fromhex(key) for key in known.trust)
+        tls = None if known.tls is None else known.tls.checked()
     except OSError as error:
         raise AgentError(f"cannot read {path}: {error.strerror}", write) from error
     except (ValueError, ValidationError):
         # Their text could show the password.
         raise AgentError(f"{path} is not what `tinyfleet device bridge` writes", write) from None
     terms = Terms(known.device, known.device_type, trust, known.period_s, known.keepalive_s)
-    return Access(known.agent, known.host, known.port, known.prefix, known.user, known.password, terms)
+    return Access(known.agent, known.host, known.port, known.prefix, known.user, known.password, terms, tls)
 
 
 class BridgeFiles:

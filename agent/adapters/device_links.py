@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import aiomqtt
 
+from tinyfleet.agent.adapters.broker_tls import BrokerDoor
 from tinyfleet.agent.services.bridge_ports import Access, ChunkCame, Incoming, LinkDown, LinkUp, WantCame
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ConnState
@@ -80,7 +81,12 @@ class DeviceLink:
 
     def __init__(self, access: Access, loop: asyncio.AbstractEventLoop) -> None:
         self._access = access
-        self._device = access.terms.device
+        self.device = access.terms.device
+        self.door = BrokerDoor(
+            *(access.host, access.port, access.tls),
+            f"tinyfleet device bridge {self.device} --agent {access.agent} --device-type "
+            f"{access.terms.device_type}",
+        )
         self._topics = Topics(access.prefix)
         self._loop = loop
         self._out: deque[_Say | _Ask] = deque(maxlen=OUT_MAX)
@@ -96,7 +102,7 @@ class DeviceLink:
         self._call(self._open, boot, tell)
 
     def publish(self, kind: TopicKind, message: Message) -> None:
-        say = _Say(self._topics.device(self._device, kind), encode(message), kind.retained)
+        say = _Say(self._topics.device(self.device, kind), encode(message), kind.retained)
         self._call(self._put, say)
 
     def subscribe(self, manifest: bytes, group: int) -> None:
@@ -144,23 +150,22 @@ class DeviceLink:
             self._conn = (self._conn + 1) % _U32
             up = False
             try:
-                async with self._client() as client:
+                async with self.door.entered(self._client()) as client:
                     up = True
                     await self._talk(client)
                     pause_s = PAUSE_FIRST_S
             except (aiomqtt.MqttError, OSError) as error:
-                LOG.warning(
-                    "%s: no broker at %s:%d: %s", self._device, self._access.host, self._access.port, error
-                )
+                LOG.warning("%s: %s", self.device, self.door.failed(error))
             except Exception:
                 # A bug must not make a device mute in silence: it is logged at every try.
-                LOG.exception("%s: its connection failed", self._device)
+                LOG.exception("%s: its connection failed", self.device)
             if up:
                 self._tell(LinkDown())
             end = self._loop.time() + pause_s
             while self._wanted and self._loop.time() < end:
                 await asyncio.sleep(min(0.1, max(0.0, end - self._loop.time())))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
+        self.door.trouble = None
         self._ended.set()
 
     def _client(self) -> aiomqtt.Client:
@@ -169,7 +174,8 @@ class DeviceLink:
             hostname=access.host,
             port=access.port,
             username=access.user,
-            password=access.password,
+            password=access.password or None,
+            tls_context=self.door.context,
             identifier=access.user,
             protocol=aiomqtt.ProtocolVersion.V5,
             keepalive=access.terms.keepalive_s,
@@ -179,7 +185,7 @@ class DeviceLink:
 
     @property
     def _conn_topic(self) -> str:
-        return self._topics.device(self._device, TopicKind.CONN)
+        return self._topics.device(self.device, TopicKind.CONN)
 
     def _conn_is(self, state: ConnState) -> bytes:
         return encode(Conn(boot=self._boot, conn=self._conn, state=state))
@@ -191,7 +197,7 @@ class DeviceLink:
         reading = asyncio.ensure_future(self._read(client))
         try:
             self._tell(LinkUp())
-            await client.subscribe(self._topics.device(self._device, TopicKind.WANT), qos=1)
+            await client.subscribe(self._topics.device(self.device, TopicKind.WANT), qos=1)
             while True:
                 self._news.clear()
                 while self._out and not reading.done():

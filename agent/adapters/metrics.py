@@ -6,13 +6,15 @@ enumerations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from tinyfleet.agent.core.broker import Validity
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.core.tally import METRICS, Metric, Series, Tally
 from tinyfleet.agent.services.inventory import BoardStatus
@@ -24,19 +26,26 @@ _PREFIX = "tinyfleet_bench_"
 _JOIN_S = 5.0
 
 
+class Links(Protocol):
+    """To the manager's broker. `connected` None: the agent works alone."""
+
+    def connected(self) -> bool | None: ...
+
+    def certificates(self) -> Mapping[str, Validity]: ...
+
+
 class BenchCollector(Collector):
     def __init__(
         self,
         boards: Callable[[], Sequence[BoardStatus]],
         tally: Callable[[], Tally],
         rounds: Callable[[], Rounds],
-        connected: Callable[[], bool | None],
+        links: Links,
     ) -> None:
-        """`connected`: to the manager's broker; None when the agent works alone."""
         self._boards = boards
         self._tally = tally
         self._rounds = rounds
-        self._connected = connected
+        self._links = links
 
     def describe(self) -> Iterable[Family]:
         """Nothing: registering must not read files."""
@@ -57,10 +66,18 @@ class BenchCollector(Collector):
         for duty in rounds.trouble:
             failing.add_metric([duty], 1.0)
         yield failing
-        if (connected := self._connected()) is not None:
+        if (connected := self._links.connected()) is not None:
             yield GaugeMetricFamily(
                 _PREFIX + "manager_connected", "Whether the manager's broker is reached (1).", value=connected
             )
+        ends = GaugeMetricFamily(
+            _PREFIX + "certificate_expiry_timestamp_seconds",
+            "When a certificate ends by which the broker is reached.",
+            labels=["client"],
+        )
+        for name, validity in self._links.certificates().items():
+            ends.add_metric([name], float(validity.last_s))
+        yield ends
 
 
 def _board_families(boards: Sequence[BoardStatus]) -> Iterator[Family]:

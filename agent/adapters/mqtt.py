@@ -16,6 +16,8 @@ from pathlib import Path
 import aiomqtt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tinyfleet.agent.adapters.broker_tls import BrokerDoor, TlsFile
+from tinyfleet.agent.core.broker import BrokerTls
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ConnState
@@ -40,6 +42,7 @@ class _Credentials(BaseModel):
     prefix: str
     user: str
     password: str
+    tls: TlsFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Broker:
     prefix: str
     user: str
     password: str = field(repr=False)
+    tls: BrokerTls | None = None
 
 
 def read_credentials(path: Path) -> Broker:
@@ -59,14 +63,15 @@ def read_credentials(path: Path) -> Broker:
     register = "write it with `tinyfleet agent register NAME --out FILE`"
     try:
         if path.stat().st_mode & 0o077:
-            raise AgentError(f"{path} holds a password and others may read it", f"chmod 600 {path}")
+            raise AgentError(f"{path} holds secrets and others may read it", f"chmod 600 {path}")
         known = _Credentials.model_validate(json.loads(path.read_text()))
+        tls = None if known.tls is None else known.tls.checked()
     except OSError as error:
         raise AgentError(f"cannot read the credentials {path}: {error.strerror}", register) from error
     except (ValueError, ValidationError):
         # Their text could show the password.
         raise AgentError(f"{path} holds no credentials of an agent", register) from None
-    return Broker(known.id, known.host, known.port, known.prefix, known.user, known.password)
+    return Broker(known.id, known.host, known.port, known.prefix, known.user, known.password, tls)
 
 
 class Publisher:
@@ -74,6 +79,9 @@ class Publisher:
 
     def __init__(self, broker: Broker, first: Bench) -> None:
         self._broker = broker
+        self.door = BrokerDoor(
+            *(broker.host, broker.port, broker.tls), f"tinyfleet agent register {broker.agent}"
+        )
         self._topic = Topics(broker.prefix).device(broker.agent, TopicKind.BENCH)
         self._latest = first
         self._loop = asyncio.new_event_loop()
@@ -83,6 +91,8 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
+        if self.door.in_the_clear:
+            LOG.warning("%s is reached in the clear: `agent register --tls` gives it TLS", self.door)
         self._thread.start()
 
     def publish(self, bench: Bench) -> None:
@@ -118,15 +128,16 @@ class Publisher:
         pause_s = PAUSE_FIRST_S
         while not self._stopping:
             try:
-                async with self._client() as client:
+                async with self.door.entered(self._client()) as client:
                     LOG.info(
-                        "connected to the manager's broker at %s:%d", self._broker.host, self._broker.port
+                        "connected to the manager's broker at %s%s",
+                        *(self.door, "" if self._broker.tls is None else " by TLS"),
                     )
                     pause_s = PAUSE_FIRST_S
                     self.connected = True
                     await self._tell(client)
             except (aiomqtt.MqttError, OSError) as error:
-                LOG.warning("no broker at %s:%d: %s", self._broker.host, self._broker.port, error)
+                LOG.warning("%s", self.door.failed(error))
             except Exception:
                 # A bug must not make the agent mute in silence: it is logged at every try.
                 LOG.exception("cannot tell the manager")
@@ -142,7 +153,9 @@ class Publisher:
             hostname=self._broker.host,
             port=self._broker.port,
             username=self._broker.user,
-            password=self._broker.password,
+            # By TLS the certificate says who it is.
+            password=self._broker.password or None,
+            tls_context=self.door.context,
             identifier=self._broker.agent,
             protocol=aiomqtt.ProtocolVersion.V5,
             keepalive=KEEPALIVE_S,

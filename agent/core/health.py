@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tinyfleet.agent.core.broker import Validity
 from tinyfleet.wire.enums import BoardState
 
 ROUND_MAX_S: Final = 30.0
@@ -16,7 +17,8 @@ DISK_MIN_BYTES: Final = 200 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Health:
     """`round_age_s`: since the last round of duties ended. `connected`: to the manager's broker; None: the
-    agent works alone. `trouble`: duties that failed in the last round, and why."""
+    agent works alone. `trouble`: duties that failed in the last round, and why. `unlinked`: who is not
+    connected, the agent or devices that it speaks for, and why. `certificates`: of each by TLS."""
 
     agent: str
     boards: Mapping[str, BoardState]
@@ -24,6 +26,9 @@ class Health:
     trouble: Mapping[str, str]
     connected: bool | None
     disk_free_bytes: int
+    unlinked: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, Validity] = field(default_factory=dict)
+    unix_s: int = 0
 
     def reasons(self) -> list[str]:
         """Why it is not well, most pressing first; none: it is."""
@@ -32,7 +37,12 @@ class Health:
             found.append(f"its last round of duties ended {self.round_age_s:.0f} s ago: it hangs")
         found += [f"{duty}: {told}" for duty, told in self.trouble.items()]
         if self.connected is False:
-            found.append("not connected to the manager")
+            why = self.unlinked.get(self.agent)
+            found.append("not connected to the manager" + ("" if why is None else f": {why}"))
+        found += [f"{name}: {why}" for name, why in self.unlinked.items() if name != self.agent]
+        for name, validity in self.certificates.items():
+            if (warning := validity.warning(self.unix_s)) is not None:
+                found.append(f"the certificate of {name} {warning}: register it again, docs/agent.md")
         if self.disk_free_bytes < DISK_MIN_BYTES:
             found.append(f"{self.disk_free_bytes // 1024 // 1024} MiB of disk left below the state folder")
         for state in (BoardState.QUARANTINED, BoardState.FAILED, BoardState.ABSENT):
@@ -51,4 +61,5 @@ class Health:
             "round_age_s": round(self.round_age_s, 1),
             "connected": self.connected,
             "disk_free_bytes": self.disk_free_bytes,
+            "certificates": {name: validity.last_s for name, validity in self.certificates.items()},
         }

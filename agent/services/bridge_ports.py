@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tinyfleet.agent.core.bridge import Event, Failure, Record
 from tinyfleet.agent.core.bridge_check import SelfTest
+from tinyfleet.agent.core.broker import BrokerTls
 from tinyfleet.wire.enums import Result
 from tinyfleet.wire.messages import Hello, Message, Tele
 from tinyfleet.wire.topics import TopicKind
@@ -135,6 +136,7 @@ class Access:
     user: str
     password: str = field(repr=False)
     terms: Terms
+    tls: BrokerTls | None = None
 
 
 Hold = Callable[[Callable[[], object], bool], object]

@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tinyfleet.fleet.adapters.signer import ensure_key
 from tinyfleet.fleet.core.errors import BadInput, Unavailable
-from tinyfleet.fleet.services.ports import Revoked
+from tinyfleet.fleet.services.ports import ClientTls, Revoked
 from tinyfleet.wire.messages import NodeTls, TlsChange
 
 SERVER: Final = "broker.tinyfleet"
@@ -69,11 +69,7 @@ class Authority:
         return BrokerIdentity(
             _pem(self._certificate()),
             _pem(certificate),
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ),
+            _key_pem(key),
             self.revocations(()),
         )
 
@@ -83,6 +79,22 @@ class Authority:
         key = self._derived(purpose)
         scalar = key.private_numbers().private_value.to_bytes(SCALAR_BYTES, "big")
         return self._identity(purpose, name, key.public_key(), scalar)
+
+    def client(self, name: str, credential: int, change: TlsChange | None = None) -> ClientTls:
+        """As `device`, for a program: `change` is what `renewed` gave it instead of its first certificate.
+        Raises Unavailable."""
+        purpose = f"device/{credential}/{name}"
+        key = self._derived(purpose)
+        if change is None or change.certificate is None:
+            certificate = self._issue(purpose, name, key.public_key(), ExtendedKeyUsageOID.CLIENT_AUTH)
+        else:
+            certificate = x509.load_der_x509_certificate(change.certificate)
+        return ClientTls(
+            server=SERVER,
+            authority=_pem(self._certificate()).decode(),
+            certificate=_pem(certificate).decode(),
+            key=_key_pem(key).decode(),
+        )
 
     def enrolled(self, name: str, credential: int, key: bytes) -> NodeTls:
         """As `device`, for a key of the device's own, of which this is the public part: where the scalar
@@ -263,6 +275,12 @@ def _point(key: ec.EllipticCurvePublicKey) -> bytes:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _midnight(day: datetime.date) -> datetime.datetime:

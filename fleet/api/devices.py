@@ -79,7 +79,7 @@ def bridge(name: str, order: out.BridgeIn, services: Any = ServicesOf) -> out.Br
         host=order.host or services.benches.host,
         period_s=order.period_s or services.connection.period_s,
         window_ms=None,
-        tls=False,
+        tls=order.tls,
         sleep=None,
         smp=None,
         sntp=None,
@@ -90,6 +90,7 @@ def bridge(name: str, order: out.BridgeIn, services: Any = ServicesOf) -> out.Br
         site=order.site,
         device_type=order.device_type,
         connection=connection,
+        days=order.days,
         fresh=order.fresh,
     )
     config = done.config
@@ -101,10 +102,11 @@ def bridge(name: str, order: out.BridgeIn, services: Any = ServicesOf) -> out.Br
         port=config.port,
         prefix=config.prefix,
         user=config.user,
-        password=config.password.decode("ascii"),
+        password="" if order.tls else config.password.decode("ascii"),
         keepalive_s=config.keepalive_s,
         period_s=config.period_s,
         trust=[key.hex() for key in done.trust],
+        tls=show.client_tls(done.tls),
     )
 
 

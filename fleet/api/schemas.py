@@ -189,7 +189,18 @@ class BridgeIn(Closed):
     site: str = "default"
     host: str | None = Field(None, description="IPv4 address by which the agent reaches the broker")
     period_s: int | None = Field(None, ge=1, le=86400)
+    tls: bool = Field(False, description="by the TLS port, with a certificate")
+    days: int | None = Field(None, ge=1, le=10_000, description="how long that is good; else to the end")
     fresh: bool = Field(False, description="the agent lost what it kept of it: forget what was counted")
+
+
+class ClientTlsOut(Closed):
+    """PEM, and the name in the broker's certificate. Whoever has it can speak in the certificate's name."""
+
+    server: str
+    authority: str
+    certificate: str
+    key: str = Field(repr=False)
 
 
 class BridgeOut(Closed):
@@ -202,10 +213,11 @@ class BridgeOut(Closed):
     port: int
     prefix: str
     user: str
-    password: str
+    password: str = Field(repr=False, description="empty: by TLS the certificate says who it is")
     keepalive_s: int
     period_s: int
     trust: list[str] = Field(description="SHA-256 of the keys whose images it may take")
+    tls: ClientTlsOut | None = None
 
 
 class CaptureIn(Closed):
@@ -262,6 +274,11 @@ class RemovedOut(Closed):
 class AgentIn(Closed):
     id: str
     site: str = "default"
+    host: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9._:-]{1,253}$", description="by which the agent reaches the broker"
+    )
+    tls: bool = Field(False, description="by the TLS port, with a certificate")
+    days: int | None = Field(None, ge=1, le=10_000, description="how long that is good; else to the end")
 
 
 class AgentCredentials(Closed):
@@ -270,7 +287,8 @@ class AgentCredentials(Closed):
     port: int
     prefix: str
     user: str
-    password: str
+    password: str = Field(repr=False, description="empty: by TLS the certificate says who it is")
+    tls: ClientTlsOut | None = None
 
 
 class BoardsOut(Closed):

@@ -14,6 +14,7 @@ from tinyfleet.fleet.core.release import Artifact, Release
 from tinyfleet.fleet.core.rollout import Summary
 from tinyfleet.fleet.services.configurations import Configuration
 from tinyfleet.fleet.services.enrolments import Enrolled, Offer
+from tinyfleet.fleet.services.ports import ClientTls
 from tinyfleet.fleet.services.registry import DeviceDetail, DeviceView
 from tinyfleet.fleet.services.rollouts import Carried
 from tinyfleet.fleet.services.samples import SampleView
@@ -35,6 +36,14 @@ def deployment(value: Deployment) -> out.DeploymentOut:
         size_bytes=value.size_bytes,
         detail=value.detail,
         changed_s=value.changed_s,
+    )
+
+
+def client_tls(value: ClientTls | None) -> out.ClientTlsOut | None:
+    if value is None:
+        return None
+    return out.ClientTlsOut(
+        server=value.server, authority=value.authority, certificate=value.certificate, key=value.key
     )
 
 

@@ -12,12 +12,15 @@ import click
 from tinyfleet.fleet.cli.common import (
     ago,
     ahead,
+    broker_options,
     client,
     json_option,
     one_line_errors,
+    order_of,
     show_json,
     show_table,
     state_option,
+    warn_if_plain,
     write_secret,
 )
 
@@ -36,17 +39,45 @@ def agent() -> None:
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the credentials here (0600)."
 )
+@click.option("--host", help="Address or name by which the agent reaches the broker.")
+@broker_options
 @state_option
 @one_line_errors
-def register(name: str, site: str, out: Path | None, state: Path) -> None:
-    """Let agent NAME in at the broker and give its credentials as JSON. The same ones every time."""
+def register(
+    name: str, site: str, out: Path | None, host: str | None, tls: bool, days: int | None, state: Path
+) -> None:
+    """Let agent NAME in at the broker and give its credentials as JSON. The same ones every time.
+
+    What an agent had by the other door, with --tls or without, is good no more.
+    """
+    from tinyfleet.fleet.api.schemas import AgentIn
+
+    order = order_of(AgentIn, id=name, site=site, host=host, tls=tls, days=days)
     with client(state) as fleet:
-        given = fleet.register_agent(name, site)
+        given = fleet.register_agent(order)
+    warn_if_plain(given.host, tls)
     if out is None:
-        show_json(given.model_dump())
+        show_json(given.model_dump(exclude_none=True))
         return
-    write_secret(out, json.dumps(given.model_dump()))
-    click.echo(f"{name} may connect; its credentials are in {out}")
+    write_secret(out, json.dumps(given.model_dump(exclude_none=True)))
+    click.echo(f"{name} may connect{' by TLS' if tls else ''}; its credentials are in {out}")
+
+
+@agent.command()
+@click.argument("name")
+@state_option
+@one_line_errors
+def revoke(name: str, state: Path) -> None:
+    """Take agent NAME's certificate and password away; `agent register` gives it others.
+
+    Devices that it speaks for have their own: `device revoke` takes those.
+    """
+    with client(state) as fleet:
+        fleet.revoke_agent(name)
+        bridged = [each.id for each in fleet.devices() if each.via == name]
+    click.echo(f"{name} may not connect any more")
+    if bridged:
+        click.echo(f"it may still speak for {', '.join(bridged)}: `tinyfleet device revoke` takes that")
 
 
 @agent.command()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tinyfleet.fleet.client import FleetClient
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 P = ParamSpec("P")
 R = TypeVar("R")
 Order = TypeVar("Order", bound="BaseModel")
@@ -36,6 +37,27 @@ def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default=f"$TINYFLEET_STATE or {DEFAULT_STATE}",
         help="Folder that holds everything of one fleet.",
     )(function)
+
+
+def broker_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """By which door of the broker an agent comes: `tls`, `days`."""
+    days = click.option(
+        "--days",
+        type=click.IntRange(1, 10_000),
+        help="With --tls: how long the certificate is good; else as long as the authority.",
+    )
+    return click.option("--tls", is_flag=True, help="Reach the broker by TLS, with a certificate.")(
+        days(function)
+    )
+
+
+def warn_if_plain(host: str, tls: bool) -> None:
+    """On standard error, where a password is about to cross a network in the clear."""
+    if not tls and host not in LOOPBACK:
+        click.echo(
+            f"tinyfleet: without --tls the password goes to {host} in the clear, and so does all else",
+            err=True,
+        )
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from tinyfleet.fleet.cli.common import client, one_line_errors, order_of, state_option, write_secret
+from tinyfleet.fleet.cli.common import (
+    broker_options,
+    client,
+    one_line_errors,
+    order_of,
+    state_option,
+    warn_if_plain,
+    write_secret,
+)
 
 
 @click.command()
@@ -22,6 +30,7 @@ from tinyfleet.fleet.cli.common import client, one_line_errors, order_of, state_
 )
 @click.option("--site", default="default", show_default=True, help="Where it stands; a label in metrics.")
 @click.option("--host", help="IPv4 address by which the agent reaches the broker.")
+@broker_options
 @click.option("--period", "period_s", type=click.IntRange(1, 86400), help="Seconds between two reports.")
 @click.option("--fresh", is_flag=True, help="The agent lost what it kept of it: forget what was counted.")
 @state_option
@@ -33,6 +42,8 @@ def bridge(
     out: Path,
     site: str,
     host: str | None,
+    tls: bool,
+    days: int | None,
     period_s: int | None,
     fresh: bool,
     state: Path,
@@ -50,9 +61,12 @@ def bridge(
         site=site,
         host=host,
         period_s=period_s,
+        tls=tls,
+        days=days,
         fresh=fresh,
     )
     with client(state) as fleet:
         given = fleet.bridge_device(name, order)
-    write_secret(out, json.dumps(given.model_dump()))
+    warn_if_plain(given.host, tls)
+    write_secret(out, json.dumps(given.model_dump(exclude_none=True)))
     click.echo(f"{name} is registered at site {site}; what {agent} needs to speak for it is in {out}")

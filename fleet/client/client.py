@@ -143,8 +143,13 @@ class FleetClient:
     def agents(self) -> list[schemas.BoardsOut]:
         return self._many(schemas.BoardsOut, "/agents")
 
-    def register_agent(self, name: str, site: str = "default") -> schemas.AgentCredentials:
-        return self._one(schemas.AgentCredentials, "POST", "/agents", json={"id": name, "site": site})
+    def register_agent(self, order: schemas.AgentIn) -> schemas.AgentCredentials:
+        return self._one(
+            schemas.AgentCredentials, "POST", "/agents", json=order.model_dump(exclude_none=True)
+        )
+
+    def revoke_agent(self, name: str) -> None:
+        self._send("POST", f"/agents/{_part(name)}/revoke")
 
     def releases(self) -> list[schemas.ReleaseOut]:
         return self._many(schemas.ReleaseOut, "/releases")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from typing import Protocol
@@ -150,6 +150,16 @@ class Revoked:
     device: str
     credential: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """By what a program that is no node reaches the broker: PEM, and the name in the broker's certificate."""
+
+    server: str
+    authority: str
+    certificate: str
+    key: str = field(repr=False)
 
 
 class EnrolmentRows(Protocol):
@@ -415,6 +425,10 @@ class Certificates(Protocol):
         key: bytes | None = None,
     ) -> TlsChange:
         """Another certificate for the same key; `key`: the device's own. Raises Unavailable."""
+        ...
+
+    def client(self, name: str, credential: int, change: TlsChange | None = None) -> ClientTls:
+        """As `device`, for a program; `change`: with that certificate, a renewed one. Raises Unavailable."""
         ...
 
     def revocations(self, revoked: Sequence[Revoked]) -> bytes:

@@ -12,7 +12,8 @@ from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
 from tinyfleet.fleet.core.liveness import DeviceState, Evidence, missed_wakes, state_of
 from tinyfleet.fleet.services.access import Access
 from tinyfleet.fleet.services.configurations import Configuration, configuration_of
-from tinyfleet.fleet.services.ports import Certificates, Clock, RetainedKind, Revoked, Store, Tx
+from tinyfleet.fleet.services.ports import Certificates, ClientTls, Clock, RetainedKind, Revoked, Store, Tx
+from tinyfleet.fleet.services.programs import client_tls
 from tinyfleet.fleet.services.rollouts import Rollouts
 from tinyfleet.fleet.services.shadows import forget_runs
 from tinyfleet.fleet.services.wants import amend_want, standing_want
@@ -96,6 +97,7 @@ class Bridged:
     agent: str
     trust: tuple[bytes, ...]
     config: NodeConfig = field(repr=False)
+    tls: ClientTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,23 +203,36 @@ class Registry:
         site: str,
         device_type: str,
         connection: Connection,
+        days: int | None = None,
         fresh: bool = False,
     ) -> Bridged:
         """Registers a board without a network as a device that `agent` speaks for; the same answer every
         time. Its user at the broker is its own, so that the broker's rules and its will are a node's.
 
-        `fresh`: the agent lost what it kept of it, so whatever was counted and heard before is forgotten.
+        `days`: with TLS, how long its certificate is good, which is then another each time. `fresh`: the
+        agent lost what it kept of it, so whatever was counted and heard before is forgotten.
         Raises BadInput, Conflict, NotFound.
         """
         check_device_id(agent)
-        if connection.tls or connection.sleep is not None:
-            raise BadInput("an agent reaches the broker in the clear, and does not sleep")
+        if connection.sleep is not None:
+            raise BadInput("an agent does not sleep")
+        if days is not None and not connection.tls:
+            raise BadInput("days are those of a certificate: say --tls, too")
         with self._store.read() as tx:
             if tx.agents.get(agent) is None:
                 raise NotFound(f"no agent {agent}: let it in first, `tinyfleet agent register {agent}`")
         done = self.provision(name, site=site, device_type=device_type, connection=connection, fresh=fresh)
         trust, config = decode_record(Trust, done.trust), decode_record(NodeConfig, done.config)
-        return Bridged(device=done.device, agent=agent, trust=trust.keys, config=config)
+        bridged = Bridged(device=done.device, agent=agent, trust=trust.keys, config=config)
+        if not connection.tls:
+            return bridged
+        with self._store.write() as tx:
+            device = tx.devices.get(name)
+            if device is None:
+                raise _missing(tx, name)
+            # As it is now: who was revoked meanwhile must not get another certificate for what was.
+            shown = client_tls(tx, self._certificates, name, device.credential, days, self._clock())
+        return replace(bridged, tls=shown)
 
     def revoke(self, name: str) -> None:
         """Takes a device's certificate and password away, and ends its connection. It stays registered:

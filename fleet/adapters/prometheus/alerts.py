@@ -104,6 +104,13 @@ RULES: Final[dict[str, Any]] = {
                     "the agent at {{ $labels.instance }} cannot do one of its duties: {{ $labels.duty }}",
                 ),
                 _alert(
+                    "TinyfleetCertificateEnds",
+                    "min by (instance, client) (tinyfleet_bench_certificate_expiry_timestamp_seconds) "
+                    "- time() < 14 * 86400",
+                    "0m",
+                    "the certificate of {{ $labels.client }} at {{ $labels.instance }} ends within two weeks",
+                ),
+                _alert(
                     "TinyfleetBoardQuarantined",
                     f'{BENCH_STATE}{{state="QUARANTINED"}} == 1',
                     "5m",

@@ -47,8 +47,8 @@ class Bench:
         credentials, device = folder / "agent.json", folder / f"{DEVICE}.json"
         kind = ("--agent", "bench-1", "--device-type", "microbit", "--site", "barn", "--period", "1")
         for command in (
-            ("agent", "register", "bench-1", "--out", str(credentials)),
-            ("device", "bridge", DEVICE, *kind, "--out", str(device)),
+            ("agent", "register", "bench-1", "--tls", "--out", str(credentials)),
+            ("device", "bridge", DEVICE, *kind, "--tls", "--out", str(device)),
         ):
             done = self.fleet.cli(*command)
             assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from tests.unit.fleet.fleet_rig import Rig, birth, tele
 
 from tinyfleet.agent.adapters.metrics import BenchCollector, registry_of
 from tinyfleet.agent.core.bench_file import BoardSpec
+from tinyfleet.agent.core.broker import Validity
 from tinyfleet.agent.core.tally import METRICS, Tally
 from tinyfleet.agent.services.inventory import BoardStatus
 from tinyfleet.agent.services.watch import Rounds
@@ -93,13 +94,21 @@ def scrapes(rig: Rig) -> list[tuple[float, str]]:
     return taken
 
 
+class Links:
+    def connected(self) -> bool:
+        return True
+
+    def certificates(self) -> dict[str, Validity]:
+        return {"lab-1": Validity(0, 90 * 86_400)}
+
+
 def bench_scrapes(now_s: float) -> list[tuple[float, str]]:
     """What an agent's `/metrics` said in the same minutes, with the labels that Prometheus adds."""
     board = BoardSpec(name="one", device_type="microbit", probe="qemu-microbit-0001")
     tally, taken = Tally(), []
     statuses = [BoardStatus(board, BoardState.READY, emulated=True)]
     trouble = Rounds(9, 0.5, {"inventory": "USB went away"})
-    collector = BenchCollector(lambda: statuses, lambda: tally, lambda: trouble, lambda: True)
+    collector = BenchCollector(lambda: statuses, lambda: tally, lambda: trouble, Links())
     for step in range(STEPS):
         for metric in METRICS:
             labels = {name: name for name in metric.labels} | {"board": "one", "outcome": "DIFFERENT"}

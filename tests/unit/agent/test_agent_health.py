@@ -21,6 +21,7 @@ from tinyfleet.agent.adapters.service_manager import ServiceManager
 from tinyfleet.agent.cli import cli
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.broker import DAY_S, Validity
 from tinyfleet.agent.core.errors import AgentBusyError, AgentError, StepFailed
 from tinyfleet.agent.core.health import DISK_MIN_BYTES, ROUND_MAX_S, Health
 from tinyfleet.agent.core.tally import FLASH_SECONDS, FLASHES, METER_LOST
@@ -56,6 +57,15 @@ def test_an_agent_that_is_well_has_no_reasons() -> None:
         ({"round_age_s": ROUND_MAX_S + 1}, "it hangs"),
         ({"trouble": {"inventory": "USB went away"}}, "inventory: USB went away"),
         ({"connected": False}, "not connected to the manager"),
+        (
+            {"connected": False, "unlinked": {"lab-1": "it was revoked"}},
+            "not connected to the manager: it was revoked",
+        ),
+        ({"unlinked": {"barn-1": "no broker"}}, "barn-1: no broker"),
+        (
+            {"certificates": {"lab-1": Validity(0, 900 * DAY_S)}, "unix_s": 890 * DAY_S},
+            "the certificate of lab-1 ends in 10.0 days",
+        ),
         ({"disk_free_bytes": DISK_MIN_BYTES - 1}, "199 MiB of disk left"),
         ({"boards": {"a": BoardState.QUARANTINED, "b": BoardState.READY}}, "QUARANTINED: a"),
         ({"boards": {"a": BoardState.ABSENT, "b": BoardState.ABSENT}}, "ABSENT: a, b"),

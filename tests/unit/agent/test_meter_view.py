@@ -19,6 +19,7 @@ from tinyfleet.agent.cli.meter_view import MeterView, as_json, summary
 from tinyfleet.agent.cli.run_table import rounded, run_table
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
+from tinyfleet.agent.core.broker import Validity
 from tinyfleet.agent.core.energy import Energy, Idle
 from tinyfleet.agent.core.errors import BenchFileError
 from tinyfleet.agent.core.power.samples import Block, Meter
@@ -215,11 +216,21 @@ def test_a_meters_accuracy_in_bench_yaml() -> None:
     assert "energy" not in known and "no_energy" not in known
 
 
+class Alone:
+    """No link to a manager."""
+
+    def connected(self) -> None:
+        return None
+
+    def certificates(self) -> dict[str, Validity]:
+        return {}
+
+
 def test_prometheus_is_told_whose_energy_is_made_up() -> None:
     spec = parse_bench("boards: [{name: b, device_type: d, probe: p, console: c}]", "b").boards[0]
     runs = [board.run for board in BENCH_ENERGY.boards] + [BENCH.boards[0].run]
     boards = [BoardStatus(spec.model_copy(update={"name": f"b{at}"}), run=run) for at, run in enumerate(runs)]
-    collector = BenchCollector(lambda: boards, Tally, lambda: Rounds(0, 0.0, {}), lambda: None)
+    collector = BenchCollector(lambda: boards, Tally, lambda: Rounds(0, 0.0, {}), Alone())
     text = generate_latest(registry_of(collector)).decode()
     told = [line for line in text.splitlines() if "inference_energy" in line and not line.startswith("#")]
     name, labels = "tinyfleet_bench_inference_energy", 'device_type="d",meter="PPK2 D4F1A2",simulated="false"'

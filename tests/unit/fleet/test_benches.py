@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from tests.unit.fleet.fleet_rig import Rig
 
-from tinyfleet.fleet.adapters.authority import Authority
+from tinyfleet.fleet.adapters.authority import SERVER, Authority
 from tinyfleet.fleet.cli.agent import _notes
-from tinyfleet.fleet.core.errors import BadInput, Conflict
+from tinyfleet.fleet.core.errors import BadInput, Conflict, NotFound
 from tinyfleet.fleet.services.access import Access
-from tinyfleet.fleet.services.benches import Benches
+from tinyfleet.fleet.services.benches import AgentAccess, Benches
 from tinyfleet.wire.codec import to_json
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench, Board
@@ -27,12 +29,15 @@ class Users:
 
     def __init__(self) -> None:
         self.last: dict[str, str] = {}
+        self.revoked: set[int] = set()
+        self.out: list[str] = []
 
     def apply(self, passwords: dict[str, str], revocations: bytes) -> None:
         self.last = passwords
+        self.revoked = {each.serial_number for each in x509.load_pem_x509_crl(revocations)}
 
     def take_over(self, name: str) -> None:
-        raise AssertionError("nobody is revoked here")
+        self.out.append(name)
 
 
 @pytest.fixture
@@ -44,7 +49,8 @@ def users() -> Users:
 def benches(rig: Rig, users: Users, tmp_path: Path) -> Benches:
     authority = Authority(tmp_path / "authority.pem", bytes(32))
     access = Access(rig.store, users, bytes(32), authority)
-    return Benches(rig.store, rig.clock, access, host="127.0.0.1", port=1883, prefix="tf/1")
+    stores = (rig.store, rig.clock, access, authority)
+    return Benches(*stores, host="127.0.0.1", port=1883, tls_port=8883, prefix="tf/1")
 
 
 def told(rig: Rig, seq: int, state: ConnState = ConnState.ONLINE, board: str = "b1") -> None:
@@ -63,6 +69,70 @@ def test_registering_again_gives_the_same_credentials(benches: Benches, users: U
     assert set(users.last) == {"bench1"}
     assert first.password not in repr(first)
     assert now(benches) == (None, [])
+
+
+def number(given: AgentAccess) -> int:
+    """Of the certificate."""
+    assert given.tls is not None
+    return x509.load_pem_x509_certificate(given.tls.certificate.encode()).serial_number
+
+
+def test_by_tls_an_agent_has_a_certificate_in_its_name_and_no_password(
+    benches: Benches, users: Users
+) -> None:
+    given = benches.register("bench1", "lab", host="bench.lab", tls=True)
+    assert benches.register("bench1", "lab", host="bench.lab", tls=True) == given, "the same every time"
+    assert (given.host, given.port, given.password, given.tls is not None) == ("bench.lab", 8883, "", True)
+    assert users.last == {} and users.out == []
+    tls = given.tls
+    assert tls is not None and tls.server == SERVER and tls.key not in repr(given)
+    authority = x509.load_pem_x509_certificate(tls.authority.encode())
+    certificate = x509.load_pem_x509_certificate(tls.certificate.encode())
+    certificate.verify_directly_issued_by(authority)
+    assert certificate.subject.rfc4514_string() == "CN=bench1"
+    key = serialization.load_pem_private_key(tls.key.encode(), None)
+    assert key.public_key() == certificate.public_key()
+
+
+def test_what_opened_one_door_opens_nothing_when_the_other_is_taken(benches: Benches, users: Users) -> None:
+    plain = benches.register("bench1", "lab")
+    by_tls = benches.register("bench1", "lab", tls=True)
+    assert users.last == {} and users.out == ["bench1"]
+    again = benches.register("bench1", "lab")
+    assert users.out == ["bench1", "bench1"] and set(users.last) == {"bench1"}
+    assert number(by_tls) in users.revoked
+    assert again.password != plain.password
+    # And back: another certificate than the one that is on the list.
+    assert number(benches.register("bench1", "lab", tls=True)) not in users.revoked
+
+
+def test_a_certificate_for_some_days_is_another_each_time_and_all_are_revoked(
+    benches: Benches, users: Users, rig: Rig
+) -> None:
+    given = [
+        benches.register("bench1", "lab", tls=True),
+        *(benches.register("bench1", "lab", tls=True, days=90) for _ in range(2)),
+    ]
+    numbers = {number(each) for each in given}
+    assert len(numbers) == 3 and users.out == []
+    assert given[1].tls is not None
+    good = x509.load_pem_x509_certificate(given[1].tls.certificate.encode())
+    assert (good.not_valid_after_utc - good.not_valid_before_utc).days == 90
+    assert 0 <= rig.now_s - good.not_valid_before_utc.timestamp() < 86_400
+    with pytest.raises(BadInput, match="say --tls"):
+        benches.register("bench1", "lab", days=90)
+    benches.revoke("bench1")
+    assert numbers <= users.revoked and users.out == ["bench1"]
+    assert number(benches.register("bench1", "lab", tls=True)) not in users.revoked
+
+
+def test_a_revoked_agent_has_no_password_until_it_is_registered_again(benches: Benches, users: Users) -> None:
+    before = benches.register("bench1", "lab").password
+    benches.revoke("bench1")
+    assert users.last == {} and users.out == ["bench1"]
+    assert benches.register("bench1", "lab").password != before
+    with pytest.raises(NotFound, match="no agent bench2"):
+        benches.revoke("bench2")
 
 
 def test_a_name_belongs_to_one(benches: Benches, rig: Rig) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from tests.unit.fleet.fleet_rig import BIRTH, TYPE, Rig
 from tests.unit.fleet.test_registry import NoBroker
 
@@ -72,9 +73,24 @@ def test_it_needs_an_agent_that_is_registered_and_a_name_that_is_none(
         bridge(registry, agent="bench/2")
     with pytest.raises(Conflict, match="is an agent of this fleet"):
         registry.bridge("bench-1", agent="bench-1", site="s", device_type=TYPE, connection=CONNECTION)
-    with pytest.raises(BadInput, match="in the clear"):
-        bridge(registry, replace(CONNECTION, tls=True))
     assert users.passwords == {}
+    with pytest.raises(BadInput, match="say --tls"):
+        registry.bridge("d1", agent="bench-1", site="s", device_type=TYPE, connection=CONNECTION, days=9)
+
+
+def test_by_tls_it_has_a_certificate_in_its_own_name(registry: Registry, users: NoBroker) -> None:
+    connection = replace(CONNECTION, tls=True, tls_port=8883)
+    plain, done = bridge(registry), bridge(registry, connection)
+    assert bridge(registry, connection) == done, "the same every time"
+    assert done.config.port == 8883 and users.passwords == {}
+    assert done.tls is not None and done.tls.key not in repr(done)
+    certificate = x509.load_pem_x509_certificate(done.tls.certificate.encode())
+    assert certificate.subject.rfc4514_string() == "CN=d1"
+    order = {"agent": "bench-1", "site": "s", "device_type": TYPE, "connection": connection}
+    renewed = registry.bridge("d1", **order, days=30).tls  # type: ignore[arg-type]
+    assert renewed is not None
+    assert renewed.key == done.tls.key and renewed.certificate != done.tls.certificate
+    assert bridge(registry).config.password != plain.config.password, "what was in its flash is good no more"
 
 
 def test_who_looks_sees_through_whom_it_speaks(registry: Registry, rig: Rig) -> None:

@@ -175,7 +175,8 @@ def test_only_a_token_that_lives_brings_a_firmware(door: Door) -> None:
 
 def test_a_name_that_waits_for_its_device_is_taken(door: Door) -> None:
     door.enrol(door.word(), Board())
-    benches = Benches(door.rig.store, door.rig.clock, door.access, host="h", port=1, prefix="tf/1")
+    stores = (door.rig.store, door.rig.clock, door.access, door.authority)
+    benches = Benches(*stores, host="h", port=1, tls_port=2, prefix="tf/1")
     with pytest.raises(Conflict, match="is a device"):
         benches.register("d1", "s")
     for change in (door.registry.revoke, door.registry.remove):
