@@ -8,7 +8,9 @@ from pathlib import Path
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.energy import wire_fields
 from tinyfleet.agent.core.errors import AgentError
+from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import Timing
+from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import BenchRun
 
 
@@ -31,7 +33,7 @@ class RunStore:
         """The board's last run; None when there is none that can be read."""
         try:
             kept = json.loads(self._path(board).read_text())
-            return BenchRun(
+            run = BenchRun(
                 model=bytes.fromhex(kept["model"]),
                 version=kept["version"],
                 windows=kept["windows"],
@@ -47,8 +49,11 @@ class RunStore:
                 # A run of an earlier version has none, nor has one without a meter.
                 **(wire_fields(kept["energy"]) if kept.get("energy") else {}),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+            # What cannot be told would keep all of the bench from being told.
+            encode(run)
+        except (OSError, ValueError, KeyError, TypeError, WireError):
             return None
+        return run
 
     def _path(self, board: str) -> Path:
         return self._folder / f"{board}.json"

@@ -8,8 +8,10 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -20,6 +22,19 @@ LOG_LIMIT_BYTES: Final = 1 << 20
 _TAIL_BYTES: Final = 600
 _LOOK_S: Final = 0.1
 _END_S: Final = 3.0
+_GUARD: Final = """\
+import os, signal, sys, time
+group = sys.stdin.buffer.readline()
+if group.endswith(b"\\n") and not sys.stdin.buffer.read(1):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(int(group), number)
+        except ProcessLookupError:
+            break
+        time.sleep(3)
+"""
+"""Outlives this program: it is told the group of a tool, and ends it when its line to us breaks off before we
+say that all is done. Else a tool of a program that was killed would write on a board that is another's."""
 
 
 class VendorTools:
@@ -40,13 +55,11 @@ class VendorTools:
             _end(child)
 
     def run(self, board: str, command: tuple[str, ...], timeout_s: float) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{board}.log"
-        with path.open("wb") as log:
-            log.write(f"$ {shlex.join(command)}\n".encode())
-            log.flush()
+        with self._log(board, path) as log, _guard(board) as guard:
+            said = _Said(log, f"$ {shlex.join(command)}\n".encode())
             child = self._start(board, command)
-            said = _Said(log)
+            guard(child)
             in_time = False
             try:
                 in_time = said.listen(child, timeout_s)
@@ -70,6 +83,16 @@ class VendorTools:
                 f"{command[0]} ended with {child.returncode}: {said.tail()}",
                 f"see all of it in {path}, mend what it names",
             )
+
+    def _log(self, board: str, path: Path) -> IO[bytes]:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what finds no room is not tried again when it is closed.
+            return path.open("wb", buffering=0)
+        except OSError as error:
+            raise StepFailed(
+                board, STEP, f"cannot keep {path}: {error.strerror or error}", "is there room on the disk?"
+            ) from error
 
     def _start(self, board: str, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -96,13 +119,51 @@ class VendorTools:
             return child
 
 
-class _Said:
-    """What a child says: its beginning in a file, its end in memory."""
+@contextlib.contextmanager
+def _guard(board: str) -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Answers what takes the child that is not to outlive us."""
+    try:
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _GUARD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StepFailed(
+            board, STEP, f"cannot start a process: {error}", "is this host overloaded?"
+        ) from error
+    line = guard.stdin
+    if line is None:
+        raise RuntimeError("a process without the pipe that was asked for")
 
-    def __init__(self, log: IO[bytes]) -> None:
+    def say(what: bytes) -> None:
+        with contextlib.suppress(OSError):
+            line.write(what)
+            line.flush()
+
+    try:
+        yield lambda child: say(f"{child.pid}\n".encode())
+    finally:
+        say(b".")
+        with contextlib.suppress(OSError):
+            line.close()
+        try:
+            guard.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            guard.kill()
+            guard.wait()
+
+
+class _Said:
+    """What a child says: its beginning in a file, as far as there is room on the disk, its end in memory."""
+
+    def __init__(self, log: IO[bytes], heading: bytes) -> None:
         self._log = log
-        self._room = LOG_LIMIT_BYTES
+        self._room = LOG_LIMIT_BYTES + len(heading)
         self._last = b""
+        self._write(heading)
 
     def listen(self, child: subprocess.Popen[bytes], timeout_s: float) -> bool:
         """Until it ends; False when it has not within that time."""
@@ -113,7 +174,8 @@ class _Said:
             if line is not None and select.select([line], [], [], 0 if ended else _LOOK_S)[0]:
                 data = line.read(1 << 16)
                 line = line if data else None
-                self._keep(data)
+                self._write(data)
+                self._last = (self._last + data)[-_TAIL_BYTES:]
             elif ended:
                 # What it left running may hold the line open; that is not waited for.
                 return True
@@ -130,10 +192,10 @@ class _Said:
         text = self._last[-_TAIL_BYTES:].decode(errors="replace").strip()
         return " | ".join(line.strip() for line in text.splitlines() if line.strip()) or "nothing"
 
-    def _keep(self, data: bytes) -> None:
-        self._log.write(data[: self._room])
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._log.write(data[: self._room])
         self._room -= min(self._room, len(data))
-        self._last = (self._last + data)[-_TAIL_BYTES:]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

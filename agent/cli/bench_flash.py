@@ -12,7 +12,6 @@ from tinyfleet.agent.cli.common import (
     FILE,
     GOLDEN_HELP,
     claim_options,
-    ending_on_term,
     fail,
     json_option,
     meanwhile,
@@ -98,7 +97,7 @@ def flash(
     files = Files(firmware=firmware, model=model, golden=golden, address=address, slot=slot)
     load = _loader(files, Way(by) if by else None, Layout(layout) if layout else None)
     stored: dict[str, int] = {}
-    with ending_on_term(), Agent(bench, folders, claim) as agent, Bars(chosen, shown=not as_json) as bars:
+    with Agent(bench, folders, claim) as agent, Bars(chosen, shown=not as_json) as bars:
 
         def work(board: str) -> FlashReport:
             parts = load(agent.spec(board))

@@ -129,7 +129,8 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """What goes wrong is told on standard error with status 1, never as a traceback."""
+    """What goes wrong is told on standard error with status 1, never as a traceback; what was started or
+    switched off is ended or switched on again, by SIGTERM as by Ctrl-C."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -137,7 +138,8 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
         for library in ("pyocd", "smpclient"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
         try:
-            return function(*args, **kwargs)
+            with _ending_on_term():
+                return function(*args, **kwargs)
         except (AgentError, WireError) as error:
             fail(str(error))
         except OSError as error:
@@ -163,8 +165,11 @@ def show_json(value: Any) -> None:
 
 
 @contextmanager
-def ending_on_term() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does: what was started ends, too."""
+def _ending_on_term() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

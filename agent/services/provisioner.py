@@ -162,6 +162,7 @@ class _Run:
             word = self._write()
         else:
             self._progress = replace(_known(self._kept), failed=None, way=Way.RESUMED)
+            self._look_again(_known(self._kept).step)
             if begin is Step.START:
                 with self._step(Step.START), self._open() as flash:
                     flash.reset()
@@ -173,6 +174,7 @@ class _Run:
             label = self._parts.labels.write(self._label(progress))
         if self._job.lock:
             with self._step(Step.LOCK), self._open() as flash:
+                self._check_same(flash)
                 flash.write_words(LOCKS[self._spec.device_type])
                 flash.reset()
         self._keep(replace(progress, step=Step.DONE))
@@ -193,6 +195,31 @@ class _Run:
         words = {fingerprint(word): word for word in self._job.words}
         return words.get(self._kept.fingerprint)
 
+    def _look_again(self, step: Step) -> None:
+        """Whether the board is still the one that was cut off in that step. A label alone needs no board; one
+        that may be locked is looked at when it is to be."""
+        if step is Step.LOCK:
+            return
+        self._at = Step.PROBE
+        try:
+            with self._open() as flash:
+                self._check_same(flash)
+        except _AnotherBoard as error:
+            raise StepFailed(self._spec.name, Step.PROBE.value, error.what, error.hint) from error
+        except AgentError:
+            if step is not Step.LABEL:
+                raise
+
+    def _check_same(self, flash: BoardFlash) -> None:
+        """Raises AgentError when somebody has put another board in."""
+        progress, device, serial = _known(self._progress), _device(flash), self._serial(flash)
+        if (device, serial) != (progress.device, progress.serial):
+            raise _AnotherBoard(
+                f"this is {device or 'a board without a name'} (serial {serial}), not {progress.device} "
+                f"(serial {progress.serial}), which was cut off",
+                "put that one in again; without its token in the file, this one is begun anew",
+            )
+
     def _write(self) -> str:
         """From the first look to the reset, with the board held. Answers the token that was taken."""
         memory = self._memory
@@ -200,13 +227,9 @@ class _Run:
             with self._step(Step.PROBE):
                 flash = held.enter_context(self._open())
                 trust_at = flash.read("trust", memory["trust"].size_bytes)
-                place = name_place(flash.read("config_a", HEAD_BYTES))
-                device = None if place is None else flash.read("config_a", place[1], place[0])
-                serial = self._serial(flash)
+                device, serial = _device(flash), self._serial(flash)
             with self._step(Step.TOKEN):
-                word, offer, way = self._choose(
-                    trust_at, None if device is None else device.decode("ascii", "replace")
-                )
+                word, offer, way = self._choose(trust_at, device)
                 firmware = self._firmware(offer)
             self._progress = Progress(
                 board=self._spec.name,
@@ -399,6 +422,16 @@ class _Run:
     def _keep(self, progress: Progress) -> None:
         self._progress = replace(progress, changed_s=self._parts.clock.unix_s())
         self._parts.files.keep(self._progress)
+
+
+class _AnotherBoard(AgentError):
+    pass
+
+
+def _device(flash: BoardFlash) -> str | None:
+    """Whom its configuration says that it is."""
+    place = name_place(flash.read("config_a", HEAD_BYTES))
+    return None if place is None else flash.read("config_a", place[1], place[0]).decode("ascii", "replace")
 
 
 def _known(progress: Progress | None) -> Progress:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pyocd_qemu import registry
 from pyocd_qemu.board import Board
 from pyocd_qemu.errors import QemuError
 from pyocd_qemu.process import QemuProcess
+from tests.servers import wait_for
 
 from tinyfleet.agent.adapters import switches
 from tinyfleet.agent.adapters.emulated_boards import EmulatedBoards
@@ -132,6 +135,30 @@ def test_a_relay_s_commands_are_run_as_they_are(tmp_path: Path) -> None:
     assert not mark.exists()
     with pytest.raises(SwitchError, match=r"b1: power on: `rm .*` ended with status 1; it said: rm: cannot"):
         switch.on()
+
+
+def test_a_cycle_that_is_ended_half_way_does_not_leave_the_board_off(tmp_path: Path) -> None:
+    """By SIGTERM, as `timeout` and CI runners end programs."""
+    log = tmp_path / "log"
+    off, on = ([sys.executable, "-c", f"open({str(log)!r}, 'a').write({word!r})"] for word in ("off ", "on "))
+    row = {"name": "b1", "device_type": "uno", "console": "none", "program": ["true"]}
+    row["switch"] = {"kind": "command", "off": off, "on": on}  # type: ignore[assignment]
+    (tmp_path / "bench.yaml").write_text(json.dumps({"boards": [row]}))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tinyfleet", "bench", "power", "b1", "cycle"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for("off", lambda: log.is_file() and log.read_text() == "off ")
+        child.terminate()
+        assert child.wait(20) == 130
+        assert log.read_text() == "off on "
+    finally:
+        child.kill()
+        child.wait(20)
 
 
 def test_a_relay_that_hangs_or_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.provisioning_rig import IMAGE, SPEC, Bench, CutOff
+from tests.unit.agent.provisioning_rig import IMAGE, SPEC, Bench, CutOff, NodeBoard
 from tests.unit.fleet.fleet_rig import Rig
 
 from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
 from tinyfleet.agent.core.bench_file import BoardSpec
-from tinyfleet.agent.core.errors import AgentError, BoardBusyError, StepFailed
+from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError, StepFailed
 from tinyfleet.agent.core.provisioning import LOCKS, ORDER, Step, Way
 from tinyfleet.agent.services.provisioner import fingerprint
 from tinyfleet.fleet.core.enrolment import TokenState
@@ -164,6 +164,48 @@ def test_a_board_that_is_never_heard_stays_unregistered_and_is_taken_again(bench
     before = bench.board.config()
     assert bench.run(word, name="d1").way is Way.RESUMED
     assert bench.proven().seed != before.seed
+
+
+@pytest.mark.parametrize("step", [Step.START, Step.BIRTH, Step.LABEL])
+def test_what_was_cut_off_is_not_ended_on_another_board(bench: Bench, step: Step) -> None:
+    """Somebody took it out, and put the next blank one in."""
+    word = bench.door.word()
+    bench.run(word, name="d1")
+    kept = bench.folder / "provisioning/b1.json"
+    kept.write_text(kept.read_text().replace('"DONE"', f'"{step.value}"'))
+    first, other = bench.board, NodeBoard(bench.world, bench.door, bench.memory)
+    bench.board = other
+    with pytest.raises(StepFailed, match=r"b1: PROBE: this is a board without a name .* not d1 "):
+        bench.run(word, name="d1")
+    assert not other.sectors and not other.given and other.boots == 0, "it is still blank"
+    bench.board = first
+    assert bench.run(word, name="d1").way is Way.RESUMED
+
+
+def test_a_label_needs_no_board(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    word = bench.door.word()
+    bench.run(word, name="d1")
+    kept = bench.folder / "provisioning/b1.json"
+    kept.write_text(kept.read_text().replace('"DONE"', '"LABEL"'))
+
+    def gone(unique_id: str) -> None:
+        raise NoSuchBoardError(f"no probe {unique_id} is connected", "plug it in")
+
+    monkeypatch.setattr(bench, "open", gone)
+    assert bench.run(word, name="d1").device == "d1"
+
+
+def test_a_board_is_not_locked_in_the_place_of_another(rig: Rig, tmp_path: Path) -> None:
+    spec = BoardSpec(name="b1", device_type="nrf52840", probe="1234", console="/dev/null")
+    bench = Bench(rig, tmp_path, spec=spec, memory=NRF52840, emulated=False)
+    word = bench.door.word(device_type="nrf52840")
+    bench.run(word, name="d1")
+    kept = bench.folder / "provisioning/b1.json"
+    kept.write_text(kept.read_text().replace('"DONE"', '"LOCK"'))
+    bench.board = NodeBoard(bench.world, bench.door, bench.memory)
+    with pytest.raises(StepFailed, match=r"b1: LOCK: this is a board without a name"):
+        bench.run(word, name="d1", lock=True)
+    assert bench.board.words == []
 
 
 def test_a_manager_that_is_away_for_a_moment_costs_nothing(bench: Bench) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.unit.agent.fakes import FakeClock, FakeConsole, reply
 
+from tinyfleet.agent.adapters.run_store import RunStore
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.errors import BoardSaidNo, ConsoleError, PlanError, StepFailed
 from tinyfleet.agent.core.golden import GoldenSet, top_class
@@ -80,6 +82,23 @@ def test_stored_windows_go_by_index_and_the_rest_is_streamed(worker: BoardWorker
     message = result.to_message()
     assert (message.model, message.correct, message.finished) == (MODEL, 5, 1_700_000_000)
     assert "energy" not in str(result.to_json())
+
+
+@pytest.mark.parametrize(
+    "change", [('"windows": 6', '"windows": "6"'), ('"version": "', '"version": "' + "v" * 99)]
+)
+def test_a_kept_run_that_cannot_be_told_is_none(
+    worker: BoardWorker, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    """One message tells of all boards: it is not to fail for one."""
+    result, _ = run(worker, model=MODEL)
+    store = RunStore(tmp_path)
+    store.keep(result)
+    assert store.last(result.board) == result.to_message()
+    path = tmp_path / f"{result.board}.json"
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change))
+    assert store.last(result.board) is None
 
 
 def test_never_more_stored_than_the_board_says(worker: BoardWorker) -> None:

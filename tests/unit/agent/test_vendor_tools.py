@@ -109,7 +109,7 @@ def test_a_tool_that_hangs_ends_with_all_it_started(tmp_path: Path, monkeypatch:
     wait_for("both to end", lambda: not any(_runs(pid) for pid in started))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_tool_ends_with_the_program_that_started_it(number: signal.Signals, tmp_path: Path) -> None:
     code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(f'{{os.getpid()}}.'); time.sleep(60)"
     row = {"name": "b1", "device_type": "uno", "console": "none", "program": list(python(code))}
@@ -123,11 +123,22 @@ def test_a_tool_ends_with_the_program_that_started_it(number: signal.Signals, tm
         pid = tmp_path / "pid"
         wait_for("the tool", lambda: pid.is_file() and pid.read_text().endswith("."))
         child.send_signal(number)
-        assert child.wait(20) == 130
+        assert child.wait(20) == (130 if number is not signal.SIGKILL else -signal.SIGKILL)
         wait_for("its end", lambda: not _runs(int(pid.read_text()[:-1])))
     finally:
         child.kill()
         child.wait(20)
+
+
+def test_a_full_disk_costs_the_log_alone(tmp_path: Path) -> None:
+    (tmp_path / "b1.log").symlink_to("/dev/full")
+    tools = VendorTools(tmp_path)
+    tools.run("b1", python("print('done')"), 30)
+    with pytest.raises(StepFailed, match="ended with 7: no device on port"):
+        tools.run("b1", python("print('no device on port'); raise SystemExit(7)"), 30)
+    (tmp_path / "b2.log").mkdir()
+    with pytest.raises(StepFailed, match=r"b2: program: .*cannot keep .*b2\.log"):
+        tools.run("b2", python("print('done')"), 30)
 
 
 def test_what_a_tool_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
