@@ -102,6 +102,9 @@ class PyocdProbes:
             options = _OPTIONS | dict(more)
             if probe.vendor_name == _EMULATED_VENDOR:
                 options |= _EMULATED_OPTIONS
+            elif (count := [each.unique_id for each in self.all()].count(unique_id)) > 1:
+                # Clones have one number for all; pyOCD would take the first.
+                raise BoardBusyError(f"{count} probes tell the id {unique_id}", "unplug all but the board's")
             if part is not None and (_is_known(part) or probe.associated_board_info is None):
                 options["target_override"] = part
             session = Session(probe, options=options)

@@ -9,9 +9,9 @@ from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.energy import wire_fields
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.codec import encode
-from tinyfleet.wire.enums import Timing
+from tinyfleet.wire.enums import BoardState, ConnState, Timing
 from tinyfleet.wire.errors import WireError
-from tinyfleet.wire.messages import BenchRun
+from tinyfleet.wire.messages import Bench, BenchRun, Board
 
 
 class RunStore:
@@ -50,7 +50,8 @@ class RunStore:
                 **(wire_fields(kept["energy"]) if kept.get("energy") else {}),
             )
             # What cannot be told would keep all of the bench from being told.
-            encode(run)
+            board = Board(name="b", device_type="", state=BoardState.READY, emulated=False, run=run)
+            encode(Bench(seq=0, state=ConnState.ONLINE, boards=(board,)))
         except (OSError, ValueError, KeyError, TypeError, WireError):
             return None
         return run

@@ -157,8 +157,11 @@ def _used(status: BoardStatus) -> BoardStatus:
 
 
 def _missing(spec: BoardSpec, plugged: Plugged, has: Callable[[str], bool]) -> str | None:
-    if spec.probe is not None and all(probe.unique_id != spec.probe for probe in plugged.probes):
+    count = sum(probe.unique_id == spec.probe for probe in plugged.probes)
+    if spec.probe is not None and count == 0:
         return f"no probe {spec.probe}"
+    if count > 1:
+        return f"{count} probes tell the id {spec.probe}: unplug all but the board's"
     return next((f"no {what} {path}" for what, path in _paths(spec) if not has(path)), None)
 
 

@@ -20,7 +20,7 @@ from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.core.host_devices import ProbeInfo, SerialPort
 from tinyfleet.agent.services.inventory import Inventory
-from tinyfleet.agent.services.plugged import WatchedHost
+from tinyfleet.agent.services.plugged import Plugged, WatchedHost
 from tinyfleet.wire.codec import decode, encode
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench
@@ -126,6 +126,17 @@ def test_any_part_of_a_board_that_is_unplugged_is_noticed_and_named(
     assert (inventory.all()[0].state, inventory.missing("real")) == (BoardState.READY, None)
     told = [record.getMessage() for record in caplog.records]
     assert told == [f"real is gone: no {kind} /dev/serial/by-id/{what}", "real is there"]
+
+
+def test_a_probe_whose_number_another_has_is_no_probe_of_the_board(host: FakeHost) -> None:
+    """Clones come with one number for all: which of them is the board's, nobody can tell."""
+    inventory = Inventory(REAL, host)
+    (probe,) = [probe for probe in host.probes.all() if probe.unique_id == REAL.boards[0].probe]
+    host.look = lambda: Plugged((probe, probe), ())  # type: ignore[method-assign]
+    inventory.refresh()
+    status = inventory.all()[0]
+    assert status.state is BoardState.ABSENT
+    assert status.detail == f"2 probes tell the id {probe.unique_id}: unplug all but the board's"
 
 
 def test_a_board_of_which_nothing_can_be_looked_for_is_unknown(host: FakeHost) -> None:

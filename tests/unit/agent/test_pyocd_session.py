@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from pyocd.core.exceptions import TransferFaultError
 from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
+from pyocd.probe.aggregator import DebugProbeAggregator
 
-from tinyfleet.agent.adapters.probes import PyocdSession
-from tinyfleet.agent.core.errors import PlanError, StepFailed
+from tinyfleet.agent.adapters.probes import PyocdProbes, PyocdSession
+from tinyfleet.agent.core.errors import BoardBusyError, PlanError, StepFailed
 
 ERASED = 0x1000
 
@@ -58,3 +59,13 @@ def test_any_other_fault_is_told() -> None:
     for chip, address in ((session(readable=True), 0x900), (session(readable=False), 0x20000000)):
         with pytest.raises(StepFailed, match="p: read: "):
             chip.read(address, 0x1000)
+
+
+def test_of_two_probes_with_one_number_none_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyOCD takes the first, which may be the neighbour's."""
+    clone = SimpleNamespace(unique_id="0123456789", vendor_name="Clones", description="DAP")
+    found = [clone, clone, SimpleNamespace(unique_id="1", vendor_name="Clones", description="DAP")]
+    monkeypatch.setattr(DebugProbeAggregator, "get_probe_with_id", lambda unique_id: clone)
+    monkeypatch.setattr(DebugProbeAggregator, "get_all_connected_probes", lambda unique_id=None: found)
+    with pytest.raises(BoardBusyError, match="2 probes tell the id 0123456789; unplug all but the board's"):
+        PyocdProbes().open("0123456789")
