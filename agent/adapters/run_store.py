@@ -50,8 +50,8 @@ class RunStore:
                 **(wire_fields(kept["energy"]) if kept.get("energy") else {}),
             )
             # What cannot be told would keep all of the bench from being told.
-            board = Board(name="b", device_type="", state=BoardState.READY, emulated=False, run=run)
-            encode(Bench(seq=0, state=ConnState.ONLINE, boards=(board,)))
+            told = Board(name="b", device_type="", state=BoardState.READY, emulated=False, run=run)
+            encode(Bench(seq=0, state=ConnState.ONLINE, boards=(told,)))
         except (OSError, ValueError, KeyError, TypeError, WireError):
             return None
         return run
