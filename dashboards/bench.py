@@ -14,6 +14,12 @@ CHOSEN: Final = 'instance=~"$instance"'
 BOARD: Final = CHOSEN + ',board=~"$board"'
 SECONDS: Final = "tinyfleet_bench_flash_seconds"
 WAITS: Final = "tinyfleet_bench_lease_wait_seconds"
+ENERGY: Final = "tinyfleet_bench_inference_energy"
+WHOSE: Final = "{{board}}: {{meter}} (simulated: {{simulated}})"
+
+
+def _bound(sign: str) -> str:
+    return f"{ENERGY}_joules{{{BOARD}}} {sign} 2 * {ENERGY}_uncertainty_joules{{{BOARD}}}"
 
 
 def _per_hour(metric: str, by: str) -> str:
@@ -73,13 +79,22 @@ def _panels() -> list[timeseries.Panel]:
             (_per_hour("tinyfleet_bench_console_lost_lines_total", "board"), "lost lines: {{board}}"),
         ),
         panel(
+            "Energy of an inference",
+            "Of each board's last run that a meter measured, without idling, ± 2 standard uncertainties. "
+            "Simulated: made up by a simulated meter.",
+            "joule",
+            (f"{ENERGY}_joules{{{BOARD}}}", WHOSE),
+            (_bound("+"), f"+ 2 u, {WHOSE}"),
+            (_bound("-"), f"- 2 u, {WHOSE}"),
+        ),
+        panel(
             "Samples that meters lost",
             "Share of the samples of a power meter that did not arrive; simulated: no meter measured.",
             "percentunit",
             (
                 f"{_per_hour('tinyfleet_bench_meter_lost_samples_total', 'board, meter, simulated')} / "
                 f"{_per_hour('tinyfleet_bench_meter_samples_total', 'board, meter, simulated')}",
-                "{{board}}: {{meter}} (simulated: {{simulated}})",
+                WHOSE,
             ),
         ),
         panel(

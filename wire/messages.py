@@ -503,7 +503,8 @@ class BenchRun:
 
     Keys 12 to 19 are there together, or none is: energy of an inference without idling, its standard
     uncertainty (with the meter's accuracy, if `energy_accuracy`), from so many windows, so many samples lost.
-    `energy_simulated`: a made-up figure of a simulated meter.
+    `energy_simulated`: a made-up figure of a simulated meter. `calibration`: as the meter tells it;
+    `energy_samples`: that came. Agents of an earlier version tell neither.
     """
 
     model: Annotated[Digest, Key(0)]
@@ -526,6 +527,8 @@ class BenchRun:
     energy_simulated: Annotated[bool | None, Key(17)] = None
     energy_accuracy: Annotated[bool | None, Key(18)] = None
     meter: Annotated[str | None, Size(1, 48), Key(19)] = None
+    calibration: Annotated[str | None, Size(0, 72), Key(20)] = None
+    energy_samples: Annotated[U64 | None, Key(21)] = None
 
 
 @message("board", section="3", max_bytes=MESSAGE_MAX_BYTES)

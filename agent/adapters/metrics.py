@@ -95,7 +95,8 @@ def _board_families(boards: Sequence[BoardStatus]) -> Iterator[Family]:
 
 
 def _energy_families(boards: Sequence[BoardStatus]) -> Iterator[Family]:
-    """Of each board's last run that a meter measured; `simulated`: made up by a simulated one."""
+    """Of each board's last run that a meter measured; `simulated`: made up by a simulated one. A run of an
+    earlier version has no calibration."""
     labels = ["board", "device_type", "meter", "windows_by", "simulated"]
     energy = GaugeMetricFamily(
         _PREFIX + "inference_energy_joules", "Of an inference, without idling.", labels=labels
@@ -103,15 +104,23 @@ def _energy_families(boards: Sequence[BoardStatus]) -> Iterator[Family]:
     uncertainty = GaugeMetricFamily(
         _PREFIX + "inference_energy_uncertainty_joules", "Its standard uncertainty.", labels=labels
     )
+    calibration = GaugeMetricFamily(
+        _PREFIX + "inference_energy_calibration_info",
+        "1 for the calibration that the meter of that run told.",
+        labels=["board", "meter", "simulated", "calibration"],
+    )
     for board in boards:
         run = board.run
         if run is None or run.energy_nj is None or run.energy_by is None:
             continue
+        simulated = _word(run.energy_simulated is not False)
         values = [board.spec.name, board.spec.device_type, run.meter or ""]
-        values += [run.energy_by.name, _word(run.energy_simulated is not False)]
+        values += [run.energy_by.name, simulated]
         energy.add_metric(values, run.energy_nj * 1e-9)
         uncertainty.add_metric(values, (run.energy_uncertainty_nj or 0) * 1e-9)
-    yield from (energy, uncertainty)
+        if run.calibration is not None:
+            calibration.add_metric([board.spec.name, run.meter or "", simulated, run.calibration], 1.0)
+    yield from (energy, uncertainty, calibration)
 
 
 def _tally_families(tally: Tally) -> Iterator[Family]:

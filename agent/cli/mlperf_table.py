@@ -38,7 +38,8 @@ def mlperf_table(result: MlperfResult) -> Table:
     if result.throughput is not None:
         table.add_row("median", f"{result.throughput:.4g} inferences/s")
     if result.energy_uj is not None:
-        table.add_row("median energy", f"{result.energy_uj:.4g} uJ an inference, by {result.meter}")
+        table.add_row("median energy", f"{result.energy_uj:.4g} uJ an inference, idling included")
+        table.add_row("  meter", f"{result.meter}, {result.calibration}")
     elif result.mode is not Mode.ENERGY:
         table.add_row("energy", "not measured")
     table.add_row("latency", f"{run.latency_median_us} us median, {run.latency_max_us} us at most")

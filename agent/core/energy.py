@@ -13,6 +13,10 @@ of e follows the GUM (JCGM 100:2008), its parts taken as independent (5.1.2):
     lost          lost samples may have had any power that was seen: half of that range x their time, as the
                   half-width of a rectangular distribution (4.3.7), all wrong in the same direction; the whole
                   range for those of which nobody knows whether they were in a window
+    edges         e x t / T / sqrt(3): the pin's edges are known to a sample of length t, so that a window may
+                  lack or have one too many (4.3.7). More windows make it no less: inferences that take whole
+                  samples fall on the same place of one each time. Not there where the pin was not used: the
+                  board idles where such a window begins and ends
     accuracy      e_gross x a / sqrt(3), for a meter that is right within a (4.3.7); not there when unknown
 
 A single window has no scatter: idling's stands for it. Lost samples count with the mean of their neighbours.
@@ -39,7 +43,8 @@ STEPS_MAX: Final = 1_000_000
 COVERAGE: Final = 2.0
 """Of the expanded uncertainty: about 95 % (GUM 6.3.3)."""
 _NJ: Final = 1000
-_TEXT_BYTES: Final = 48
+_LABEL_BYTES: Final = 48
+_CALIBRATION_BYTES: Final = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +256,7 @@ class Energy:
 
 
 def wire_fields(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys 12 to 19 of a BenchRun, of what `Energy.to_json` told. Raises KeyError, TypeError for anything
+    """Keys 12 to 21 of a BenchRun, of what `Energy.to_json` told. Raises KeyError, TypeError for anything
     else."""
     return {
         "energy_nj": round(told["energy_uj"] * _NJ),
@@ -261,8 +266,14 @@ def wire_fields(told: Mapping[str, Any]) -> dict[str, Any]:
         "energy_by": EnergyWindow[told["windows_by"]],
         "energy_simulated": told["simulated"],
         "energy_accuracy": told["accuracy_known"],
-        "meter": told["meter"]["label"].encode()[:_TEXT_BYTES].decode(errors="ignore"),
+        "meter": _cut(told["meter"]["label"], _LABEL_BYTES),
+        "calibration": _cut(told["meter"]["calibration"], _CALIBRATION_BYTES),
+        "energy_samples": told["samples"],
     }
+
+
+def _cut(text: str, size_bytes: int) -> str:
+    return text.encode()[:size_bytes].decode(errors="ignore")
 
 
 def energy(
@@ -275,7 +286,8 @@ def energy(
     by: EnergyWindow,
     note: str | None = None,
 ) -> Energy:
-    """`inferences` in all, as many in each window. ValueError where they do not divide among the windows."""
+    """`inferences` in all, as many in each window. ValueError where they do not divide among the windows, or
+    those have no length."""
     if not windows or inferences <= 0 or inferences % len(windows):
         raise ValueError(f"{inferences} inferences in {len(windows)} windows")
     each = inferences // len(windows)
@@ -283,6 +295,8 @@ def energy(
     gross = [(end.energy_uj - begin.energy_uj) / each for begin, end in windows]
     net = [e - at_rest.mean_uw * t / each for e, t in zip(gross, lengths, strict=True)]
     length_s = statistics.fmean(lengths)
+    if length_s <= 0:
+        raise ValueError("the windows are shorter than a sample of the meter")
     if len(windows) > 1:
         statistical = statistics.stdev(net) / math.sqrt(len(windows))
     else:
@@ -296,6 +310,8 @@ def energy(
         "drift": length_s / each * abs(at_rest.after_uw - at_rest.before_uw) / math.sqrt(12),
         "lost": (lost / 2 + integral.unplaced) / meter.rate_hz * spread_uw / math.sqrt(3) / inferences,
     }
+    if by is EnergyWindow.EDGE:
+        parts["edges"] = abs(statistics.fmean(net)) / (length_s * meter.rate_hz) / math.sqrt(3)
     if meter.accuracy is not None:
         parts["accuracy"] = abs(statistics.fmean(gross)) * meter.accuracy / math.sqrt(3)
     return Energy(
@@ -320,9 +336,12 @@ def windows_by_edges(
 ) -> list[tuple[Mark, Mark]]:
     """A window is from one falling edge to the next, then one begins anew: `each` inferences in each. Edges
     before `first` were before the run: a board marks its start, too. ValueError where the pin fell another
-    number of times."""
+    number of times, or a window has no length: an inference is shorter than a sample."""
     begins, ends = integral.edges[first:], integral.settled[first:]
     expected = 2 * inferences // each
     if not len(begins) == len(ends) == expected:
         raise ValueError(f"the window pin fell {len(begins)} times, expected {expected}")
-    return list(zip(begins[::2], ends[1::2], strict=True))
+    windows = list(zip(begins[::2], ends[1::2], strict=True))
+    if any(end.at_s <= begin.at_s for begin, end in windows):
+        raise ValueError("the window pin's edges are less than a sample of the meter apart")
+    return windows

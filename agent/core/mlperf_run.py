@@ -86,7 +86,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class MlperfResult:
     """`run` is the same record that the framed protocol gives. `auc` where the benchmark is judged by it.
-    `objections`: why this is no score by the rules; empty where it might be. `meter` measured the energy."""
+    `objections`: why this is no score by the rules; empty where it might be. `meter` measured the energy;
+    `calibration`: as it told."""
 
     mode: Mode
     name: str
@@ -96,6 +97,7 @@ class MlperfResult:
     windows: tuple[Window, ...] = ()
     auc: float | None = None
     meter: str | None = None
+    calibration: str | None = None
     objections: tuple[str, ...] = ()
 
     @property
@@ -124,6 +126,7 @@ class MlperfResult:
             "throughput": self.throughput,
             "energy_per_inference_uj": self.energy_uj,
             "meter": self.meter,
+            "calibration": self.calibration,
             "objections": list(self.objections),
             "mlperf_windows": [
                 {

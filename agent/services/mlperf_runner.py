@@ -56,9 +56,10 @@ class EdgeWindow:
 
 class WindowMeter(Protocol):
     """A power meter with an eye on the board's window pin. Its calls raise AgentError. `label`: its name and
-    serial number, once it was started."""
+    serial number, once it was started; `calibration`: as it tells it."""
 
     label: str
+    calibration: str
 
     def start(self) -> None: ...
 
@@ -277,6 +278,7 @@ class _Judge:
             windows=windows,
             auc=auc,
             meter=None if meter is None else meter.label,
+            calibration=None if meter is None else meter.calibration,
             objections=against,
         )
 

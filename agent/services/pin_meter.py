@@ -33,11 +33,11 @@ class PinMeter:
         self._metering: Metering | None = None
         self._watched = True
         self._seen = 0
-        self.label = ""
+        self.label = self.calibration = ""
 
     def start(self) -> None:
         meter = self._open()
-        self.label = meter.meter.label
+        self.label, self.calibration = meter.meter.label, meter.meter.calibration
         if meter.meter.simulated:
             meter.close()
             raise NoMeterError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,11 +130,15 @@ def _notes(board: dict[str, Any]) -> Iterator[str]:
 
 
 def _energy(run: dict[str, Any]) -> str:
-    """With its expanded uncertainty; the figure of a simulated meter is called that."""
+    """With its expanded uncertainty, to the second digit of that; a simulated meter's is called that."""
     made_up = "simulated " if run["energy_simulated"] else ""
     value, expanded = run["energy_nj"] / 1000, 2 * run["energy_uncertainty_nj"] / 1000
     unknown = "" if run["energy_accuracy"] else ", meter's accuracy unknown"
-    lost = f", {run['energy_lost']} samples lost" if run["energy_lost"] else ""
+    of = f" of {came + run['energy_lost']}" if (came := run.get("energy_samples")) else ""
+    lost = f", {run['energy_lost']}{of} samples lost" if run["energy_lost"] else ""
+    decimals = min(max(1 - math.floor(math.log10(expanded)), 0), 3) if expanded else 3
     by = "its pin" if run["energy_by"] == "EDGE" else "console times"
-    figure = f"{made_up}energy {value:.5g} ± {expanded:.2g} µJ an inference (k = 2{unknown}{lost})"
-    return f"{figure} by {run['meter']}, {by}"
+    figure = f"{made_up}energy {value:.{decimals}f} ± {expanded:.{decimals}f} µJ an inference"
+    figure += f" (k = 2{unknown}{lost})"
+    calibration = f" ({run['calibration']})" if run.get("calibration") else ""
+    return f"{figure} by {run['meter']}{calibration}, {by}"

@@ -356,6 +356,22 @@ BENCH_ENERGY = Bench(
         ),
     ),
 )
+BENCH_CALIBRATED = replace(
+    BENCH_ENERGY,
+    boards=tuple(
+        replace(board, run=replace(board.run, calibration=calibration, energy_samples=samples))
+        for board, calibration, samples in zip(
+            BENCH_ENERGY.boards,
+            (
+                "calibrated by its maker, R 1031.64/101.65/10.15/0.94/0.043 ohm",
+                "made up: calibrated by its maker, R 1003.35/101.58/10.3/0.96/0.043 ohm",
+            ),
+            (1_254_897, 2**64 - 1),
+            strict=True,
+        )
+        if board.run is not None
+    ),
+)
 BENCH_RESERVED = Bench(
     seq=5,
     state=ConnState.ONLINE,
@@ -516,6 +532,7 @@ ACCEPTED: tuple[tuple[str, Message, str], ...] = (
         BENCH_ENERGY,
         "by a meter, and made up by a simulated one; net of idling may be below 0",
     ),
+    ("bench_calibrated", BENCH_CALIBRATED, "the same, with the calibration and how many samples came"),
     ("bench_lost", Bench(seq=4, state=ConnState.LOST, boards=()), "as the will"),
 )
 

@@ -519,6 +519,8 @@ enum {
     TF_BENCH_RUN_ENERGY_SIMULATED = 17, /* optional */
     TF_BENCH_RUN_ENERGY_ACCURACY = 18, /* optional */
     TF_BENCH_RUN_METER = 19, /* optional */
+    TF_BENCH_RUN_CALIBRATION = 20, /* optional */
+    TF_BENCH_RUN_ENERGY_SAMPLES = 21, /* optional */
 };
 #define TF_BENCH_RUN_MODEL_MIN 32u
 #define TF_BENCH_RUN_MODEL_MAX 32u
@@ -527,6 +529,7 @@ enum {
 #define TF_BENCH_RUN_GOLDEN_MAX 32u
 #define TF_BENCH_RUN_METER_MIN 1u
 #define TF_BENCH_RUN_METER_MAX 48u
+#define TF_BENCH_RUN_CALIBRATION_MAX 72u
 #define TF_BENCH_RUN_REQUIRED 0x7ffu
 
 /* tls (SPEC section 8) */

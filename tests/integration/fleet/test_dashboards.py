@@ -30,6 +30,7 @@ from tinyfleet.fleet.adapters.prometheus.server import write_configuration
 from tinyfleet.wire.enums import BoardState
 from tinyfleet.wire.messages import Comparison, Sample
 from tinyfleet.wire.topics import TopicKind
+from tinyfleet.wire.vectors.message_vectors import BENCH_CALIBRATED
 
 ROOT = Path(__file__).parents[3]
 VARIABLES = {"live.json": ["source", "site", "model"], "bench.json": ["source", "instance", "board"]}
@@ -106,7 +107,7 @@ def bench_scrapes(now_s: float) -> list[tuple[float, str]]:
     """What an agent's `/metrics` said in the same minutes, with the labels that Prometheus adds."""
     board = BoardSpec(name="one", device_type="microbit", probe="qemu-microbit-0001")
     tally, taken = Tally(), []
-    statuses = [BoardStatus(board, BoardState.READY, emulated=True)]
+    statuses = [BoardStatus(board, BoardState.READY, emulated=True, run=BENCH_CALIBRATED.boards[0].run)]
     trouble = Rounds(9, 0.5, {"inventory": "USB went away"})
     collector = BenchCollector(lambda: statuses, lambda: tally, lambda: trouble, Links())
     for step in range(STEPS):
@@ -250,5 +251,7 @@ def test_every_panel_has_data_of_a_fleet_that_works(prometheus: tuple[str, float
     assert values["Undecided", "B"] == pytest.approx(0.25)
     assert values["Unsure", "A"] == pytest.approx(0.25)
     assert values["Windows kept by the manager", "B"] == 4096
+    energy = [values["Energy of an inference", query] for query in "ABC"]
+    assert energy == pytest.approx([412.35e-6, 420.15e-6, 404.55e-6])
     rules = httpx.get(f"{address}/api/v1/rules", timeout=10).json()["data"]["groups"]
     assert {rule["name"] for group in rules for rule in group["rules"]} >= {"TinyfleetClassSwitching"}

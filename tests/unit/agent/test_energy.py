@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -83,6 +84,11 @@ def result(integral: Integral, inferences: int, meter: Meter = METER) -> Energy:
     return energy(integral, meter, windows, inferences, rest, by=EnergyWindow.EDGE)
 
 
+def within_samples(got: Energy) -> float:
+    """The standard uncertainty of what has its edges exactly where a sample begins."""
+    return math.hypot(*(part for name, part in got.parts_uj.items() if name != "edges"))
+
+
 @settings(max_examples=40, deadline=None)
 @given(inferences=st.integers(2, 12), cuts=st.lists(st.integers(1, 8000), max_size=12), ripple=st.booleans())
 def test_a_known_profile_gives_its_energy_however_it_is_cut(
@@ -96,7 +102,7 @@ def test_a_known_profile_gives_its_energy_however_it_is_cut(
     assert got.gross_uj == pytest.approx(WINDOW / RATE_HZ * BUSY_UA * SUPPLY_MV / 1000, rel=1e-5)
     assert got.window_s == pytest.approx(WINDOW / RATE_HZ)
     assert (got.windows, got.lost) == (inferences, 0)
-    assert got.uncertainty_uj < 0.001 * TRUE_UJ
+    assert within_samples(got) < 0.001 * TRUE_UJ
 
 
 @settings(max_examples=40, deadline=None)
@@ -120,7 +126,7 @@ def test_the_truth_lies_within_what_is_told_as_often_as_said() -> None:
         current = current + rng.normal(0, 60, len(current)) + np.linspace(0, rng.normal(0, 4), len(current))
         current[busy] *= np.repeat(rng.normal(1, 0.01, 12), WINDOW)
         got = result(measured(current, edges, []), 12)
-        inside += abs(got.energy_uj - TRUE_UJ) <= 2 * got.uncertainty_uj
+        inside += abs(got.energy_uj - TRUE_UJ) <= 2 * within_samples(got)
     # With 12 windows Student's t would want 2.2 for 95 %: 2 are 93 %.
     assert 0.86 < inside / trials < 0.99
 
@@ -170,6 +176,7 @@ def test_the_parts_of_the_uncertainty_by_hand() -> None:
             "idle": 0.5 * 3 / 3,
             "drift": 0.5 * 4 / math.sqrt(12),
             "lost": 4 / 1000 * 1000 / 2 / math.sqrt(3) / 4,
+            "edges": 46.5 / (1.0 * 1000) / math.sqrt(3),
             "accuracy": 52.5 * 0.03 / math.sqrt(3),
         }
     )
@@ -182,6 +189,39 @@ def test_the_parts_of_the_uncertainty_by_hand() -> None:
     assert got.accuracy_known
     fields = wire_fields(got.to_json())
     assert (fields["energy_nj"], fields["energy_simulated"], fields["meter"]) == (46_500, False, "PPK2 X1")
+    assert (fields["calibration"], fields["energy_samples"]) == ("", 2)
+    long = wire_fields(replace(got, meter=replace(meter, calibration="å" * 50)).to_json())
+    assert long["calibration"] == "å" * 36
+
+
+def test_edges_are_known_to_a_sample_however_many_windows() -> None:
+    """A board whose inferences fall on the same place of a sample each time: no scatter tells of it."""
+    fine, length, inferences = 100, 2467, 20
+    true_uj = length / fine / RATE_HZ * (BUSY_UA - IDLE_UA) * SUPPLY_MV / 1000
+    off = []
+    for phase in range(0, fine, 20):
+        pulse = np.concatenate([np.full(length, BUSY_UA), np.full(60 * fine - length, IDLE_UA)])
+        begins = 400 * fine + phase + np.arange(inferences) * len(pulse)
+        current = np.full(2000 * fine, IDLE_UA)
+        current[begins[0] : begins[0] + inferences * len(pulse)] = np.tile(pulse, inferences)
+        # The first sample taken while the pin is low.
+        edges = -(-np.sort(np.concatenate([begins, begins + length])) // fine)
+        integral = measured(current.reshape(-1, fine).mean(axis=1), edges, [])
+        rest = idle(integral, (100.0, 100.03), (integral.end_s - 0.03, integral.end_s))
+        windows = windows_by_edges(integral, inferences)
+        got = energy(integral, METER, windows, inferences, rest, by=EnergyWindow.EDGE)
+        off.append(abs(got.energy_uj - true_uj))
+        assert within_samples(got) < 1e-3, got.parts_uj
+        assert off[-1] <= 2 * got.uncertainty_uj
+    assert max(off) > 0.02 * true_uj, "of 25 samples"
+
+
+def test_a_window_shorter_than_a_sample_is_none() -> None:
+    """It would be an energy of nothing with an uncertainty of nothing."""
+    current, _ = profile(2)
+    integral = measured(current, np.array([5000, 5000, 6000, 6000]), [])
+    with pytest.raises(ValueError, match="less than a sample of the meter apart"):
+        windows_by_edges(integral, 2)
 
 
 def test_one_window_has_the_scatter_of_idling() -> None:

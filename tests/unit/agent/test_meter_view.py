@@ -237,3 +237,14 @@ def test_prometheus_is_told_whose_energy_is_made_up() -> None:
     assert len(told) == 4, "the last one was not measured"
     assert f'{name}_joules{{board="b0",{labels},windows_by="EDGE"}} 0.00041235' in told
     assert any('b1"' in line and 'simulated="true"' in line for line in told)
+    assert told == [line for line in told if "calibration" not in line], "an earlier version's has none"
+
+
+def test_prometheus_is_told_the_calibration_of_what_measured() -> None:
+    spec = parse_bench("boards: [{name: b, device_type: d, probe: p, console: c}]", "b").boards[0]
+    board = BoardStatus(spec, run=result(MADE_UP).to_message())
+    collector = BenchCollector(lambda: [board], Tally, lambda: Rounds(0, 0.0, {}), lambda: None)
+    text = generate_latest(registry_of(collector)).decode()
+    (told,) = [line for line in text.splitlines() if line.startswith("tinyfleet_bench_inference_energy_cal")]
+    labels = f'board="b",calibration="{MADE_UP.calibration}",meter="{MADE_UP.label}",simulated="true"'
+    assert told == f"tinyfleet_bench_inference_energy_calibration_info{{{labels}}} 1.0"

@@ -161,7 +161,7 @@ def test_a_board_that_gets_faster_measures_again(worker: BoardWorker, clock: Fak
 class Edges:
     """What a meter sees of the imitation's pin, at 3 mW."""
 
-    label = "a meter"
+    label, calibration = "a meter", "last year"
 
     def __init__(self, board: ReferenceFirmware) -> None:
         self._board = board
@@ -187,7 +187,7 @@ def test_energy_is_between_the_edges_of_the_pin(worker: BoardWorker, clock: Fake
     result = run(worker, clock, board, Mode.ENERGY, samples(), meter=meter)
     assert meter.running is False
     assert result.energy_uj == pytest.approx(6.0)
-    assert result.meter == "a meter"
+    assert (result.meter, result.to_json()["calibration"]) == ("a meter", "last year")
     assert result.objections == ("5 samples of the meter were lost",)
     assert max(len(command) for command in board.commands) == 3 + 2 * 26
     assert "energy_per_inference_uj" in result.to_json()
@@ -232,6 +232,7 @@ def test_the_windows_that_a_meter_sees_on_the_pin() -> None:
     scripted.begin.set()
     window = meter.window(5.0)
     assert (window.duration_us, window.energy_uj) == (pytest.approx(1e6), pytest.approx(2000.0, rel=1e-6))
+    assert (meter.label, meter.calibration) == ("PPK2 7", "none")
     meter.arm()
     with pytest.raises(MeterError, match="b1: window edges: the window pin fell 0 times, expected 2"):
         meter.window(0.05)

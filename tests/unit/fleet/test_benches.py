@@ -19,7 +19,7 @@ from tinyfleet.wire.codec import to_json
 from tinyfleet.wire.enums import BoardState, ConnState
 from tinyfleet.wire.messages import Bench, Board
 from tinyfleet.wire.topics import TopicKind
-from tinyfleet.wire.vectors.message_vectors import BENCH_ENERGY
+from tinyfleet.wire.vectors.message_vectors import BENCH_CALIBRATED, BENCH_ENERGY
 
 WILL_AHEAD = 1 << 30
 
@@ -172,7 +172,10 @@ def test_a_simulated_energy_is_listed_as_one() -> None:
     by_name = {board.name: to_json(board) for board in BENCH_ENERGY.boards}
     real, made_up = (list(_notes(by_name[name])) for name in ("nrf-1", "microbit-1"))
     assert real == [
-        "energy 412.35 ± 7.8 µJ an inference (k = 2, 17 samples lost) by PPK2 D4F1A2, its pin",
+        "energy 412.4 ± 7.8 µJ an inference (k = 2, 17 samples lost) by PPK2 D4F1A2, its pin",
     ]
-    assert made_up[-1].startswith("simulated energy -0.005 ± ")
+    assert made_up[-1].startswith("simulated energy -0 ± 368934881474191")
     assert made_up[-1].endswith("meter's accuracy unknown) by simulated PPK2 SIMULATED-0001, console times")
+    told = [list(_notes(to_json(board)))[-1] for board in BENCH_CALIBRATED.boards]
+    assert "17 of 1254914 samples lost) by PPK2 D4F1A2 (calibrated by its maker, R 1031.64/" in told[0]
+    assert " by simulated PPK2 SIMULATED-0001 (made up: calibrated by its maker, " in told[1]
