@@ -184,6 +184,21 @@ void flash_sim_copy(flash_sim_t *to, const flash_sim_t *from) {
     to->lose_from = UINT32_MAX;
 }
 
+bool flash_sim_cut(flash_sim_t *sim, uint32_t at, flash_cut_t cut, uint32_t random,
+                   void (*live)(const void *context), const void *context) {
+    sim->operations = 0;
+    sim->cut_at = at;
+    sim->cut = cut;
+    sim->random = random;
+    if (setjmp(sim->out) != 0) {
+        sim->cut_at = 0;
+        return true;
+    }
+    live(context);
+    sim->cut_at = 0;
+    return false;
+}
+
 void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, uint32_t size) {
     uint32_t sectors = (size + SECTOR_BYTES - 1u) / SECTOR_BYTES * SECTOR_BYTES;
     check_bounds(sim, offset, sectors, SECTOR_BYTES);

@@ -46,6 +46,10 @@ void flash_sim_open(flash_sim_t *sim, uint32_t size_bytes, uint32_t write_bytes)
 void flash_sim_close(flash_sim_t *sim);
 /* The same contents and wear, no cut. */
 void flash_sim_copy(flash_sim_t *to, const flash_sim_t *from);
+/* Calls `live` with power cut at its operation `at` (0: never). True: the cut came, and `live` did not
+ * return, but was left by longjmp; what it changes must be static. */
+bool flash_sim_cut(flash_sim_t *sim, uint32_t at, flash_cut_t cut, uint32_t random,
+                   void (*live)(const void *context), const void *context);
 /* As a programmer would at the factory: erases and writes, not counted. */
 void flash_sim_program(flash_sim_t *sim, uint32_t offset, const uint8_t *data, uint32_t size);
 /* Whether no unit of the range is doubtful. */

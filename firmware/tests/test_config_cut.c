@@ -3,9 +3,9 @@
  * configuration that reads (one that has none ends the program), and it ends where it had to. */
 #include "check.h"
 #include "config_world.h"
-#include "random.h"
+#include "power_cuts.h"
 
-enum { GOOD = 2000, BAD = 2001, ROUNDS = 200, CUTS_IN_A_ROW = 8 };
+enum { GOOD = 2000, BAD = 2001 };
 
 typedef struct {
     const char *name;
@@ -25,7 +25,8 @@ static flash_sim_t before;
 
 /* One run of the node, with brokers that only a BAD port does not reach. Offers come as often as it is
  * connected: the want is retained. */
-static void live(const scenario_t *scenario) {
+static void live(const void *context) {
+    const scenario_t *scenario = context;
     config_world_boot(&world);
     for (uint32_t i = 0; i < 40; i++) {
         bool reached = config_world_port(&world) != BAD;
@@ -44,19 +45,9 @@ static void live(const scenario_t *scenario) {
     }
 }
 
-static bool live_until_cut(const scenario_t *scenario, uint32_t cut_at, flash_cut_t cut, uint32_t random) {
-    flash_sim_t *flash = &world.flash;
-    flash->operations = 0;
-    flash->cut_at = cut_at;
-    flash->cut = cut;
-    flash->random = random;
-    if (setjmp(flash->out) != 0) {
-        flash->cut_at = 0;
-        return true;
-    }
-    live(scenario);
-    flash->cut_at = 0;
-    return false;
+static void begin(const void *scenario) {
+    (void)scenario;
+    flash_sim_copy(&world.flash, &before);
 }
 
 static void settle(const scenario_t *scenario) {
@@ -65,7 +56,9 @@ static void settle(const scenario_t *scenario) {
     live(scenario); /* the second of two offers, after a cut between them */
 }
 
-static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t second, flash_cut_t cut) {
+static void expect_end(const void *context, uint32_t first, uint32_t second, flash_cut_t cut) {
+    const scenario_t *scenario = context;
+    settle(scenario);
     bool good = config_world_port(&world) == scenario->ends && world.store.record.state == TF_CONFIG_SETTLED;
     if (!good)
         fprintf(stderr, "%s, cuts %u and %u, way %d: port %u, state %u, refused %u\n", scenario->name, first,
@@ -77,51 +70,20 @@ static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t seco
     CHECK_EQUAL(config_world_port(&world), scenario->ends);
 }
 
-static uint32_t cut_everywhere(const scenario_t *scenario, flash_cut_t cut) {
-    uint32_t points = 0;
-    for (uint32_t operation = 1;; operation++) {
-        flash_sim_copy(&world.flash, &before);
-        if (!live_until_cut(scenario, operation, cut, operation * 2654435761u + 1u)) return points;
-        points++;
-        settle(scenario);
-        expect_end(scenario, operation, 0, cut);
-    }
-}
-
-static uint32_t cut_in_pairs(const scenario_t *scenario, flash_cut_t one, flash_cut_t other) {
-    uint32_t points = 0;
-    for (uint32_t first = 1;; first++) {
-        for (uint32_t again = 1;; again++) {
-            flash_sim_copy(&world.flash, &before);
-            if (!live_until_cut(scenario, first, one, first * 77u + again)) return points;
-            if (!live_until_cut(scenario, again, other, again * 91u + first)) break;
-            points++;
-            settle(scenario);
-            expect_end(scenario, first, again, other);
-        }
-    }
-}
-
 /* Cut off too often, a good one is refused, and that is right: the manager asks again, with a newer number.
  */
-static uint32_t cut_again_and_again(const scenario_t *scenario) {
-    uint32_t random = 7, points = 0;
-    for (uint32_t round = 0; round < ROUNDS; round++) {
-        flash_sim_copy(&world.flash, &before);
-        for (uint32_t i = 0; i < CUTS_IN_A_ROW; i++) {
-            flash_cut_t cut = (flash_cut_t)(random_next(&random) % CUT_KINDS);
-            if (!live_until_cut(scenario, 1 + random_next(&random) % 9u, cut, random_next(&random))) break;
-            points++;
-        }
-        settle(scenario);
-        if (config_world_port(&world) == scenario->ends) continue;
-        CHECK(world.store.record.refused > 0);
-        config_world_offer(&world, 3, GOOD);
-        CHECK(tf_config_begin(&world.store) && !tf_config_reached(&world.store));
-        CHECK_EQUAL(config_world_port(&world), GOOD);
-    }
-    return points;
+static void expect_end_in_the_end(const void *context) {
+    const scenario_t *scenario = context;
+    settle(scenario);
+    if (config_world_port(&world) == scenario->ends) return;
+    CHECK(world.store.record.refused > 0);
+    config_world_offer(&world, 3, GOOD);
+    CHECK(tf_config_begin(&world.store) && !tf_config_reached(&world.store));
+    CHECK_EQUAL(config_world_port(&world), GOOD);
 }
+
+static const cut_play_t cuts = {&world.flash, begin, live, expect_end, expect_end_in_the_end};
+static const cut_rows_t in_a_row = {.rounds = 200, .cuts = 8, .within = 9, .soon = 9, .seed = 7};
 
 static uint32_t play(const scenario_t *scenario) {
     uint32_t single = 0, pairs = 0;
@@ -129,11 +91,11 @@ static uint32_t play(const scenario_t *scenario) {
     flash_sim_open(&before, CONFIG_WORLD_BYTES, 4);
     flash_sim_copy(&before, &world.flash);
     for (uint32_t cut = 0; cut < CUT_KINDS; cut++) {
-        single += cut_everywhere(scenario, (flash_cut_t)cut);
+        single += cut_everywhere(&cuts, scenario, (flash_cut_t)cut);
         for (uint32_t other = 0; other < CUT_KINDS; other++)
-            pairs += cut_in_pairs(scenario, (flash_cut_t)cut, (flash_cut_t)other);
+            pairs += cut_in_pairs(&cuts, scenario, (flash_cut_t)cut, (flash_cut_t)other);
     }
-    uint32_t rows = cut_again_and_again(scenario);
+    uint32_t rows = cut_in_rows(&cuts, scenario, &in_a_row);
     printf("%s: %u cut points, %u pairs, %u cuts in rows, 0 bricks\n", scenario->name, single, pairs, rows);
     CHECK(single >= 5u * CUT_KINDS);
     flash_sim_close(&before);

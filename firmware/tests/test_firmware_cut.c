@@ -7,9 +7,9 @@
 #include "check.h"
 #include "machine.h"
 #include "packer.h"
-#include "random.h"
+#include "power_cuts.h"
 
-enum { ROUNDS = 40, CUTS_IN_A_ROW = 5, TRIPLES = 100, SOON = 12, FIRMWARE_BYTES = 6000, LARGE_BYTES = 40000 };
+enum { FIRMWARE_BYTES = 6000, LARGE_BYTES = 40000 };
 enum { WAKE_BYTES = TF_GROUP_BYTES * 5 / 4 + 6144 }; /* for one group */
 
 static machine_t machine;
@@ -81,27 +81,17 @@ static void prepare(const scenario_t *scenario, tf_image_start_t start) {
     flash_sim_copy(&before, &machine.world.flash);
 }
 
-static void begin_again(const scenario_t *scenario) {
+static void begin_again(const void *context) {
+    const scenario_t *scenario = context;
     flash_sim_copy(&machine.world.flash, &before);
-    machine.world.log_count = 0;
     machine.wake_bytes = scenario->wake_bytes;
     machine_offer(&machine, scenario->firmware, scenario->model, 2);
 }
 
-static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random) {
-    flash_sim_t *flash = &machine.world.flash;
-    flash->operations = 0;
-    flash->cut_at = cut_at;
-    flash->cut = cut;
-    flash->random = random;
+static void live(const void *scenario) {
+    (void)scenario;
     machine.world.log_count = 0;
-    if (setjmp(flash->out) != 0) {
-        flash->cut_at = 0;
-        return true;
-    }
     machine_live(&machine, TF_RESET_POWER);
-    flash->cut_at = 0;
-    return false;
 }
 
 static bool has_ended(const scenario_t *scenario) {
@@ -110,10 +100,12 @@ static bool has_ended(const scenario_t *scenario) {
            machine_runs(&machine, scenario->runs, scenario->runs_model);
 }
 
-static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t second_cut, flash_cut_t cut) {
+static void expect_end(const void *context, uint32_t first, uint32_t again, flash_cut_t cut) {
+    const scenario_t *scenario = context;
+    live(scenario);
     if (!has_ended(scenario)) {
         const tf_update_record_t *record = tf_update_record(&machine.world.update);
-        fprintf(stderr, "%s, cuts %u and %u, way %d: %s, result %u\n", scenario->name, first, second_cut, cut,
+        fprintf(stderr, "%s, cuts %u and %u, way %d: %s, result %u\n", scenario->name, first, again, cut,
                 tf_update_state_name((tf_update_state_t)record->state), record->result);
     }
     CHECK(has_ended(scenario));
@@ -124,38 +116,10 @@ static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t seco
     CHECK_EQUAL(machine.boot.record.security_counter, scenario->runs == &fix ? 2 : 1);
 }
 
-static uint32_t cut_everywhere(const scenario_t *scenario, flash_cut_t cut) {
-    uint32_t points = 0;
-    for (uint32_t operation = 1;; operation++) {
-        begin_again(scenario);
-        if (!live_until_cut(operation, cut, operation * 2654435761u + 1u)) return points;
-        points++;
-        machine.world.log_count = 0;
-        machine_live(&machine, TF_RESET_POWER);
-        expect_end(scenario, operation, 0, cut);
-    }
-}
-
-/* The second cut comes while the node recovers from the first. */
-static uint32_t cut_in_pairs(const scenario_t *scenario, flash_cut_t cut) {
-    uint32_t points = 0;
-    for (uint32_t first = 1;; first++) {
-        for (uint32_t again = 1;; again++) {
-            begin_again(scenario);
-            if (!live_until_cut(first, cut, first * 77u + again)) return points;
-            if (!live_until_cut(again, cut, again * 91u + first)) break;
-            points++;
-            machine.world.log_count = 0;
-            machine_live(&machine, TF_RESET_POWER);
-            expect_end(scenario, first, again, cut);
-        }
-    }
-}
-
 /* Cut off too often, a trial goes back, and that is right: the manager asks again. */
-static void expect_end_in_the_end(const scenario_t *scenario) {
-    machine.world.log_count = 0;
-    machine_live(&machine, TF_RESET_POWER);
+static void expect_end_in_the_end(const void *context) {
+    const scenario_t *scenario = context;
+    live(scenario);
     if (has_ended(scenario)) return;
     CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
     machine_offer(&machine, scenario->firmware, scenario->model, 3);
@@ -163,34 +127,28 @@ static void expect_end_in_the_end(const scenario_t *scenario) {
     CHECK(machine_runs(&machine, scenario->runs, scenario->runs_model));
 }
 
-/* Some cuts in a row: the first within so many operations, the others soon after it. */
-static uint32_t cut_in_rows(const scenario_t *scenario, uint32_t rounds, uint32_t cuts, uint32_t within,
-                            uint32_t seed) {
-    uint32_t random = seed, points = 0;
-    for (uint32_t round = 0; round < rounds; round++) {
-        begin_again(scenario);
-        for (uint32_t i = 0; i < cuts; i++) {
-            flash_cut_t cut = (flash_cut_t)(random_next(&random) % CUT_KINDS);
-            uint32_t operation = 1 + random_next(&random) % (i == 0 ? within : SOON);
-            if (!live_until_cut(operation, cut, random_next(&random))) break;
-            points++;
-        }
-        expect_end_in_the_end(scenario);
-    }
-    return points;
-}
+static const cut_play_t cuts = {&machine.world.flash, begin_again, live, expect_end, expect_end_in_the_end};
 
 static uint32_t play(const scenario_t *scenario, tf_image_start_t start) {
     uint32_t single = 0, pairs = 0, triples = 0;
     prepare(scenario, start);
-    for (uint32_t cut = 0; cut < CUT_KINDS; cut++) single += cut_everywhere(scenario, (flash_cut_t)cut);
+    for (uint32_t cut = 0; cut < CUT_KINDS; cut++)
+        single += cut_everywhere(&cuts, scenario, (flash_cut_t)cut);
     if (scenario->pairs) {
-        pairs = cut_in_pairs(scenario, CUT_TORN) + cut_in_pairs(scenario, CUT_AFTER) +
-                cut_in_pairs(scenario, CUT_WEAK);
+        pairs = cut_in_pairs(&cuts, scenario, CUT_TORN, CUT_TORN) +
+                cut_in_pairs(&cuts, scenario, CUT_AFTER, CUT_AFTER) +
+                cut_in_pairs(&cuts, scenario, CUT_WEAK, CUT_WEAK);
     } else {
-        triples = cut_in_rows(scenario, TRIPLES, 3, single / CUT_KINDS, (uint32_t)start + 11u);
+        const cut_rows_t threes = {.rounds = 100,
+                                   .cuts = 3,
+                                   .within = single / CUT_KINDS,
+                                   .soon = 12,
+                                   .seed = (uint32_t)start + 11u};
+        triples = cut_in_rows(&cuts, scenario, &threes);
     }
-    uint32_t rows = cut_in_rows(scenario, ROUNDS, CUTS_IN_A_ROW, 24, (uint32_t)start + 5u);
+    const cut_rows_t fives = {
+        .rounds = 40, .cuts = 5, .within = 24, .soon = 12, .seed = (uint32_t)start + 5u};
+    uint32_t rows = cut_in_rows(&cuts, scenario, &fives);
     printf("%s, %s: %u cut points, %u pairs, %u cuts in threes, %u in rows, 0 bricks\n",
            start == TF_IMAGE_START_XIP ? "xip" : "ram_load", scenario->name, single, pairs, triples, rows);
     CHECK(single >= 12u * CUT_KINDS);

@@ -1,121 +1,10 @@
 /* Images that an SMP client brings, by SMP's own packets, on a node with its bootloader: they go the way of
- * an update, or not at all; and power is cut everywhere on that way. */
-#include "../apps/node/images.h"
-#include "check.h"
-#include "machine.h"
-#include "smp_client.h"
-
-enum { CHUNK_BYTES = 1000, FIRMWARE_BYTES = 6000 };
-
-static machine_t machine;
-static flash_sim_t before; /* the flash a scenario begins with */
-static images_t images;
-static smp_request_t request;
-static smp_reply_t reply;
-static made_t factory, better, best, failing, hanging, foreign, newer_abi, model, second, third, stranger;
-
-static uint64_t now_us(void) {
-    return machine.world.now.uptime_ms * 1000u;
-}
-
-static const tf_smp_device_t device = {
-    .images = &images,
-    .image = images_get,
-    .image_count = IMAGES_MOST,
-    .upload = images_upload,
-    .test = images_test,
-    .confirm = images_confirm,
-    .erase = images_erase,
-};
-
-static void ask(void) {
-    images.update = &machine.world.update;
-    images.now_us = now_us;
-    smp_end(&request);
-    CHECK(smp_ask(&device, TF_SMP_DOOR_FULL, &request, &reply));
-}
-
-static void send(const made_t *made, uint32_t number, uint32_t offset, uint32_t length, bool sha) {
-    uint8_t digest[32];
-    const bool begins = offset == 0;
-    tf_sha256(made->bytes, made->size, digest);
-    smp_begin(&request, SMP_WRITE | SMP_V2, 1, 1, begins ? (sha ? 5 : 4) : 2);
-    smp_number(&request, "off", offset);
-    smp_bytes(&request, "data", made->bytes + offset, length);
-    if (begins) smp_number(&request, "len", made->size);
-    if (begins) smp_number(&request, "image", number);
-    if (begins && sha) smp_bytes(&request, "sha", digest, 32);
-    ask();
-}
-
-/* As a client does: from where the node says it is, to the end or to a refusal. */
-static void upload_until(const made_t *made, uint32_t number, uint32_t end, bool sha) {
-    uint32_t offset = 0;
-    for (uint32_t i = 0; i < 1000; i++) {
-        const uint32_t left = made->size - offset;
-        send(made, number, offset, left < CHUNK_BYTES ? left : CHUNK_BYTES, sha);
-        if (reply.rc >= 0 || reply.off >= end) return;
-        offset = (uint32_t)reply.off;
-    }
-    CHECK(!"an upload ends");
-}
-
-static void upload(const made_t *made, uint32_t number) {
-    upload_until(made, number, made->size, true);
-}
-
-static void set_state(const made_t *made, bool confirm) {
-    smp_begin(&request, SMP_WRITE | SMP_V2, 1, 0, confirm ? 2 : 1);
-    smp_bytes(&request, "hash", made->digest, 32);
-    if (confirm) smp_key(&request, "confirm");
-    if (confirm) tf_write_bool(&request.body, true);
-    ask();
-}
-
-static void test(const made_t *made) {
-    set_state(made, false);
-}
+ * an update, or not at all. */
+#include "local_case.h"
 
 static void expect(int64_t group, int64_t rc) {
     CHECK_EQUAL(reply.group, group);
     CHECK_EQUAL(reply.rc, rc);
-}
-
-static void make(made_t *made, uint8_t build, uint8_t slot, behaviour_t behaviour, signer_t signer,
-                 uint16_t abi) {
-    const firmware_recipe_t recipe = {.payload_bytes = FIRMWARE_BYTES,
-                                      .build = build,
-                                      .security_counter = 1,
-                                      .signer = signer,
-                                      .abi = abi,
-                                      .start = machine.layout.start,
-                                      .address = machine_address(&machine, slot),
-                                      .behaviour = behaviour};
-    maker_firmware(made, &recipe);
-}
-
-static void begin(tf_image_start_t start) {
-    machine_open(&machine, start);
-    make(&factory, 1, 0, BEHAVES, SIGNER_OURS, 1);
-    make(&better, 2, 1, BEHAVES, SIGNER_OURS, 1);
-    make(&best, 3, 0, BEHAVES, SIGNER_OURS, 1);
-    make(&failing, 4, 1, FAILS_SELF_TEST, SIGNER_OURS, 1);
-    make(&hanging, 5, 1, HANGS, SIGNER_OURS, 1);
-    make(&foreign, 6, 1, BEHAVES, SIGNER_FOREIGN, 1);
-    make(&newer_abi, 7, 1, BEHAVES, SIGNER_OURS, 2);
-    machine_install(&machine, &factory, &model);
-    machine_live(&machine, TF_RESET_POWER);
-    CHECK(machine_runs(&machine, &factory, &model));
-}
-
-static void end(void) {
-    machine_close(&machine);
-}
-
-/* What the node does after a client's last word. */
-static void go_on(void) {
-    world_run(&machine.world);
-    if (machine.world.reset_wanted) machine_live(&machine, TF_RESET_REQUEST);
 }
 
 static void a_model_is_tried_and_confirmed(void) {
@@ -431,120 +320,25 @@ static void without_a_bootloader_there_are_models_only(void) {
     end();
 }
 
+static void begin_trial(const void *made) {
+    test(made);
+}
+
 /* There is nowhere to fetch it from, and the node does not wait for that. */
 static void what_is_gone_by_the_next_start_fails(void) {
     begin(TF_IMAGE_START_RAM_LOAD);
     upload(&second, 1);
-    flash_sim_t *flash = &machine.world.flash;
-    flash->cut_at = flash->operations + 2; /* OFFERED is on record, and nothing behind it */
-    flash->cut = CUT_BEFORE;
-    if (setjmp(flash->out) == 0) {
-        test(&second);
-        CHECK(!"cut off");
-    }
-    flash->cut_at = 0;
-    flash->bytes[WORLD_SLOT_B + 100] ^= 1;
+    /* OFFERED is on record, and nothing behind it. */
+    CHECK(flash_sim_cut(&machine.world.flash, 2, CUT_BEFORE, 1, begin_trial, &second));
+    machine.world.flash.bytes[WORLD_SLOT_B + 100] ^= 1;
     machine_live(&machine, TF_RESET_POWER);
     CHECK(machine_runs(&machine, &factory, &model));
     CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_FAILED);
     end();
 }
 
-/* A client's whole work, and what the node does of it. */
-static void work(const made_t *made, uint32_t number) {
-    machine_live(&machine, TF_RESET_POWER);
-    if (machine_runs(&machine, number == 0 ? made : &better, number == 0 ? &model : made)) return;
-    upload(made, number);
-    CHECK(reply.rc == -1);
-    test(made);
-    CHECK(reply.rc == -1);
-    go_on();
-}
-
-static bool work_until_cut(const made_t *made, uint32_t number, uint32_t cut_at, flash_cut_t cut) {
-    flash_sim_t *flash = &machine.world.flash;
-    flash->operations = 0;
-    flash->cut_at = cut_at;
-    flash->cut = cut;
-    flash->random = cut_at * 2654435761u + 1u;
-    machine.world.log_count = 0;
-    if (setjmp(flash->out) != 0) {
-        flash->cut_at = 0;
-        return true;
-    }
-    work(made, number);
-    flash->cut_at = 0;
-    return false;
-}
-
-/* Whatever the records say was confirmed runs, and nothing runs that was not tried. */
-static void expect_truth(const made_t *made, uint32_t number) {
-    const tf_update_record_t *record = tf_update_record(&machine.world.update);
-    const bool there = machine_runs(&machine, number == 0 ? made : &better, number == 0 ? &model : made);
-    CHECK(there || machine_runs(&machine, &better, &model));
-    if (record->generation == 0 && record->state == TF_UPDATE_STATE_CONFIRMED &&
-        memcmp(record->image, made->digest, 32) == 0) {
-        CHECK(there);
-    }
-    uint8_t slot = machine.boot.record.active;
-    CHECK(flash_sim_is_sound(&machine.world.flash, machine.layout.slot_offset[slot], FIRMWARE_BYTES));
-}
-
-/* Only what was whole before the cut may be tried without another upload. */
-static void try_what_is_there(const made_t *made, uint32_t number) {
-    test(made);
-    if (reply.rc >= 0) return;
-    const uint32_t at = number == 0 ? MACHINE_FIRMWARE_A : WORLD_SLOT_B;
-    CHECK(flash_sim_is_sound(&machine.world.flash, at, made->size));
-    go_on();
-    expect_truth(made, number);
-}
-
-/* The firmware that runs came the same way: its token in the boot record, and SUCCESS, are not the next
- * one's. */
-static uint32_t cut_everywhere(const made_t *made, uint32_t number, tf_image_start_t start) {
-    uint32_t points = 0;
-    begin(start);
-    upload(&better, 0);
-    test(&better);
-    go_on();
-    CHECK(machine_runs(&machine, &better, &model));
-    flash_sim_open(&before, machine.world.flash.port.size_bytes, machine.world.flash.port.write_bytes);
-    flash_sim_copy(&before, &machine.world.flash);
-    for (uint32_t cut = 0; cut < CUT_KINDS; cut++) {
-        for (uint32_t operation = 1;; operation++) {
-            flash_sim_copy(&machine.world.flash, &before);
-            if (!work_until_cut(made, number, operation, (flash_cut_t)cut)) break;
-            points++;
-            machine.world.log_count = 0;
-            machine_live(&machine, TF_RESET_POWER);
-            expect_truth(made, number);
-            try_what_is_there(made, number);
-            machine.world.log_count = 0;
-            work(made, number);
-            CHECK(machine_runs(&machine, number == 0 ? made : &better, number == 0 ? &model : made));
-        }
-    }
-    flash_sim_close(&before);
-    end();
-    return points;
-}
-
-static void power_may_fail_at_any_operation(void) {
-    for (int start = TF_IMAGE_START_RAM_LOAD; start <= TF_IMAGE_START_XIP; start++) {
-        const uint32_t firmware = cut_everywhere(&best, 0, (tf_image_start_t)start);
-        const uint32_t models = cut_everywhere(&second, 1, (tf_image_start_t)start);
-        printf("%s: %u cuts in an uploaded firmware, %u in a model, 0 bricks\n",
-               start == TF_IMAGE_START_XIP ? "xip" : "ram_load", firmware, models);
-        CHECK(firmware >= 12u * CUT_KINDS && models >= 12u * CUT_KINDS);
-    }
-}
-
 int main(void) {
-    maker_image(&model, 3000, 20, 0, SIGNER_OURS);
-    maker_image(&second, 5500, 21, 0, SIGNER_OURS);
-    maker_image(&third, 9000, 22, 0, SIGNER_OURS);
-    maker_image(&stranger, 5000, 23, 0, SIGNER_FOREIGN);
+    make_models();
     RUN(a_model_is_tried_and_confirmed);
     RUN(a_firmware_is_tried_by_the_bootloader);
     RUN(what_may_not_run_is_refused_and_gone);
@@ -555,6 +349,5 @@ int main(void) {
     RUN(what_has_not_yet_ended_is_not_written_over);
     RUN(without_a_bootloader_there_are_models_only);
     RUN(what_is_gone_by_the_next_start_fails);
-    RUN(power_may_fail_at_any_operation);
     return 0;
 }

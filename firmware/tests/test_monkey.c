@@ -89,19 +89,16 @@ static void do_something(void) {
     world.log_count = 0;
 }
 
-/* A third of the round until power fails, or all of it. */
-static bool live_until_cut(void) {
-    world.flash.operations = 0;
-    world.flash.cut_at = 1 + below(60);
-    world.flash.cut = (flash_cut_t)below(CUT_KINDS);
-    world.flash.random = random_next(&seed);
-    if (setjmp(world.flash.out) != 0) {
-        world.flash.cut_at = 0;
-        return true;
-    }
+/* A third of the round. */
+static void do_some(const void *context) {
+    (void)context;
     for (uint32_t i = 0; i < EVENTS / 3; i++) do_something();
-    world.flash.cut_at = 0;
-    return false;
+}
+
+static bool live_until_cut(void) {
+    const uint32_t at = 1 + below(60);
+    const flash_cut_t cut = (flash_cut_t)below(CUT_KINDS);
+    return flash_sim_cut(&world.flash, at, cut, random_next(&seed), do_some, NULL);
 }
 
 static void settle(void) {

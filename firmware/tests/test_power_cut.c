@@ -7,17 +7,16 @@
  * Without arguments the images are made here; with them, they are files that imgtool signed. */
 #include "check.h"
 #include "packer.h"
-#include "random.h"
+#include "power_cuts.h"
 #include "world.h"
 
 static world_t world;
 static flash_sim_t factory;
 static made_t first, second, compressed, delta;
-static const made_t *offered; /* what is transported for the second */
-static const char *const kinds[CUT_KINDS] = {"before", "torn", "silent", "after", "weak"};
 
-/* From a start to a settled update, with the want retained at the broker. */
-static void live(void) {
+/* From a start to a settled update, with the want retained at the broker; `offered` is what is transported
+ * for the second image. */
+static void live(const void *offered) {
     world_boot(&world);
     CHECK(tf_update_active(&world.update) != NULL);
     world_link(&world, true);
@@ -25,33 +24,18 @@ static void live(void) {
     world_run(&world);
 }
 
-/* Cut off at `cut_at` (0: never); true when the cut came. Only the world, which is static, changes in
- * between. */
-static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random) {
-    world.flash.operations = 0;
-    world.flash.cut_at = cut_at;
-    world.flash.cut = cut;
-    world.flash.random = random;
-    if (setjmp(world.flash.out) != 0) {
-        world.flash.cut_at = 0;
-        return true;
-    }
-    live();
-    world.flash.cut_at = 0;
-    return false;
-}
-
-static void reset_world(void) {
+static void begin(const void *offered) {
+    (void)offered;
     flash_sim_copy(&world.flash, &factory);
     world.trials = world.chunks = world.log_count = 0;
 }
 
-static void expect_converged(uint32_t operation, const char *kind) {
+static void expect_converged(uint32_t operation, flash_cut_t cut) {
     const tf_update_record_t *record = tf_update_record(&world.update);
     bool good = record->state == TF_UPDATE_STATE_CONFIRMED && record->result == TF_RESULT_SUCCESS &&
                 record->generation == 1 && world_runs(&world, &second);
     if (!good) {
-        fprintf(stderr, "cut %s at operation %u: %s, result %u\n", kind, operation,
+        fprintf(stderr, "cut in way %d at operation %u: %s, result %u\n", cut, operation,
                 tf_update_state_name((tf_update_state_t)record->state), record->result);
     }
     CHECK(good);
@@ -63,55 +47,39 @@ static void expect_converged(uint32_t operation, const char *kind) {
     CHECK(world_runs(&world, &second));
 }
 
-static uint32_t cut_everywhere(flash_cut_t cut) {
-    uint32_t points = 0;
-    for (uint32_t operation = 1;; operation++) {
-        reset_world();
-        if (!live_until_cut(operation, cut, operation * 2654435761u + 1u)) break;
-        points++;
-        live();
-        expect_converged(operation, kinds[cut]);
-    }
-    return points;
+static void expect_end(const void *offered, uint32_t first_cut, uint32_t second_cut, flash_cut_t cut) {
+    (void)second_cut;
+    live(offered);
+    expect_converged(first_cut, cut);
 }
+
+/* A trial that was cut off three times reverts, and that is right; the manager asks again. */
+static void expect_end_in_the_end(const void *offered) {
+    live(offered);
+    const tf_update_record_t *record = tf_update_record(&world.update);
+    CHECK(tf_update_active(&world.update) != NULL);
+    if (record->state != TF_UPDATE_STATE_REVERTED) {
+        expect_converged(0, CUT_KINDS);
+        return;
+    }
+    CHECK_EQUAL(record->result, TF_RESULT_BOOT_FAILED);
+    CHECK(world_runs(&world, &first));
+}
+
+static const cut_play_t cuts = {&world.flash, begin, live, expect_end, expect_end_in_the_end};
+static const cut_rows_t in_a_row = {.rounds = 60, .cuts = 6, .within = 20, .soon = 20, .seed = 99};
 
 /* Every fetch after the cut takes what was there: the broker does not send more than the missing sectors'
  * groups. */
-static void nothing_is_fetched_twice_without_need(void) {
-    reset_world();
-    CHECK(!live_until_cut(0, CUT_BEFORE, 1));
+static void nothing_is_fetched_twice_without_need(const made_t *offered) {
+    begin(offered);
+    CHECK(!flash_sim_cut(&world.flash, 0, CUT_BEFORE, 1, live, offered));
     uint32_t whole = world.chunks, operations = world.flash.operations;
-    reset_world();
-    CHECK(live_until_cut(operations / 2u, CUT_AFTER, 1));
-    live();
-    expect_converged(operations / 2u, "once");
+    begin(offered);
+    CHECK(flash_sim_cut(&world.flash, operations / 2u, CUT_AFTER, 1, live, offered));
+    live(offered);
+    expect_converged(operations / 2u, CUT_AFTER);
     CHECK(world.chunks < whole + TF_GROUP_CHUNKS + 4u);
-}
-
-/* Power that goes again while the node recovers, many times in a row. */
-static uint32_t cut_again_and_again(uint32_t rounds) {
-    uint32_t random = 99, cuts = 0;
-    for (uint32_t round = 0; round < rounds; round++) {
-        reset_world();
-        for (uint32_t i = 0; i < 6; i++) {
-            uint32_t operation = 1u + random_next(&random) % 20u;
-            if (!live_until_cut(operation, (flash_cut_t)(random_next(&random) % CUT_KINDS),
-                                random_next(&random)))
-                break;
-            cuts++;
-        }
-        live();
-        const tf_update_record_t *record = tf_update_record(&world.update);
-        CHECK(tf_update_active(&world.update) != NULL);
-        /* A trial that was cut off three times reverts, and that is right; the manager asks again. */
-        if (record->state == TF_UPDATE_STATE_REVERTED) {
-            CHECK_EQUAL(record->result, TF_RESULT_BOOT_FAILED);
-            CHECK(world_runs(&world, &first));
-            continue;
-        }
-        expect_converged(round, "again and again");
-    }
-    return cuts;
 }
 
 static uint32_t sectors_of(uint32_t bytes) {
@@ -119,17 +87,17 @@ static uint32_t sectors_of(uint32_t bytes) {
 }
 
 /* Cuts made. */
-static uint32_t play(const char *name, const made_t *transported) {
-    offered = transported;
+static uint32_t play(const char *name, const made_t *offered) {
     uint32_t points = 0;
-    for (uint32_t cut = 0; cut < CUT_KINDS; cut++) points += cut_everywhere((flash_cut_t)cut);
+    for (uint32_t cut = 0; cut < CUT_KINDS; cut++) points += cut_everywhere(&cuts, offered, (flash_cut_t)cut);
     printf("%s, %u bytes for %u: %u cut points (%u operations x %d ways), all converged\n", name,
            offered->size, second.size, points, points / CUT_KINDS, CUT_KINDS);
     /* Each transported sector alone is an erase, a write and a record; one that is unpacked the first two. */
     uint32_t unpacked = offered == &second ? 0 : 2u * sectors_of(second.size);
     CHECK(points / CUT_KINDS >= 3u * sectors_of(offered->size) + unpacked);
-    nothing_is_fetched_twice_without_need();
-    uint32_t again = cut_again_and_again(60);
+    nothing_is_fetched_twice_without_need(offered);
+    /* Power that goes again while the node recovers, many times in a row. */
+    uint32_t again = cut_in_rows(&cuts, offered, &in_a_row);
     printf("cut again while recovering: %u cuts, all converged\n", again);
     return points + again;
 }
@@ -150,10 +118,10 @@ int main(int count, char **arguments) {
     flash_sim_copy(&factory, &world.flash);
     packer_compress(&compressed, &second);
     packer_delta(&delta, &second, &first);
-    uint32_t cuts = play("raw", &second);
-    cuts += play("compressed", &compressed);
-    cuts += play("delta", &delta);
-    printf("%u power cuts, 0 bricks\n", cuts);
+    uint32_t points = play("raw", &second);
+    points += play("compressed", &compressed);
+    points += play("delta", &delta);
+    printf("%u power cuts, 0 bricks\n", points);
     flash_sim_close(&factory);
     world_close(&world);
     return 0;

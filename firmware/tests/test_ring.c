@@ -208,19 +208,10 @@ static uint32_t promised,
     accepted;                  /* the last number that was to be put, and the last that was acknowledged */
 static bool doubtful[NUMBERS]; /* power went while it was put: it may be there or not */
 
-/* A life in which messages come and some of them are sent. What changes is static, as longjmp asks. True: the
- * cut came. */
-static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random, uint32_t puts) {
-    flash.operations = 0;
-    flash.cut_at = cut_at;
-    flash.cut = cut;
-    flash.random = random;
-    if (setjmp(flash.out) != 0) {
-        flash.cut_at = 0;
-        return true;
-    }
+/* A life in which so many messages come, and some of them are sent. */
+static void live(const void *puts) {
     tf_ring_open(&ring, &place);
-    for (uint32_t i = 0; i < puts; i++) {
+    for (uint32_t i = 0; i < *(const uint32_t *)puts; i++) {
         promised++;
         CHECK(promised < NUMBERS);
         doubtful[promised] = true;
@@ -233,15 +224,17 @@ static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random, ui
         tf_ring_done(&ring, item.sequence);
         if (ring.held == 0) tf_ring_settle(&ring);
     }
-    flash.cut_at = 0;
-    return false;
+}
+
+static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random, uint32_t puts) {
+    return flash_sim_cut(&flash, cut_at, cut, random, live, &puts);
 }
 
 static void begin_cut(uint32_t before) {
     flash_sim_copy(&flash, &blank);
     promised = accepted = 0;
     memset(doubtful, 0, sizeof doubtful);
-    (void)live_until_cut(0, CUT_BEFORE, 1, before);
+    live(&before);
 }
 
 /* After any cut: what was put comes out in order, once; what does not was acknowledged, counted as lost, or

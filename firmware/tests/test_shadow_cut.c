@@ -3,9 +3,7 @@
  * the node starts, runs a confirmed model that verifies, and ends where it had to. */
 #include "check.h"
 #include "machine.h"
-#include "random.h"
-
-enum { ROUNDS = 40, CUTS_IN_A_ROW = 5 };
+#include "power_cuts.h"
 
 static machine_t machine;
 static flash_sim_t before; /* the flash a scenario begins with */
@@ -72,31 +70,18 @@ static void prepare(const scenario_t *scenario) {
     flash_sim_copy(&before, &machine.world.flash);
 }
 
-static void begin_again(const scenario_t *scenario) {
+static void begin_again(const void *context) {
+    const scenario_t *scenario = context;
     flash_sim_copy(&machine.world.flash, &before);
     machine.world.shadow_result = scenario->answer;
     machine.world.chunks = 0;
     offer(scenario->firmware, scenario->model, scenario->challenger, 2);
 }
 
-static void live(void) {
+static void live(const void *scenario) {
+    (void)scenario;
     machine.world.log_count = 0;
     machine_live(&machine, TF_RESET_POWER);
-}
-
-static bool live_until_cut(uint32_t cut_at, flash_cut_t cut, uint32_t random) {
-    flash_sim_t *flash = &machine.world.flash;
-    flash->operations = 0;
-    flash->cut_at = cut_at;
-    flash->cut = cut;
-    flash->random = random;
-    if (setjmp(flash->out) != 0) {
-        flash->cut_at = 0;
-        return true;
-    }
-    live();
-    flash->cut_at = 0;
-    return false;
 }
 
 static bool is_sound(const made_t *made) {
@@ -117,7 +102,9 @@ static bool has_ended(const scenario_t *scenario) {
            (scenario->fetches || machine.world.chunks == 0);
 }
 
-static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t again, flash_cut_t cut) {
+static void expect_end(const void *context, uint32_t first, uint32_t again, flash_cut_t cut) {
+    const scenario_t *scenario = context;
+    live(scenario);
     if (!has_ended(scenario)) {
         const tf_update_record_t *record = tf_update_record(&machine.world.update);
         fprintf(stderr, "%s, cuts %u and %u, way %d: %s, result %u, %u chunks\n", scenario->name, first,
@@ -127,52 +114,20 @@ static void expect_end(const scenario_t *scenario, uint32_t first, uint32_t agai
     CHECK(has_ended(scenario));
 }
 
-static uint32_t cut_everywhere(const scenario_t *scenario, flash_cut_t cut) {
-    uint32_t points = 0;
-    for (uint32_t operation = 1;; operation++) {
-        begin_again(scenario);
-        if (!live_until_cut(operation, cut, operation * 2654435761u + 1u)) return points;
-        points++;
-        live();
-        expect_end(scenario, operation, 0, cut);
-    }
-}
-
-/* The second cut comes while the node recovers from the first. */
-static uint32_t cut_in_pairs(const scenario_t *scenario, flash_cut_t cut) {
-    uint32_t points = 0;
-    for (uint32_t first = 1;; first++) {
-        for (uint32_t again = 1;; again++) {
-            begin_again(scenario);
-            if (!live_until_cut(first, cut, first * 77u + again)) return points;
-            if (!live_until_cut(again, cut, again * 91u + first)) break;
-            points++;
-            live();
-            expect_end(scenario, first, again, cut);
-        }
-    }
-}
-
 /* Cut off too often, a trial goes back, and that is right: the manager asks again. */
-static uint32_t cut_again_and_again(const scenario_t *scenario) {
-    uint32_t random = 7, points = 0;
-    for (uint32_t round = 0; round < ROUNDS; round++) {
-        begin_again(scenario);
-        for (uint32_t i = 0; i < CUTS_IN_A_ROW; i++) {
-            flash_cut_t cut = (flash_cut_t)(random_next(&random) % CUT_KINDS);
-            if (!live_until_cut(1 + random_next(&random) % 24u, cut, random_next(&random))) break;
-            points++;
-        }
-        live();
-        if (has_ended(scenario)) continue;
-        CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
-        CHECK_EQUAL(tf_update_record(&machine.world.update)->result, TF_RESULT_BOOT_FAILED);
-        offer(scenario->firmware, scenario->model, scenario->challenger, 3);
-        live();
-        CHECK(machine_runs(&machine, scenario->runs_firmware, scenario->runs));
-    }
-    return points;
+static void expect_end_in_the_end(const void *context) {
+    const scenario_t *scenario = context;
+    live(scenario);
+    if (has_ended(scenario)) return;
+    CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
+    CHECK_EQUAL(tf_update_record(&machine.world.update)->result, TF_RESULT_BOOT_FAILED);
+    offer(scenario->firmware, scenario->model, scenario->challenger, 3);
+    live(scenario);
+    CHECK(machine_runs(&machine, scenario->runs_firmware, scenario->runs));
 }
+
+static const cut_play_t cuts = {&machine.world.flash, begin_again, live, expect_end, expect_end_in_the_end};
+static const cut_rows_t in_a_row = {.rounds = 40, .cuts = 5, .within = 24, .soon = 24, .seed = 7};
 
 int main(void) {
     maker_image(&model, 3000, 20, 0, SIGNER_OURS);
@@ -183,9 +138,13 @@ int main(void) {
         const scenario_t *scenario = &scenarios[i];
         uint32_t single = 0, pairs = 0;
         prepare(scenario);
-        for (uint32_t cut = 0; cut < CUT_KINDS; cut++) single += cut_everywhere(scenario, (flash_cut_t)cut);
-        if (scenario->pairs) pairs = cut_in_pairs(scenario, CUT_TORN) + cut_in_pairs(scenario, CUT_AFTER);
-        uint32_t rows = cut_again_and_again(scenario);
+        for (uint32_t cut = 0; cut < CUT_KINDS; cut++)
+            single += cut_everywhere(&cuts, scenario, (flash_cut_t)cut);
+        if (scenario->pairs) {
+            pairs = cut_in_pairs(&cuts, scenario, CUT_TORN, CUT_TORN) +
+                    cut_in_pairs(&cuts, scenario, CUT_AFTER, CUT_AFTER);
+        }
+        uint32_t rows = cut_in_rows(&cuts, scenario, &in_a_row);
         printf("challenger, %s: %u cut points, %u pairs, %u cuts in rows, 0 bricks\n", scenario->name, single,
                pairs, rows);
         CHECK(single >= 3u * CUT_KINDS);

@@ -290,18 +290,9 @@ static void what_was_not_written_over_stays(void) {
     end();
 }
 
-static bool cut_off(const made_t *transported, uint32_t operation, flash_cut_t how) {
-    world.flash.operations = 0;
-    world.flash.cut_at = operation;
-    world.flash.cut = how;
-    if (setjmp(world.flash.out) != 0) {
-        world.flash.cut_at = 0;
-        return true;
-    }
+static void update_to(const void *transported) {
     world_offer(&world, transported, 2);
     world_run(&world);
-    world.flash.cut_at = 0;
-    return false;
 }
 
 /* A slot that was confirmed once holds nothing from its first new byte on, however well it reads. */
@@ -310,12 +301,11 @@ static void a_slot_under_a_cut_does_not_count(const made_t *transported, flash_c
     uint32_t operation = 0;
     while (cut) {
         begin_with_two();
-        cut = cut_off(transported, ++operation, how);
+        cut = flash_sim_cut(&world.flash, ++operation, how, world.flash.random, update_to, transported);
         if (cut) {
             world_boot(&world);
             world_link(&world, true);
-            world_offer(&world, transported, 2);
-            world_run(&world);
+            update_to(transported);
         }
         CHECK_EQUAL(STATE(), TF_UPDATE_STATE_CONFIRMED);
         CHECK(memcmp(world.running, transported->digest, 32) == 0);

@@ -21,4 +21,9 @@ tf_smp_result_t images_test(void *context, const uint8_t *hash);
 tf_smp_result_t images_confirm(void *context, const uint8_t *hash);
 tf_smp_result_t images_erase(void *context, uint32_t slot);
 
+/* All that a tf_smp_device_t says of images, within its initializer; `of`: an images_t. */
+#define IMAGES_OF(of)                                                                         \
+    .images = (of), .image = images_get, .image_count = IMAGES_MOST, .upload = images_upload, \
+    .test = images_test, .confirm = images_confirm, .erase = images_erase
+
 #endif
