@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import importlib.util
 import struct
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from tinyfleet.agent.core.errors import BoardSaidNo, NoSuchBoardError, StepFailed, StepTimeout
+from tinyfleet.agent.core.errors import BoardSaidNo, ConsoleError, NoSuchBoardError, StepFailed, StepTimeout
 from tinyfleet.agent.services.ports import Console, Consoles, Progress, SmpSession, SmpSlot
 from tinyfleet.wire.enums import Result
 
@@ -53,19 +54,26 @@ class SmpLinks:
             if not url.hostname or not url.port:
                 raise NoSuchBoardError(f"{board}: {address} is no address for SMP", "udp://HOST:PORT")
             return _Session.over_udp(board, url.hostname, url.port)
-        console = self._consoles.open(address, baud)
+        reopen = partial(self._consoles.open, address, baud)
+        console = reopen()
         try:
-            return _Session.over_console(board, console)
+            return _Session.over_console(board, console, reopen)
         except BaseException:
             console.close()
             raise
 
 
 class _Session:
-    """`services.ports.SmpSession`."""
+    """`services.ports.SmpSession`. A console that went away is opened anew, by `reopen`, when something is
+    asked again: many a board's port goes with each of its resets."""
 
     def __init__(
-        self, board: str, transport: SMPTransport, address: str, console: Console | None = None
+        self,
+        board: str,
+        transport: SMPTransport,
+        address: str,
+        console: Console | None = None,
+        reopen: Callable[[], Console] | None = None,
     ) -> None:
         from smpclient import SMPClient
 
@@ -74,6 +82,8 @@ class _Session:
         self._transport = transport
         self._client = SMPClient(transport, address, REQUEST_TIMEOUT_S)
         self._console = console
+        self._reopen = reopen
+        self._gone = False
         self._runner = asyncio.Runner()
         # An answer that comes too late would be taken for the next one's.
         self._late = False
@@ -96,8 +106,8 @@ class _Session:
         return cls(board, Udp(_ETHERNET_BYTES), host)
 
     @classmethod
-    def over_console(cls, board: str, console: Console) -> _Session:
-        return cls(board, _line(console), board, console)
+    def over_console(cls, board: str, console: Console, reopen: Callable[[], Console]) -> _Session:
+        return cls(board, _line(console), board, console, reopen)
 
     def slots(self) -> tuple[SmpSlot, ...]:
         from smpclient.requests.image_management import ImageStatesRead
@@ -140,6 +150,7 @@ class _Session:
         return {str(name): int(value) for name, value in answer.fields.items()}
 
     def close(self) -> None:
+        self._reopen = None
         try:
             with contextlib.suppress(StepFailed):
                 self._do("disconnect", self._client.disconnect())
@@ -171,7 +182,11 @@ class _Session:
         return answer
 
     def _do(self, step: str, work: Coroutine[Any, Any, R]) -> R:
-        with self._translated(step):
+        with self._translated(step), contextlib.closing(work):
+            if self._gone and self._reopen is not None and self._console is not None:
+                self._console.close()
+                self._console = self._transport.console = self._reopen()  # type: ignore[attr-defined]
+                self._gone = False
             if self._late:
                 self._runner.run(self._transport.disconnect())
                 self._runner.run(self._transport.connect(self._address, REQUEST_TIMEOUT_S))
@@ -184,6 +199,9 @@ class _Session:
 
         try:
             yield
+        except ConsoleError:
+            self._gone = True
+            raise
         except (TimeoutError, SMPBadSequence) as error:
             self._late = True
             raise StepTimeout(
@@ -223,16 +241,17 @@ def _line(console: Console) -> Any:
     class Line(SMPTransport):
         def __init__(self) -> None:
             self._heard = bytearray()
+            self.console = console
 
         async def connect(self, address: str, timeout_s: float) -> None:
-            console.read(0)
+            self.console.read(0)
 
         async def disconnect(self) -> None:
             """The console is the session's to close."""
 
         async def send(self, data: bytes) -> None:
             for piece in packet.encode(data, line_length=_LINE_BYTES):
-                console.write(piece)
+                self.console.write(piece)
 
         async def receive(self) -> bytes:
             decoder = packet.decode()
@@ -240,7 +259,7 @@ def _line(console: Console) -> Any:
             while True:
                 at = self._heard.find(b"\n")
                 if at < 0:
-                    self._heard += console.read(_READ_S)
+                    self._heard += self.console.read(_READ_S)
                     # Reading blocks; here the client's time-out may strike.
                     await asyncio.sleep(0)
                     continue

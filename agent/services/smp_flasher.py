@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from tinyfleet.agent.core.errors import BoardSaidNo, StepFailed, StepTimeout
+from tinyfleet.agent.core.errors import AgentError, ConsoleError, StepFailed, StepTimeout
 from tinyfleet.agent.core.signed_image import SignedImage
 from tinyfleet.agent.core.ways import SmpPlan
 from tinyfleet.agent.services.flasher import FlashReport, StepProgress
@@ -76,7 +76,9 @@ class SmpFlasher:
         if not (held.pending or held.active):
             steps.call("test", ASK_TIMEOUT_S, session.test, image.digest)
         if image.number == _FIRMWARE and not held.active:
-            steps.call("reset", ASK_TIMEOUT_S, session.reset)
+            # A board's own USB is gone before it can answer that.
+            with suppress(ConsoleError):
+                steps.call("reset", ASK_TIMEOUT_S, session.reset)
         limit_s = steps.left_s("trial", TRIAL_TIMEOUT_S)
         steps.call("trial", limit_s + ASK_TIMEOUT_S, self._until_confirmed, steps, session, image, limit_s)
         progress(f"try {image.name}", 1.0)
@@ -89,7 +91,8 @@ class SmpFlasher:
         while self._clock.monotonic_s() < end_s:
             try:
                 held = _slot_with(session.slots(), image)
-            except (StepTimeout, BoardSaidNo) as error:
+            except AgentError as error:
+                # It starts, and its console may have to be there again first.
                 last = error.what
             else:
                 if held is not None and held.active and held.confirmed:
@@ -105,7 +108,7 @@ class SmpFlasher:
                 if held.active:
                     # A node of ours refuses, as it confirms by itself or not at all; other MCUmgr firmware
                     # waits to be told.
-                    with suppress(BoardSaidNo, StepTimeout):
+                    with suppress(AgentError):
                         session.confirm(image.digest)
             self._pause(LOOK_S)
         raise StepTimeout(

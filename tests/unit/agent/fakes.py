@@ -6,7 +6,7 @@ import collections
 import hashlib
 from collections.abc import Callable, Mapping
 
-from tinyfleet.agent.core.errors import BoardSaidNo, NoSuchBoardError, PlanError, StepTimeout
+from tinyfleet.agent.core.errors import AgentError, BoardSaidNo, NoSuchBoardError, PlanError, StepTimeout
 from tinyfleet.agent.core.host_devices import SerialPort
 from tinyfleet.agent.services.plugged import Plugged
 from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress, SmpSession, SmpSlot
@@ -78,7 +78,7 @@ class FakeProbes:
 class FakeNode:
     """A node's image slots by SMP. A firmware's trial begins with a reset, a model's at once; while it lasts
     the node says nothing for `silent` questions. `verdict`: whether it confirms; `waits_for_a_word`: only
-    when it is told to."""
+    when it is told to. `away`: what the reset fails with, and the questions after it, one each."""
 
     def __init__(self, *, verdict: bool = True, silent: int = 2) -> None:
         self.active: dict[int, bytes] = {}
@@ -90,6 +90,7 @@ class FakeNode:
         self.keeps = True
         self.refuses: str | None = None
         self.waits_for_a_word = False
+        self.away: list[AgentError] = []
         self._unconfirmed: set[int] = set()
         self._quiet = 0
 
@@ -98,6 +99,8 @@ class FakeNode:
         return self
 
     def slots(self) -> tuple[SmpSlot, ...]:
+        if "reset" in self.done and self.away:
+            raise self.away.pop(0)
         if self._quiet:
             self._quiet -= 1
             if not self._quiet:
@@ -134,6 +137,8 @@ class FakeNode:
     def reset(self) -> None:
         self.done.append("reset")
         self._quiet = self.silent
+        if self.away:
+            raise self.away.pop(0)
 
     def close(self) -> None:
         self.done.append("close")

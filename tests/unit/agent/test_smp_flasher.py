@@ -13,7 +13,14 @@ from tests.unit.agent.fakes import FakeClock, FakeNode
 from tinyfleet.agent.adapters.part_files import Files, load_for
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.bench_image import wrap_model
-from tinyfleet.agent.core.errors import BoardSaidNo, PlanError, StepFailed, StepTimeout
+from tinyfleet.agent.core.errors import (
+    BoardSaidNo,
+    ConsoleError,
+    NoSuchBoardError,
+    PlanError,
+    StepFailed,
+    StepTimeout,
+)
 from tinyfleet.agent.core.signed_image import SignedImage
 from tinyfleet.agent.core.ways import SmpPlan
 from tinyfleet.agent.services.flasher import FlashReport
@@ -72,6 +79,17 @@ def test_firmware_that_waits_for_a_word_is_confirmed_once_it_runs(worker: BoardW
     node.waits_for_a_word = True
     assert flash(worker, node, SmpPlan((FIRMWARE,))).written == 1
     assert node.done == ["open udp://n:1337", "upload 0", "test 0", "reset", "confirm", "close"]
+
+
+def test_a_console_that_goes_away_with_the_reset_is_waited_for(worker: BoardWorker) -> None:
+    """A board whose USB is its own."""
+    node = FakeNode()
+    node.away = [
+        ConsoleError("b1", "console read", "it was pulled out", "plug it in"),
+        NoSuchBoardError("no console b1", "plug it in"),
+    ]
+    assert flash(worker, node, SmpPlan((FIRMWARE,))).written == 1
+    assert node.away == [] and node.active == {0: b"firmware"}
 
 
 def test_an_image_that_is_not_found_again_is_not_tried(worker: BoardWorker) -> None:
