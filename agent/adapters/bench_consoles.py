@@ -11,7 +11,7 @@ from tinyfleet.agent.adapters.console_link import NoHub, SharedConsoles, Watched
 from tinyfleet.agent.adapters.console_log import ConsoleLogs
 from tinyfleet.agent.adapters.console_server import ConsoleServer
 from tinyfleet.agent.core.bench_file import BoardSpec
-from tinyfleet.agent.core.errors import BoardBusyError, NoSuchBoardError
+from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError
 from tinyfleet.agent.core.tally import CONSOLE_LOST, SERIAL_ERRORS, Metric
 from tinyfleet.agent.services.console_hub import ConsoleClock, ConsoleHub, HubCounts
 from tinyfleet.agent.services.ports import Console, Consoles
@@ -76,14 +76,20 @@ class BenchConsoles:
             raise BoardBusyError(f"the console of {board} is not served", "try again") from error
 
     def serve(self) -> None:
-        """Every board's console that nobody serves yet. Raises AgentError when it cannot be."""
+        """Every board's console that nobody serves yet. Raises AgentError for one that cannot be, once all
+        have been tried."""
+        failures = []
         for spec in self._boards.values():
             if has_console(spec) and not self._server.serves(spec.name):
                 try:
                     self._add(spec)
                 except BoardBusyError:
                     continue  # another program's `bench console`: until that ends
+                except AgentError as error:
+                    failures.append(error)
         self._count()
+        if failures:
+            raise failures[0]
 
     @property
     def counts(self) -> dict[str, HubCounts]:

@@ -108,8 +108,12 @@ class ConsoleServer:
                     continue
                 try:
                     link, _ = listener.accept()
-                except OSError:
+                except (BlockingIOError, ConnectionError):
                     continue  # it went away before it was let in
+                except OSError:
+                    # This host has no files left, for now; who waits at the door would wake us at once.
+                    self._ending.wait(_WAIT_S)
+                    continue
                 with self._lock:
                     full = len(self._clients) >= CLIENTS_MAX
                     client = ConsoleSession(link, hub, self._left)

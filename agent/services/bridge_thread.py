@@ -24,6 +24,7 @@ class BridgeThread:
     def __init__(self, made: Callable[[Callable[[Incoming], None]], DeviceBridge]) -> None:
         self._queue: queue.Queue[Incoming] = queue.Queue(QUEUE_MAX)
         self._bridge = made(self.tell)
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"bridge-{self._bridge.device}", daemon=True)
 
     def start(self) -> None:
@@ -35,7 +36,11 @@ class BridgeThread:
 
     def stop(self) -> None:
         """The device says LOST. A trial that is under way goes on with the next start."""
-        self.tell(Stop())
+        try:
+            self._queue.put_nowait(Stop())
+        except queue.Full:
+            # What waits there is not taken any more.
+            self._ending.set()
         self._thread.join(END_S)
 
     def tell(self, incoming: Incoming) -> None:
@@ -48,7 +53,7 @@ class BridgeThread:
     def _run(self) -> None:
         bridge = self._bridge
         self._safely(bridge.begin)
-        while True:
+        while not self._ending.is_set():
             incoming: Incoming | None = None
             with contextlib.suppress(queue.Empty):
                 incoming = self._queue.get(timeout=bridge.patience_s())

@@ -26,7 +26,7 @@ from tinyfleet.agent.adapters.bridge_files import BridgeFiles, read_access
 from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError
 from tinyfleet.agent.services.bridge_ports import Look
-from tinyfleet.agent.services.bridge_thread import BridgeThread
+from tinyfleet.agent.services.bridge_thread import QUEUE_MAX, BridgeThread
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.enums import Encoding, PowerSource, Result, Timing, UpdateState
 from tinyfleet.wire.messages import ConfigChange, Trial, Want
@@ -574,6 +574,26 @@ def test_nothing_that_fails_ends_the_thread(caplog: pytest.LogCaptureFixture) ->
     assert scripted.taken == [Look()] * 3
     assert scripted.told == ["no board; plug it in"]
     assert caplog.text.count("the bridge failed") == 3
+
+
+def test_the_thread_ends_though_more_comes_than_it_takes() -> None:
+    """Else the device is not said to be LOST, and the agent's end is waited for in vain."""
+    scripted, begun, go_on = Scripted(), threading.Event(), threading.Event()
+
+    def slow(incoming: object) -> None:
+        begun.set()
+        go_on.wait(20)
+
+    scripted.take = slow  # type: ignore[method-assign]
+    thread = BridgeThread(lambda tell: scripted)  # type: ignore[arg-type, return-value]
+    thread.start()
+    thread.look()
+    assert begun.wait(20)
+    for _ in range(QUEUE_MAX):
+        thread.look()
+    threading.Timer(0.1, go_on.set).start()
+    thread.stop()
+    assert scripted.closed.is_set()
 
 
 def test_files_are_their_owners_alone(tmp_path: Path) -> None:
