@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from tinyfleet.fleet.cli.grid import on_screen, plain, width
 from tinyfleet.fleet.core.errors import BadInput, FleetError
 from tinyfleet.wire.errors import WireError, shown
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tinyfleet.fleet.client import FleetClient
 
+NOTHING = "-"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -124,15 +126,14 @@ def show_json(value: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A plain table: readable, and easy to cut with standard tools."""
+    """A plain table: readable, and easy to cut with standard tools; fitted to a screen, if there is one."""
     cells = [[str(column) for column in columns], *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in plain(cells, width() if on_screen() else None, NOTHING):
+        click.echo(line)
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else _printable(str(value))
+    return NOTHING if value is None or value == "" else _printable(str(value))
 
 
 def _printable(text: str) -> str:

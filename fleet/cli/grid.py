@@ -13,6 +13,7 @@ import click
 GAP: Final = 2
 PIPED_WIDTH: Final = 100
 _LEAST: Final = 8
+_INDENT: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,35 @@ def grid(
     if last is not None:
         lines.insert(-1, "  ".join("─" * size for size in widths))
     return lines
+
+
+def plain(cells: Sequence[Sequence[str]], room: int | None, nothing: str) -> list[str]:
+    """Lines of a table without a look, its titles in the first row. Where `room` is too narrow for them,
+    columns are left out that have `nothing` in every row; where that is not enough, what the last column says
+    stands below its row."""
+    lines = _padded(cells)
+    if room is None or len(cells) == 1 or max(map(len, lines)) <= room:
+        return lines
+    telling = [i for i in range(len(cells[0])) if any(row[i] != nothing for row in cells[1:])]
+    cells = [[row[i] for i in telling] for row in cells]
+    lines = _padded(cells)
+    heads = _padded([row[:-1] for row in cells])
+    if max(map(len, lines)) <= room or max(map(len, heads)) > room:
+        return lines
+    found = heads[:1]
+    for head, row in zip(heads[1:], cells[1:], strict=True):
+        found.append(head)
+        if row[-1] != nothing:
+            found += [f"{'':{_INDENT}}{part}" for part in wrapped(row[-1], room - _INDENT)]
+    return found
+
+
+def _padded(cells: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    gap = " " * GAP
+    return [
+        gap.join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
 
 
 def number(value: float | None) -> str:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from tinyfleet.fleet.cli import commands
 from tinyfleet.fleet.cli.common import fail, show_table
+from tinyfleet.fleet.cli.grid import plain
 from tinyfleet.fleet.cli.mqtt import describe
 from tinyfleet.fleet.state import Endpoints, State
 from tinyfleet.wire.topics import TopicKind, Topics
@@ -62,6 +63,27 @@ def test_what_a_device_says_of_itself_moves_no_cursor(capsys: pytest.CaptureFixt
     told = capsys.readouterr()
     assert told.out.splitlines()[1].split() == [r"\x1b[2Jaccel\n\x9b1A", "m/s²"]
     assert told.err == "tinyfleet: d1 did not keep it: \\x1b[2J\n"
+
+
+def test_a_table_fits_its_screen() -> None:
+    cells = [
+        ["BOARD", "HELD BY", "STATE", "NOTES"],
+        ["one", "-", "READY", "emulated; meter: simulated ppk2"],
+        ["two", "-", "READY", "-"],
+    ]
+    whole = plain(cells, None, "-")
+    assert whole[1] == "one    -        READY  emulated; meter: simulated ppk2"
+    assert plain(cells, 100, "-") == whole
+    assert plain(cells, 48, "-")[0] == "BOARD  STATE  NOTES", "nobody holds one"
+    assert plain(cells, 25, "-") == [
+        "BOARD  STATE",
+        "one    READY",
+        "    emulated; meter:",
+        "    simulated ppk2",
+        "two    READY",
+    ]
+    assert len(plain(cells, 8, "-")) == 3, "no screen: whole lines"
+    assert plain(cells[:1], 8, "-") == ["BOARD  HELD BY  STATE  NOTES"]
 
 
 def test_the_tail_prints_no_raw_window_even_where_it_cannot_read_it() -> None:
