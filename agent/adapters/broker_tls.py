@@ -13,7 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aiomqtt
 from cryptography import x509
@@ -56,6 +56,8 @@ class _Socket(ssl.SSLSocket):
         try:
             with self._kept():
                 super().do_handshake(block)
+                if isinstance(self.context, BrokerContext):
+                    self.context.shaken = True
         except OSError:
             # paho lets go of it without an end.
             self.close()
@@ -66,6 +68,17 @@ class _Socket(ssl.SSLSocket):
         with self._kept():
             return super().recv(buflen, flags)
 
+    def send(self, data: Any, flags: int = 0) -> int:
+        try:
+            return super().send(data, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            raise
+        except OSError:
+            # It has closed already: why, is still to be read.
+            with self._kept():
+                self.recv(1)
+                raise
+
     @contextmanager
     def _kept(self) -> Iterator[None]:
         try:
@@ -73,18 +86,19 @@ class _Socket(ssl.SSLSocket):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
             raise
         except OSError as error:
-            if isinstance(self.context, BrokerContext):
+            if isinstance(self.context, BrokerContext) and self.context.said is None:
                 self.context.said = error
                 self.context.on_said()
             raise
 
 
 class BrokerContext(ssl.SSLContext):
-    """Asks for the broker's name, whatever its address. `said`: what ended the last connection; `on_said` is
-    called then."""
+    """Asks for the broker's name, whatever its address. `shaken`: the handshake was done; `said`: what ended
+    the last connection; `on_said` is called then."""
 
     sslsocket_class = _Socket
     server: str
+    shaken: bool
     said: OSError | None
     on_said: Callable[[], object]
 
@@ -92,7 +106,7 @@ class BrokerContext(ssl.SSLContext):
     def of(cls, tls: BrokerTls) -> BrokerContext:
         """Raises ssl.SSLError or ValueError for what is no certificate, or another one's key."""
         made = cls(ssl.PROTOCOL_TLS_CLIENT)
-        made.server, made.said, made.on_said = tls.server, None, lambda: None
+        made.server, made.said, made.shaken, made.on_said = tls.server, None, False, lambda: None
         made.minimum_version = ssl.TLSVersion.TLSv1_2
         made.load_verify_locations(cadata=tls.authority)
         # It takes files only; this one has no name and is in memory.
@@ -113,7 +127,7 @@ class BrokerContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        self.said = None
+        self.said, self.shaken = None, False
         return super().wrap_socket(
             sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, self.server, session
         )
@@ -132,6 +146,7 @@ class BrokerDoor:
         self._host, self._port, self._tls = host, port, tls
         self._register = f"{register}{'' if tls is None else ' --tls'} --out FILE"
         self.context = None if tls is None else BrokerContext.of(tls)
+        self._was_in = False
         self.trouble: str | None = None
 
     def __str__(self) -> str:
@@ -153,10 +168,12 @@ class BrokerDoor:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(None) as limit:
+                self._was_in = False
                 if self.context is not None:
+                    self.context.said = None
                     self.context.on_said = partial(loop.call_soon_threadsafe, _cut, limit)
                 await stack.enter_async_context(client)
-            self.trouble = None
+            self._was_in, self.trouble = True, None
             yield client
 
     def failed(self, error: BaseException) -> str:
@@ -165,6 +182,8 @@ class BrokerDoor:
         return self.trouble
 
     def _reason(self, error: BaseException) -> str:
+        if self._was_in:
+            return f"the connection to the broker at {self} is lost: {error}; it is tried again"
         said = None if self.context is None else self.context.said
         if isinstance(said, ssl.SSLCertVerificationError):
             return self._not_ours(said)
@@ -191,10 +210,10 @@ class BrokerDoor:
         for mark, said in _ALERTS:
             if mark in text:
                 return f"the broker at {self} refuses this certificate: {said}; {self._anew}"
-        return (
-            f"no TLS at {self}: {getattr(error, 'reason', None) or error.strerror or error}; "
-            f"is that the broker's tls_port? Else {self._anew}"
-        )
+        why = getattr(error, "reason", None) or error.strerror or error
+        if self.context is not None and self.context.shaken:
+            return f"the broker at {self} broke off after the handshake: {why}; see its log"
+        return f"no TLS at {self}: {why}; is that the broker's tls_port? Else {self._anew}"
 
     @property
     def _anew(self) -> str:
@@ -214,6 +233,7 @@ _ALERTS: Final = (
     ("CERTIFICATE REVOKED", "it was revoked"),
     ("CERTIFICATE EXPIRED", "its time is over"),
     ("UNKNOWN CA", "it is of another fleet's authority"),
+    ("DECRYPT ERROR", "it is of another fleet's authority"),
     ("CERTIFICATE REQUIRED", "it was not shown"),
     ("BAD CERTIFICATE", "it is none"),
     ("CERTIFICATE UNKNOWN", "it is not taken"),

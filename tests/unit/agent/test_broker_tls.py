@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,9 +34,10 @@ TIMEOUT_S = 10.0
 class Issuer:
     """An authority, and what it certifies."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "authority") -> None:
+        self._name = name
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.authority = self._certificate("authority", self.key.public_key(), NOW - DAY, NOW + DAY, ca=True)
+        self.authority = self._certificate(name, self.key.public_key(), NOW - DAY, NOW + DAY, ca=True)
 
     def issued(self, name: str, first: datetime.datetime = NOW - DAY) -> tuple[str, str]:
         """Certificate, good for a day, and key: PEM."""
@@ -56,7 +58,7 @@ class Issuer:
         ca: bool = False,
     ) -> x509.Certificate:
         named, issuer = (
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (name, "authority")
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (name, self._name)
         )
         builder = x509.CertificateBuilder().subject_name(named).issuer_name(issuer).public_key(key)
         builder = builder.serial_number(x509.random_serial_number())
@@ -156,10 +158,53 @@ def test_to_a_port_without_tls_goes_a_handshake_and_nothing_else() -> None:
     assert b"lab-1" not in heard and SERVER.encode() in heard
 
 
-def test_nobody_answers_is_another_reason() -> None:
+def test_nobody_answers_is_another_reason_and_an_older_one_is_forgotten() -> None:
     with socket.create_server((LOOPBACK, 0)) as free:
         port = free.getsockname()[1]
-    assert "does `tinyfleet up` run there, and can it be reached?" in reason(door_of(Issuer(), port), port)
+    door = door_of(Issuer(), port)
+    assert door.context is not None
+    door.context.said = ssl.SSLError("certificate revoked")
+    assert "does `tinyfleet up` run there, and can it be reached?" in reason(door, port)
+
+
+def server_of(issuer: Issuer, folder: Path) -> ssl.SSLContext:
+    """A broker's, which wants certificates of that authority."""
+    path = folder / "broker.pem"
+    path.write_text("\n".join(issuer.issued(SERVER)))
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(path)
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.load_verify_locations(cadata=pem(Issuer("another").authority))
+    return made
+
+
+def refuse(context: ssl.SSLContext) -> Callable[[socket.socket], None]:
+    def act(link: socket.socket) -> None:
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(link, server_side=True).close()
+
+    return act
+
+
+def test_a_refusal_after_the_handshake_is_told_at_once(tmp_path: Path) -> None:
+    issuer = Issuer()
+    with Peer(refuse(server_of(issuer, tmp_path))) as peer:
+        began_s = time.monotonic()
+        told = reason(door_of(issuer, peer.port), peer.port)
+        assert time.monotonic() - began_s < TIMEOUT_S / 2
+    assert "refuses this certificate: it is of another fleet's authority" in told
+
+
+def test_a_refusal_is_read_by_who_finds_out_when_writing(tmp_path: Path) -> None:
+    issuer = Issuer()
+    context = door_of(issuer, 1).context
+    assert context is not None
+    with Peer(refuse(server_of(issuer, tmp_path))) as peer:
+        plain = socket.create_connection((LOOPBACK, peer.port), TIMEOUT_S)
+        with context.wrap_socket(plain) as link, pytest.raises(OSError):
+            while True:
+                link.send(bytes(1024))
+    assert "UNKNOWN_CA" in str(context.said)
 
 
 def test_the_fleets_authority_alone_is_trusted_and_old_versions_are_not_spoken() -> None:
