@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinyfleet.agent.adapters.broker_tls import TlsFile
+from tinyfleet.agent.adapters.secret_file import read_secret
 from tinyfleet.agent.core.bridge import Failure, Record, refusal_of
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.services.bridge_ports import Access, Terms
@@ -43,9 +44,7 @@ def read_access(path: Path) -> Access:
     """What `tinyfleet device bridge --out` wrote. Raises AgentError naming the file, never its content."""
     write = f"write it with `tinyfleet device bridge {path.stem} --agent … --device-type … --out {path}`"
     try:
-        if path.stat().st_mode & 0o077:
-            raise AgentError(f"{path} holds secrets and others may read it", f"chmod 600 {path}")
-        known = _Registered.model_validate(json.loads(path.read_text()))
+        known = _Registered.model_validate(json.loads(read_secret(path, "secrets")))
         trust = tuple(bytes.fromhex(key) for key in known.trust)
         tls = None if known.tls is None else known.tls.checked()
     except OSError as error:

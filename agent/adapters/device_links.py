@@ -28,6 +28,7 @@ TIMEOUT_S = 10.0
 PAUSE_FIRST_S = 0.5
 PAUSE_MAX_S = 30.0
 OUT_MAX = 256
+IN_MAX = 256
 _U32 = 1 << 32
 
 
@@ -180,6 +181,8 @@ class DeviceLink:
             protocol=aiomqtt.ProtocolVersion.V5,
             keepalive=access.terms.keepalive_s,
             timeout=TIMEOUT_S,
+            # What there is no room for is fetched again.
+            max_queued_incoming_messages=IN_MAX,
             will=aiomqtt.Will(self._conn_topic, self._conn_is(ConnState.LOST), qos=1, retain=True),
         )
 

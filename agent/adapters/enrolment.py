@@ -9,15 +9,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import re
-import stat
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tinyfleet.agent.adapters.secret_file import read_secret
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.services.provisioning_ports import Given, Offer
 
@@ -37,11 +36,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class ManagerDoor:
     def __init__(self, address: str, timeout_s: float = TIMEOUT_S) -> None:
         """Raises AgentError for an address by which a token would cross a network in the clear."""
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or parts.hostname is None:
-            raise AgentError(
-                f"the manager's address {address!r} is none", "give http://HOST:PORT or https://…"
-            )
+        try:
+            parts = urlsplit(address)
+            # Whoever writes a password there would find it in messages.
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+            whole = whole and (parts.port is None or parts.port > 0)
+        except ValueError:
+            whole = False
+        if not whole:
+            raise AgentError("the manager's address is none", "give http://HOST:PORT or https://…")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise AgentError(
                 f"{address}: a token must not cross a network in the clear",
@@ -143,13 +146,10 @@ def address_of(state: Path) -> str | None:
 def read_tokens(path: Path) -> tuple[str, ...]:
     """The words in a file, one a line. Raises AgentError naming the file, never its content."""
     try:
-        with path.open(encoding="ascii") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise AgentError(f"{path} holds tokens and others may read it", f"chmod 600 {path}")
-            words = [line.strip() for line in file if line.strip()]
+        words = [line.strip() for line in read_secret(path, "tokens").splitlines() if line.strip()]
     except OSError as error:
         raise AgentError(f"cannot read the tokens {path}: {error.strerror}", _MAKE) from error
-    except UnicodeDecodeError:
+    except ValueError:
         raise AgentError(f"{path} holds no tokens", _MAKE) from None
     wrong = next((i for i, word in enumerate(words, 1) if not _WORD.fullmatch(word)), None)
     if wrong is not None or not 0 < len(words) <= TOKENS_MAX:

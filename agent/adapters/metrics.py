@@ -24,6 +24,8 @@ from tinyfleet.wire.enums import BoardState
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 _PREFIX = "tinyfleet_bench_"
 _JOIN_S = 5.0
+_IDLE_S = 5.0
+"""A connection on which nothing comes for so long is ended: its thread would stay otherwise."""
 
 
 class Links(Protocol):
@@ -170,6 +172,8 @@ def metrics_server(address: str, collector: BenchCollector) -> Iterator[None]:
         raise AgentError(
             f"cannot serve metrics at {address}: {error}", "change `metrics` in bench.yaml"
         ) from error
+    handler = server.RequestHandlerClass
+    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _IDLE_S})
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ import aiomqtt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tinyfleet.agent.adapters.broker_tls import BrokerDoor, TlsFile
+from tinyfleet.agent.adapters.secret_file import read_secret
 from tinyfleet.agent.core.broker import BrokerTls
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.codec import encode
@@ -62,9 +63,7 @@ def read_credentials(path: Path) -> Broker:
     """What `tinyfleet agent register --out` wrote. Raises AgentError naming the file, never its content."""
     register = "write it with `tinyfleet agent register NAME --out FILE`"
     try:
-        if path.stat().st_mode & 0o077:
-            raise AgentError(f"{path} holds secrets and others may read it", f"chmod 600 {path}")
-        known = _Credentials.model_validate(json.loads(path.read_text()))
+        known = _Credentials.model_validate(json.loads(read_secret(path, "secrets")))
         tls = None if known.tls is None else known.tls.checked()
     except OSError as error:
         raise AgentError(f"cannot read the credentials {path}: {error.strerror}", register) from error

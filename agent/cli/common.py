@@ -26,6 +26,7 @@ from tinyfleet.agent.config import (
     default_holder,
     default_state,
 )
+from tinyfleet.agent.core.console_line import printable
 from tinyfleet.agent.core.duration import parse_duration
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.wire.errors import WireError
@@ -156,7 +157,9 @@ def on_bench(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def fail(message: str) -> NoReturn:
-    click.echo(f"tinyfleet: {message}", err=True)
+    # Words of boards and managers stand in it, too.
+    lines = "\n".join(printable(line) for line in message.split("\n"))
+    click.echo(f"tinyfleet: {lines}", err=True)
     raise SystemExit(1)
 
 

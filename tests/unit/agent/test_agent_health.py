@@ -15,20 +15,31 @@ import pytest
 from click.testing import CliRunner
 from tests.servers import LOOPBACK, free_port, wait_for
 
-from tinyfleet.agent.adapters import unix_socket
+from tinyfleet.agent.adapters import metrics, unix_socket
 from tinyfleet.agent.adapters.health_door import ask, health_door, sole_agent
 from tinyfleet.agent.adapters.service_manager import ServiceManager
 from tinyfleet.agent.cli import cli
+from tinyfleet.agent.cli.common import fail
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.bench_file import parse_bench
 from tinyfleet.agent.core.broker import DAY_S, Validity
 from tinyfleet.agent.core.errors import AgentBusyError, AgentError, StepFailed
 from tinyfleet.agent.core.health import DISK_MIN_BYTES, ROUND_MAX_S, Health
-from tinyfleet.agent.core.tally import FLASH_SECONDS, FLASHES, METER_LOST
+from tinyfleet.agent.core.tally import FLASH_SECONDS, FLASHES, METER_LOST, Tally
 from tinyfleet.agent.main import Agent
 from tinyfleet.agent.services import watch
-from tinyfleet.agent.services.watch import Watch
+from tinyfleet.agent.services.watch import Rounds, Watch
 from tinyfleet.wire.enums import BoardState
+
+
+class Alone:
+    """No link to a manager."""
+
+    def connected(self) -> None:
+        return None
+
+    def certificates(self) -> dict[str, Validity]:
+        return {}
 
 
 class Clock:
@@ -272,6 +283,31 @@ def test_the_health_command_without_an_agent(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["agent", "health", "--state", str(tmp_path)])
     assert done.exit_code == 1
     assert "no agent runs here" in done.output
+
+
+def test_who_says_nothing_to_the_metrics_port_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_IDLE_S", 0.1)
+    address = f"{LOOPBACK}:{free_port()}"
+    collector = metrics.BenchCollector(list, Tally, lambda: Rounds(0, 0.0, {}), Alone())
+    with (
+        metrics.metrics_server(address, collector),
+        socket.create_connection((LOOPBACK, int(address.rpartition(":")[2])), 10) as idle,
+    ):
+        idle.settimeout(10)
+        assert idle.recv(1) == b""
+        # And who asks is answered.
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            assert b"tinyfleet_bench_rounds_total" in answer.read()
+
+
+def test_what_is_told_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail("the manager says: \x1b[2J\x07all is well\nand a line of ours")
+    assert capsys.readouterr().err == (
+        "tinyfleet: the manager says: \\x1b[2J\\x07all is well\nand a line of ours\n"
+    )
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,19 @@ def test_the_word_stands_in_the_header_alone(manager: Answering) -> None:
     assert manager.asked == [("/api/v1/enrol", f"Bearer {WORD}")]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("", "127.0.0.1:80", "ftp://127.0.0.1", "https://", "http://[::1", "http://localhost:http"),
+        *("http://localhost:70000", "https://me:secret@manager.lab", "http://localhost:0"),
+    ],
+)
+def test_what_is_no_address_is_said_and_not_repeated(address: str) -> None:
+    with pytest.raises(AgentError, match="the manager's address is none; give") as caught:
+        ManagerDoor(address)
+    assert "secret" not in str(caught.value)
+
+
 def test_it_follows_nobody_and_asks_no_proxy(manager: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Answering()
     monkeypatch.setenv("http_proxy", other.address)
