@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -172,7 +172,8 @@ def metrics_server(address: str, collector: BenchCollector) -> Iterator[None]:
         raise AgentError(
             f"cannot serve metrics at {address}: {error}", "change `metrics` in bench.yaml"
         ) from error
-    handler = server.RequestHandlerClass
+    # The library has no option for it; socketserver asks the handler's class.
+    handler = cast(type, server.RequestHandlerClass)
     server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _IDLE_S})
     try:
         yield
