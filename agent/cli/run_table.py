@@ -58,7 +58,8 @@ def add_energy(table: Table, energy: Energy) -> None:
     count = (
         f"{energy.windows} windows of {energy.window_s * 1000:.4g} ms" if energy.windows > 1 else "1 window"
     )
-    lost = f"{'at least ' if energy.lost_at_least else ''}{energy.lost} of {energy.samples} samples lost"
+    least = "at least " if energy.lost_at_least else ""
+    lost = f"{least}{energy.lost} of {energy.samples + energy.lost} samples lost"
     table.add_row("  measured", f"{made_up}{count} by {by}; {lost}")
     table.add_row("  meter", f"{energy.meter.label}, {energy.meter.calibration}")
     if energy.note is not None:

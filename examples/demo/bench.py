@@ -110,7 +110,7 @@ class Bench:
         by = "edges of the window pin" if energy["windows_by"] == "EDGE" else "times on the console"
         figure = f"{rounded(value_uj, expanded_uj)} µJ an inference (k = {COVERAGE:g})"
         figure += f", {energy['windows']} windows by {by}"
-        lost = f"{energy['lost']} of {energy['samples']} samples lost"
+        lost = f"{energy['lost']} of {energy['samples'] + energy['lost']} samples lost"
         tell(f"{MADE_UP} {figure}; waiting for manager and Prometheus")
         self._programs.wait_until(
             lambda: self._energy_told(value_uj), TOLD_S, "the energy in the manager's record"

