@@ -205,7 +205,9 @@ class Agent:
                     model=model,
                     progress=progress,
                     on_line=on_line,
-                    on_answers=lambda ran, answers: self._bridges.count(board, golden, ran, answers),
+                    on_answers=lambda ran, answers: _kept(
+                        lambda: self._bridges.count(board, golden, ran, answers)
+                    ),
                     energy=measuring.enter_context(energy_run(spec, self._clock, self.counting))
                     if energy
                     else None,
@@ -214,7 +216,7 @@ class Agent:
         result = self._busy(board, RUNS, work)
         self.recovery.answered(board)
         self.counting.add(RUNS, board=board, outcome="DIFFERENT" if result.different else "OK")
-        self._runs.keep(result)
+        _kept(lambda: self._runs.keep(result))
         self.refresh()
         self._tell()
         return result
@@ -260,7 +262,7 @@ class Agent:
         )
         self.counting.add(RUNS, board=board, outcome="DIFFERENT" if result.run.different else "OK")
         if result.run.model and mode is Mode.ACCURACY:
-            self._runs.keep(result.run)
+            _kept(lambda: self._runs.keep(result.run))
             self.refresh()
         self._tell()
         return result
@@ -385,3 +387,11 @@ class Agent:
     def _report(self) -> Bench:
         with self._mark_lock:
             return self.inventory.report(0, ConnState.ONLINE)
+
+
+def _kept(keep: Callable[[], None]) -> None:
+    """What a run found out is not lost because it cannot be kept."""
+    try:
+        keep()
+    except AgentError as error:
+        LOG.warning("%s", error)

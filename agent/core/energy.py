@@ -40,6 +40,8 @@ STEP_S: Final = 0.01
 """How finely a run's energy is remembered, but for the edges of its windows."""
 STEPS_MAX: Final = 1_000_000
 """Nearly three hours."""
+EDGES_MAX: Final = 1_000_000
+"""Of the window pin, two an inference: some 200 MB. More are noise."""
 COVERAGE: Final = 2.0
 """Of the expanded uncertainty: about 95 % (GUM 6.3.3)."""
 _NJ: Final = 1000
@@ -90,10 +92,12 @@ class Integral:
         return self._end_s
 
     def feed(self, block: Block) -> None:
-        """ValueError once more than STEPS_MAX steps would have to be remembered."""
+        """ValueError once more than STEPS_MAX steps, or EDGES_MAX edges, would have to be remembered."""
         count = len(block.current_ua)
         if count == 0:
             return
+        if block.edges is not None and len(self.edges) + len(block.edges) > EDGES_MAX:
+            raise ValueError(f"the window pin fell more than {EDGES_MAX} times: is its wire loose?")
         power_uw = block.current_ua.astype(np.float64) * block.supply_mv * 1e-3
         before_uw = power_uw[0] if self._last_uw is None else self._last_uw
         lost = np.zeros(count, np.int64)

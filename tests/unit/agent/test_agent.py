@@ -8,6 +8,7 @@ import pty
 import stat
 import threading
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from tinyfleet.agent.adapters import mqtt
 from tinyfleet.agent.adapters.emulator import make_blank_flash
 from tinyfleet.agent.config import Claim, Folders
 from tinyfleet.agent.core.bench_file import parse_bench
+from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
 from tinyfleet.agent.core.errors import (
+    AgentError,
     BenchFileError,
     BoardBusyError,
     BoardGone,
@@ -187,3 +190,44 @@ def test_a_cable_pulled_in_the_middle_of_a_run_is_told_and_noticed_and_so_is_its
         finally:
             stop.set()
             serving.join(10)
+
+
+def test_what_a_run_found_out_is_not_lost_because_it_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have taken an hour, and the disk is full by then."""
+    monkeypatch.setenv("PYOCD_QEMU_DIR", str(tmp_path / "boards"))
+    golden = GoldenSet((bytes(4),), expected=(bytes(4),))
+    answers = [Answer(bytes(4), 10)]
+    found = judge(
+        *(golden, answers),
+        board="one",
+        device_type="microbit",
+        emulated=True,
+        model=bytes(32),
+        version="1",
+        golden_digest=bytes(32),
+        stored=0,
+        elapsed_s=1.0,
+        finished=0,
+    )
+
+    def run(*_: object, on_answers: Callable[[bytes, list[Answer]], None], **__: object) -> RunResult:
+        on_answers(bytes(32), answers)
+        return found
+
+    def full(*_: object) -> None:
+        raise AgentError("cannot count", "is there room?")
+
+    folders = Folders(tmp_path)
+    folders.runs.parent.mkdir(parents=True)
+    folders.runs.write_text("no folder")
+    with Agent(BENCH, folders) as agent:
+        monkeypatch.setattr(
+            agent.inventory, "_host", FakeHost(FakeProbes({"qemu-microbit-0001": FlashSession(bytearray())}))
+        )
+        monkeypatch.setattr(agent._runner, "run", run)
+        monkeypatch.setattr(agent._bridges, "count", full)
+        assert agent.run("one", golden) is found
+        assert agent.statuses()[0].state is BoardState.READY
+    assert "cannot count" in caplog.text and "cannot keep the result" in caplog.text

@@ -270,3 +270,21 @@ def test_edges_over_pieces() -> None:
     ]
     assert found == [[], [], [0], [1]]
     assert FallingEdges(2).find(np.array([low, low], np.uint8)).tolist() == []
+
+
+def test_a_pin_that_nobody_drives_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loose wire hears its neighbours: a hundred thousand edges a second."""
+    monkeypatch.setattr("tinyfleet.agent.core.energy.EDGES_MAX", 100)
+    integral = Integral()
+    block = Block(
+        zero_s=0.0,
+        start_s=0.0,
+        period_s=1 / RATE_HZ,
+        current_ua=np.full(60, IDLE_UA, np.float32),
+        supply_mv=SUPPLY_MV,
+        edges=np.arange(60),
+    )
+    integral.feed(block)
+    with pytest.raises(ValueError, match="the window pin fell more than 100 times"):
+        integral.feed(replace(block, start_s=60 / RATE_HZ))
+    assert len(integral.edges) == 60
