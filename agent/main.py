@@ -343,7 +343,7 @@ class Agent:
     def _revive(self) -> None:
         boards = {spec.probe: spec.name for spec in self.bench.boards}
         for probe, cause in self._emulated.revive().items():
-            LOG.warning("started again: %s: %s", probe, cause)
+            LOG.warning("%s: %s", boards[probe], cause)
             self.recovery.died(boards[probe], cause)
 
     def _on_recovery(self, board: str, event: Event, patient: Patient, found: Finding) -> None:

@@ -45,6 +45,7 @@ class EmulatedBoards:
     def __init__(self) -> None:
         self._boards: dict[str, Board] = {}
         self._tended_s: dict[str, float] = {}
+        self._held_at_start: dict[str, str] = {}
         # A switch is used by whoever recovers a board, beside the thread that watches all of them.
         self._lock = threading.RLock()
 
@@ -75,6 +76,8 @@ class EmulatedBoards:
             )
             _power_file(unique_id).unlink(missing_ok=True)
             board.start()
+            if board.held is not None:
+                self._held_at_start[unique_id] = f"{board.held}; {_started(board)}"
             self._boards[unique_id] = board
             return board.console_url
 
@@ -83,10 +86,10 @@ class EmulatedBoards:
 
     def revive(self) -> dict[str, str]:
         """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. (A bootloader
-        in ROM runs: it knows what to do about a program that fails.) Answers why, by probe id. Boards without
-        power stay off; those that have it again start as boards do. Cuts logs that have grown long, and saves
-        what programs wrote to their flash. Raises EmulatorError for one that does not start, once all have
-        been tried."""
+        in ROM runs: it knows what to do about a program that fails.) Answers what happened, by probe id.
+        Boards without power stay off; those that have it again start as boards do. Cuts logs that have grown
+        long, and saves what programs wrote to their flash. Raises EmulatorError for one that does not start,
+        once all have been tried."""
         causes, failures = {}, []
         for unique_id in list(self._boards):
             try:
@@ -107,7 +110,7 @@ class EmulatedBoards:
             power = _power(unique_id)
             if board is None or power == _OFF:
                 return None
-            cause = None
+            cause = self._held_at_start.pop(unique_id, None)
             try:
                 board.check()
                 self._tend(unique_id, board)
@@ -119,7 +122,9 @@ class EmulatedBoards:
             except QemuError as error:
                 with _translated():
                     fell = _restarted(board, run=power == _ON or board.has_bootloader)
-                cause = fell if power == _ON else str(error)
+                # Who had its power cut has not died.
+                died = fell if power == _ON else error.what
+                cause = None if died is None else f"{died}; {_started(board)}"
             if power == _ON:
                 _power_file(unique_id).unlink(missing_ok=True)
             return cause
@@ -249,15 +254,13 @@ def _translated() -> Iterator[None]:
 def _restarted(board: Board, *, run: bool) -> str | None:
     """Why it is held in reset although it was to run: what its flash holds ended QEMU before it was up, and
     would do so at every start. Raises QemuError."""
-    cause = None
-    if run:
-        try:
-            board.restart(run=True)
-            return None
-        except QemuError as error:
-            cause = str(error)
-    board.restart(run=False)
-    return cause
+    board.restart(run=run)
+    return board.held
+
+
+def _started(board: Board) -> str:
+    how = "running" if board.runs else "held in reset: program it, or switch its power"
+    return f"started again with the flash it had, {how}"
 
 
 def _power_file(unique_id: str) -> Path:

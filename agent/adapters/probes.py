@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pyocd_qemu.errors import LockupError
+
 from tinyfleet.agent.core.errors import (
     AgentError,
     BoardBusyError,
+    CoreLockedUp,
     NoSuchBoardError,
     PlanError,
     StepFailed,
@@ -254,6 +257,8 @@ def _translated(probe: str, step: str) -> Iterator[None]:
     except AgentError:
         raise
     except exceptions.ProbeDisconnected as error:
+        if isinstance(error.__cause__, LockupError):
+            raise CoreLockedUp(probe, step, error.__cause__.what, error.__cause__.hint) from error
         raise StepFailed(
             probe, step, f"the probe went away: {error}", "check cable and power, then try again"
         ) from error

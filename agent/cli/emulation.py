@@ -44,8 +44,8 @@ def boards(
         )
         meanwhile.print("Ctrl-C ends them; what was programmed is kept")
         while not stop.wait(WATCH_S):
-            for probe, cause in running.revive().items():
-                meanwhile.print(f"started again: {probe}: {cause}", markup=False, soft_wrap=True)
+            for cause in running.revive().values():
+                meanwhile.print(cause, markup=False, soft_wrap=True)
 
 
 def node(

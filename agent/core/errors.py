@@ -13,6 +13,7 @@ AgentError
 ├── AgentBusyError      an agent already runs with that state folder
 ├── StepFailed          one step on a board failed: names board, step, cause
 │   ├── StepTimeout
+│   ├── CoreLockedUp    an emulated board's program ended its emulator
 │   ├── BoardGone       probe, console or meter was unplugged meanwhile
 │   ├── SwitchError     power may not be as it should
 │   │   └── SwitchRefused   nothing was switched
@@ -84,6 +85,10 @@ class StepFailed(AgentError):
 
 
 class StepTimeout(StepFailed):
+    pass
+
+
+class CoreLockedUp(StepFailed):
     pass
 
 

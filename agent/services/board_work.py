@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final, TypeVar
 
-from tinyfleet.agent.core.errors import AgentError, BoardGone, StepFailed, SwitchError
+from tinyfleet.agent.core.errors import AgentError, BoardGone, CoreLockedUp, StepFailed, SwitchError
 from tinyfleet.agent.core.tally import FLASHES, RUNS, Metric
 from tinyfleet.agent.services.inventory import Inventory
 from tinyfleet.agent.services.leases import BoardLeases
@@ -19,6 +19,9 @@ from tinyfleet.wire.enums import BoardState
 R = TypeVar("R")
 
 
+# Whose power is off is not plugged in, nor is an emulated board that is just being started again: these
+# failures say why themselves.
+_KNOW_WHY: Final = (SwitchError, CoreLockedUp)
 _WORDS: Final = {FLASHES.name: "flash", RUNS.name: "run"}
 
 
@@ -70,8 +73,7 @@ class BoardWork:
             if counted is not None:
                 self._counting.add(counted, board=board, outcome="FAILED")
             gone = self._gone(board)
-            # Whose power is off is not plugged in, and a switch that fails says why itself.
-            if gone is not None and isinstance(error, StepFailed) and not isinstance(error, SwitchError):
+            if gone is not None and isinstance(error, StepFailed) and not isinstance(error, _KNOW_WHY):
                 error = BoardGone(board, error.step, f"{gone} any more ({error.cause})", "plug it in again")
             self._mark(board, BoardState.FAILED, str(error))
             if counted is not None:

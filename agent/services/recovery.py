@@ -135,9 +135,11 @@ class Recovery:
         self._event(board, Event.PROGRAMMED, Finding())
 
     def died(self, board: str, cause: str) -> None:
-        """An emulated board's QEMU ended."""
+        """An emulated board's QEMU ended. It is written down also of a board that never was alive."""
         if self._records.load(board).should_live:
             self._event(board, Event.CALLED, Finding(cause=cause))
+        else:
+            self._note(board, Fault.BOARD, cause)
 
     # What people ask for.
 

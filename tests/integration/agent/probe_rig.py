@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,16 @@ PLACES = {
     "mps2-an500": (0x60000000, 0x60000000, 0x20000000, "Cortex-M7"),
     "mps3-an547": (0x70000000, 0x10000000, 0x30000000, "Cortex-M55"),
 }
+UNDEFINED = b"\xff" * 64
+
+
+def faulting(machine: str, handler: int | None = None) -> bytes:
+    """A program whose first instruction is none. `handler` is HardFault's vector: that instruction, unless
+    given, so that the fault's handler faults itself."""
+    _, code, data, _ = PLACES[machine]
+    vector = code + 0x101 if handler is None else handler
+    vectors = struct.pack("<4I", data + 0x2000, code + 0x101, vector, vector)
+    return vectors.ljust(0x100, b"\xff") + UNDEFINED
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pyocd_qemu.errors import BoardBusyError, QemuDiedError, QemuError
 from pyocd_qemu.probe import QemuProbe
 from pyocd_qemu.qtest import QtestLink
 from tests.integration.agent.conftest import assemble
-from tests.integration.agent.probe_rig import PLACES, program, session
+from tests.integration.agent.probe_rig import PLACES, UNDEFINED, faulting, program, session
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.qemu
@@ -177,16 +176,6 @@ def test_flash_survives_stop_and_a_kill_after_the_probe_closed(
         assert bytes(opened.target.read_memory_block8(0, len(counter_program))) == counter_program
 
 
-UNDEFINED = b"\xff" * 64
-
-
-def faulting(machine: str, handler: int) -> bytes:
-    """Its first instruction is none; `handler`: HardFault's vector."""
-    _, code, data, _ = PLACES[machine]
-    vectors = struct.pack("<4I", data + 0x2000, code + 0x101, handler, handler)
-    return vectors.ljust(0x100, b"\xff") + UNDEFINED
-
-
 @pytest.mark.parametrize("machine", PLACES)
 def test_a_core_left_on_erased_flash_does_not_end_qemu(
     machine: str, boards_root: Path, tmp_path: Path
@@ -231,7 +220,7 @@ def test_what_a_program_writes_to_its_flash_is_saved_now_and_then(microbit: Boar
 
 @pytest.mark.parametrize("machine", PLACES)
 def test_an_image_that_locks_up_is_survived(machine: str, boards_root: Path) -> None:
-    flash, code, _, _ = PLACES[machine]
+    flash = PLACES[machine][0]
     with Board(f"qemu-{machine}-0001", machine) as board:
         with session(board) as opened:
             core = opened.target
@@ -245,19 +234,19 @@ def test_an_image_that_locks_up_is_survived(machine: str, boards_root: Path) -> 
             core.reset()
             wait_for("the lockup", lambda: core.get_state() is Target.State.LOCKUP)
             # A handler that faults itself is more than QEMU can take.
-            program(opened, flash, faulting(machine, code + 0x101))
+            program(opened, flash, faulting(machine))
             core.set_vector_catch(Target.VectorCatch.NONE)
-            with pytest.raises(exceptions.Error):
+            with pytest.raises(exceptions.ProbeDisconnected, match="locked up the core, which ends QEMU"):
                 core.reset()
                 wait_for("the link's end", lambda: core.get_state() is Target.State.HALTED)
         wait_for("QEMU's end", lambda: not board.is_alive())
-        with pytest.raises(QemuDiedError, match="Lockup"):
+        with pytest.raises(QemuDiedError, match=r"locked up the core, which ends QEMU .Lockup: can't"):
             board.check()
         # What was programmed was saved before it ran. Held in reset, it can be replaced.
         board.restart(run=False)
         with session(board, resume_on_disconnect=False) as opened:
             image = bytes(opened.target.read_memory_block8(flash, 0x110))
-            assert image == faulting(machine, code + 0x101)[:0x110]
+            assert image == faulting(machine)[:0x110]
             program(opened, flash, UNDEFINED)
         board.check()
 

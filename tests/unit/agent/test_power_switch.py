@@ -288,6 +288,7 @@ class DeadBoard:
     def __init__(self, starts: bool, *, runs: bool = True) -> None:
         self.starts = starts
         self.runs = runs
+        self.held: str | None = None
         self.started: list[bool] = []
 
     def check(self) -> None:
@@ -296,8 +297,7 @@ class DeadBoard:
     def restart(self, *, run: bool) -> None:
         if not self.starts:
             raise QemuError("no room", "make some")
-        if run and not self.runs:
-            raise QemuError("QEMU broke off", "see its log")
+        self.held = "QEMU broke off" if run and not self.runs else None
         self.started.append(run)
 
 
@@ -345,6 +345,6 @@ def test_a_program_that_ends_qemu_at_once_does_not_keep_its_board_from_being_pro
     power.write_text("on")
     emulated, board = EmulatedBoards(), DeadBoard(True, runs=False)
     emulated._boards = {"qemu-microbit-0001": board}  # type: ignore[dict-item]
-    assert emulated.revive() == {"qemu-microbit-0001": "QEMU broke off; see its log"}
-    assert board.started == [False]
+    (said,) = emulated.revive().values()
+    assert said.startswith("QEMU broke off; started again with the flash it had, held in reset")
     assert not power.exists(), "the next start is not another try to run it"

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from pyocd_qemu import logs, options, registry
 from pyocd_qemu.blank_flash import make_blank_flash
-from pyocd_qemu.errors import BoardBusyError, LinkError, QemuError, QemuStartError
+from pyocd_qemu.errors import BoardBusyError, LinkError, LockupError, QemuError, QemuStartError
 from pyocd_qemu.machines import MACHINES, Machine
 from pyocd_qemu.persistence import restore_flash, save_flash
 from pyocd_qemu.process import LOG_NAME, QemuProcess
@@ -66,6 +66,9 @@ class Board:
             sockets=("qtest.sock", "gdb.sock"),
         )
         self._entry: registry.Entry | None = None
+        self.held: str | None = None
+        self.runs = False
+        """Whether the last start let the core run."""
 
     def _lacks(self, what: str, who_has: list[str]) -> QemuError:
         return QemuError(
@@ -133,9 +136,21 @@ class Board:
     def start(self, timeout_s: float = 10.0, *, run: bool = True) -> None:
         """Starts QEMU, restores the flash and lets the core run if its flash holds a program.
 
-        Without `run` the core stays in reset, for flash whose program is known to kill QEMU. Raises
-        QemuError, leaving nothing behind.
+        Without `run` the core stays in reset, for flash whose program is known to kill QEMU; so it does when
+        the program ends QEMU at once: `held` then says how. Raises QemuError, leaving nothing behind.
         """
+        self.held = None
+        try:
+            self._start(timeout_s, run=run)
+        except LinkError as error:
+            if not run:
+                raise
+            lockup = logs.lockup(self.folder / LOG_NAME)
+            cause = error if lockup is None else LockupError(lockup)
+            self.held = f"board {self.unique_id}: {cause.what}"
+            self._start(timeout_s, run=False)
+
+    def _start(self, timeout_s: float, *, run: bool) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_files()
@@ -210,15 +225,18 @@ class Board:
                     restore_flash(bus, self.machine, self.folder)
                     # The core read its vectors before the flash was put back.
                     qmp.reset()
-                if run and self.machine.can_start(bus.read(self.vectors_at, 8), self.vectors_at):
-                    qmp.command("cont")
+                can_start = self.machine.can_start(bus.read(self.vectors_at, 8), self.vectors_at)
             finally:
                 bus.close()
             host, port = self._console_address(qmp)
+            self._entry = registry.Entry(self.unique_id, self.machine.name, host, port, self.vectors_at)
+            registry.write(self.folder, self._entry)
+            # Last: it may be QEMU's end.
+            self.runs = run and can_start
+            if self.runs:
+                qmp.command("cont")
         finally:
             qmp.close()
-        self._entry = registry.Entry(self.unique_id, self.machine.name, host, port, self.vectors_at)
-        registry.write(self.folder, self._entry)
 
     def _console_address(self, qmp: QmpLink) -> tuple[str, int]:
         for chardev in qmp.command("query-chardev"):

@@ -5,6 +5,7 @@ QemuError
 ├── QemuDiedError      QEMU ended although nobody asked it to
 ├── BoardBusyError     another process runs this board, or another client holds its probe
 └── LinkError          a socket to QEMU broke, timed out or answered nonsense
+    └── LockupError    it broke as the program locked up the core, which ends QEMU
 """
 
 from __future__ import annotations
@@ -33,3 +34,13 @@ class BoardBusyError(QemuError):
 
 class LinkError(QemuError):
     pass
+
+
+class LockupError(LinkError):
+    """`complaint` is QEMU's."""
+
+    def __init__(self, complaint: str) -> None:
+        super().__init__(
+            f"its program locked up the core, which ends QEMU ({complaint})",
+            "the flash is kept; whoever runs the board starts it again, held in reset: program another one",
+        )

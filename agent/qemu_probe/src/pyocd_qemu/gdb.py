@@ -182,7 +182,8 @@ class GdbLink:
 
     def _broken(self, error: OSError) -> LinkError:
         return LinkError(
-            f"QEMU at {self._path} broke off: {error}", "the core may have locked up: see qemu.log"
+            f"QEMU at {self._path} broke off: {error}",
+            "see the board's qemu.log and qemu.log.1",
         )
 
 

@@ -7,6 +7,34 @@ import shutil
 from pathlib import Path
 
 LIMIT_BYTES = 8 * 1024 * 1024
+_TAIL_BYTES = 8192
+_COMPLAINT = "qemu"
+_WARNING = "warning:"
+_FATAL = "fatal: "
+_LOCKUP = "Lockup"
+
+
+def complaints(path: Path) -> str:
+    """What QEMU complained of in its log, or its last lines; on one line."""
+    lines = _tail(path)
+    # At an abort QEMU prints its complaint first and then a page of registers.
+    said = [line for line in lines if line.startswith(_COMPLAINT)]
+    grave = [line for line in said if _WARNING not in line]
+    return " | ".join((grave or said)[-3:] or lines[-5:])
+
+
+def lockup(path: Path) -> str | None:
+    """QEMU's last words in its log when the core's lockup was what ended it."""
+    fatal = [line.partition(_FATAL)[2] for line in _tail(path) if line.startswith(_COMPLAINT)]
+    return next((words for words in fatal if words.startswith(_LOCKUP)), None)
+
+
+def _tail(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def trim(path: Path) -> bool:

@@ -10,11 +10,13 @@ from typing import Any
 from pyocd.core import exceptions
 from pyocd.core.memory_interface import MemoryInterface
 
+from pyocd_qemu import logs, registry
 from pyocd_qemu.core_control import CoreControl
 from pyocd_qemu.debug_registers import DebugRegisters
-from pyocd_qemu.errors import LinkError, QemuError
+from pyocd_qemu.errors import LinkError, LockupError, QemuError
 from pyocd_qemu.gdb import HARDWARE_BREAKPOINT
 from pyocd_qemu.machines import Machine
+from pyocd_qemu.process import LOG_NAME
 from pyocd_qemu.qtest import QtestLink
 
 _OPCODE_BKPT = 0xBE00
@@ -35,7 +37,9 @@ class translated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, LinkError):
-            raise exceptions.ProbeDisconnected(f"{self._board}: {error}") from error
+            lockup = logs.lockup(registry.root() / self._board / LOG_NAME)
+            cause = error if lockup is None else LockupError(lockup)
+            raise exceptions.ProbeDisconnected(f"{self._board}: {cause}") from cause
         if isinstance(error, QemuError):
             raise exceptions.ProbeError(f"{self._board}: {error}") from error
 

@@ -14,21 +14,30 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pyocd_qemu.errors import BoardBusyError, LinkError, QemuDiedError, QemuError, QemuStartError
+from pyocd_qemu import logs
+from pyocd_qemu.errors import (
+    BoardBusyError,
+    LinkError,
+    LockupError,
+    QemuDiedError,
+    QemuError,
+    QemuStartError,
+)
 from pyocd_qemu.qmp import QmpLink
 
 DEFAULT_BINARY = "qemu-system-arm"
 LOG_NAME = "qemu.log"
+"""Of the start before: `qemu.log.1`."""
 PID_NAME = "qemu.pid"
 OWNER_NAME = "owner.lock"
 QMP_NAME = "qmp.sock"
 _CONTROL = ("-pidfile", PID_NAME, "-qmp", f"unix:{QMP_NAME},server=on,wait=off")
 _POLL_S = 0.005
 _LISTER_S = 0.2
-_TAIL_BYTES = 8192
 
 
 class QemuProcess:
@@ -124,14 +133,7 @@ class QemuProcess:
 
     def last_output(self) -> str:
         """What QEMU complained of on its standard error, or its last lines; on one line."""
-        try:
-            text = (self.state_dir / LOG_NAME).read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
-        except OSError:
-            return ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        # At an abort QEMU prints its complaint first and then a page of registers.
-        complaints = [line for line in lines if line.startswith("qemu")]
-        return " | ".join(complaints[-3:] or lines[-5:])
+        return logs.complaints(self.state_dir / LOG_NAME)
 
     def _take_ownership(self) -> BinaryIO:
         owner = (self.state_dir / OWNER_NAME).open("ab")
@@ -164,9 +166,12 @@ class QemuProcess:
         for socket in self._sockets:
             socket.unlink(missing_ok=True)
         (self.state_dir / PID_NAME).unlink(missing_ok=True)
-        (self.state_dir / LOG_NAME).unlink(missing_ok=True)
+        log_path = self.state_dir / LOG_NAME
+        # What the one before died of is still asked for when the next one runs.
+        with suppress(FileNotFoundError):
+            log_path.replace(log_path.with_name(LOG_NAME + ".1"))
         # Appending, so that it can be cut while QEMU has it open.
-        with (self.state_dir / LOG_NAME).open("ab") as log:
+        with log_path.open("ab") as log:
             try:
                 self._child = subprocess.Popen(
                     [self._binary, *self._arguments, *_CONTROL],
@@ -232,9 +237,14 @@ class QemuProcess:
             if code is not None and code < 0
             else f"with code {code}"
         )
+        log = self.state_dir / LOG_NAME
+        if lockup := logs.lockup(log):
+            error = LockupError(lockup)
+            return QemuDiedError(f"{self.name}: {error.what}", error.hint)
         said = self.last_output() or "nothing"
         return QemuDiedError(
-            f"{self.name}: QEMU ended {how}; its last output: {said}", f"see {self.state_dir / LOG_NAME}"
+            f"{self.name}: QEMU ended {how}; its last output: {said}",
+            f"see {log}, after its next start {log.name}.1",
         )
 
     def _reap(self) -> None:
