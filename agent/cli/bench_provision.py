@@ -135,9 +135,10 @@ def _failure(board: str, error: AgentError) -> dict[str, Any]:
 def _show(done: Outcome, as_json: bool) -> None:
     if as_json:
         return
+    kind = "emulated " if done.emulated else ""
     out.print(done.label.terminal, end="", markup=False, highlight=False, soft_wrap=True)
     out.print(
-        f"{done.board} is {done.device} ({done.device_type}, serial {done.serial}): "
+        f"{done.board} is {done.device} ({kind}{done.device_type}, serial {done.serial}): "
         f"{done.way.value.lower()}, heard and registered in {done.elapsed_s:.1f} s",
         highlight=False,
         soft_wrap=True,

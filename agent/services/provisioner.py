@@ -87,6 +87,7 @@ class Outcome:
     way: Way
     label: LabelFiles
     elapsed_s: float
+    emulated: bool
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -94,6 +95,7 @@ class Outcome:
             "device": self.device,
             "device_type": self.device_type,
             "serial": self.serial,
+            "emulated": self.emulated,
             "outcome": self.way.value,
             "label": [str(path) for path in self.label.files],
             "elapsed_s": round(self.elapsed_s, 3),
@@ -186,6 +188,7 @@ class _Run:
             progress.way,
             label,
             self._parts.clock.monotonic_s() - begun_s,
+            self._emulated,
         )
 
     def _word_of_before(self) -> str | None:

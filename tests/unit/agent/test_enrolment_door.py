@@ -195,7 +195,7 @@ def test_boards_are_taken_one_after_another_until_there_are_enough(
             if len(taken) == 6:
                 raise StepFailed(board, "PROBE", "no answer", "check the cable")
             label = LabelFiles((), "")
-            return Outcome(board, f"d{len(taken)}", "mps2-an386", "s", Way.NEW, label, 1.0)
+            return Outcome(board, f"d{len(taken)}", "mps2-an386", "s", Way.NEW, label, 1.0, emulated=True)
 
     def next_boards(missing: int) -> bool:
         asked.append(missing)
@@ -210,5 +210,6 @@ def test_boards_are_taken_one_after_another_until_there_are_enough(
     done, failed = bench_provision._all(Jig(), None, ["a", "b", "c", "d"], 9, words, False)  # type: ignore[arg-type]
     assert [each.board for each in done] == ["a", "b", "d"] and asked == [1]
     assert failed == [{"board": "c", "step": "PROBE", "cause": "no answer", "next": "check the cable"}]
-    told = capsys.readouterr().err
+    shown, told = capsys.readouterr()
+    assert "a is d1 (emulated mps2-an386, serial s): new, heard" in shown
     assert "c: PROBE: no answer" in told and "3 of 9 boards are devices now" in told

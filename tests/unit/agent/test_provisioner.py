@@ -35,7 +35,7 @@ def rig(tmp_path: Path):  # type: ignore[no-untyped-def]
 def test_a_blank_board_goes_through_every_step(bench: Bench) -> None:
     word = bench.door.word()
     done = bench.run(word, name="d1")
-    assert (done.device, done.way, done.serial) == ("d1", Way.NEW, SPEC.probe)
+    assert (done.device, done.way, done.serial, done.emulated) == ("d1", Way.NEW, SPEC.probe, True)
     assert [step for step, _ in bench.said] == [s for s in ORDER if s not in (Step.LOCK, Step.DONE)]
     about = dict(bench.said)
     assert about[Step.BOOTLOADER] == "skipped: it lies in the emulator's ROM, not in flash"
@@ -302,7 +302,7 @@ def test_a_chip_gets_its_bootloader_tells_its_number_and_is_locked_last(rig: Rig
     assert steps == [step for step in ORDER if step is not Step.DONE]
     assert bench.board.words == list(LOCKS["nrf52840"])
     label = done.label.files[0].read_text()
-    assert "emulated" not in label and done.serial in label
+    assert "emulated" not in label and done.serial in label and not done.emulated
     # Cut off as it was to be locked: only that is left to do.
     kept = bench.folder / "provisioning/b1.json"
     kept.write_text(kept.read_text().replace('"DONE"', '"LOCK"'))
