@@ -81,7 +81,8 @@ class Heartbeat:
             port = bed.ear.call("open console", _OPEN_TIMEOUT_S, self._consoles.open, bed.console, bed.baud)
         except BoardBusyError as error:
             self._host(error)
-            return ConsoleSeen.IN_USE
+            # One of our own calls that hangs is no other program.
+            return ConsoleSeen.GONE if bed.ear.hangs() else ConsoleSeen.IN_USE
         except AgentError as error:
             self._host(error)
             return ConsoleSeen.GONE

@@ -32,8 +32,10 @@ from tinyfleet.agent.core.faults import is_host_trouble, speaks_of_board
 from tinyfleet.agent.core.pulse import Beat, ConsoleSeen, CoreSeen, Fault, judge
 from tinyfleet.agent.core.recovery import Condition, Event, Limits, Patient
 from tinyfleet.agent.core.tally import Metric
+from tinyfleet.agent.services import heartbeat
 from tinyfleet.agent.services.heartbeat import Bedside, Heartbeat
 from tinyfleet.agent.services.ladder import Ladder
+from tinyfleet.agent.services.ports import Console
 from tinyfleet.agent.services.recovery import Recovery, Ward
 from tinyfleet.agent.services.worker import BoardWorker
 
@@ -576,3 +578,26 @@ def test_other_firmware_is_listened_to_and_not_asked(
     assert bool(console.written) is written
     for each in (worker, ear):
         each.close()
+
+
+def test_a_console_whose_opening_hangs_is_gone_and_nobody_else_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that never comes back: the board is brought back by its probe, or ends in quarantine."""
+    monkeypatch.setattr(heartbeat, "_OPEN_TIMEOUT_S", 0.05)
+    never = threading.Event()
+
+    class Stuck:
+        def open(self, address: str, baud: int) -> Console:
+            never.wait(60)
+            raise NoSuchBoardError("no console", "plug it in")
+
+    clock, board = FakeClock(), Board(core=CoreSeen.RUNNING, alive=False)
+    worker, ear = BoardWorker("b1"), BoardWorker("b1 ear")
+    bed = Bedside("b1", "b1", 115_200, "probe-b1", None, worker, ear)
+    try:
+        for _ in range(3):
+            verdict = Heartbeat(Stuck(), board, clock).ask(bed, Beat.HELLO)
+            assert (verdict.beat, verdict.fault) == (None, Fault.CONSOLE), verdict.cause
+    finally:
+        never.set()
+        for each in (worker, ear):
+            each.close()
