@@ -49,7 +49,6 @@ from tinyfleet.model.compiler.lower_move import (
 from tinyfleet.model.compiler.lower_other import (
     lower_add,
     lower_log_softmax,
-    lower_mean,
     lower_pool,
     lower_softmax,
 )
@@ -120,7 +119,7 @@ _LOWER: Final[dict[int, Lowering]] = {
     Builtin.LOG_SOFTMAX: lower_log_softmax,
     Builtin.MAXIMUM: lower_extreme,
     Builtin.MAX_POOL_2D: lower_pool,
-    Builtin.MEAN: lower_mean,
+    Builtin.MEAN: lower_reduce,
     Builtin.MINIMUM: lower_extreme,
     Builtin.MIRROR_PAD: lower_mirror_pad,
     Builtin.MUL: lower_mul,

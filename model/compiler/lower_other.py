@@ -1,4 +1,4 @@
-"""Pools, MEAN, SOFTMAX and ADD."""
+"""Pools, SOFTMAX and ADD."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from tinyfleet.model.compiler.builder import Builder
 from tinyfleet.model.compiler.numerics import (
     INT8_MAX,
     INT8_MIN,
-    mean_multiplier,
     quantize_multiplier,
     softmax_scaling,
     window,
-    wrapped,
 )
 from tinyfleet.model.compiler.operands import Operands
 from tinyfleet.model.compiler.scalar import emit_as_table
@@ -24,7 +22,6 @@ from tinyfleet.wire.artifact_ops import (
     SOFTMAX_DEPTH_MAX,
     AddParams,
     LogSoftmaxParams,
-    MeanParams,
     OpCode,
     PoolParams,
     SoftmaxParams,
@@ -55,52 +52,6 @@ def lower_pool(builder: Builder, ask: Operands) -> None:
     act_min, act_max = ask.clamp(5, y)
     params = PoolParams(kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, act_min, act_max)
     builder.emit(OpCode(ask.op.code), (x.index,), y.index, params)
-
-
-def lower_mean(builder: Builder, ask: Operands) -> None:
-    ask.count((2,))
-    x, y = ask.activation(0), ask.output()
-    rank = len(x.shape)
-    axes = {axis + rank if axis < 0 else axis for axis in ask.constant_ints(1)}
-    if not axes <= set(range(rank)):
-        raise ask.refuse(f"axes {sorted(axes)} of {rank} dims")
-    count = prod(x.shape[axis] for axis in axes)
-    if prod(y.shape) * count != prod(x.shape):
-        raise ask.refuse(f"output {y.shape} from input {x.shape} over axes {sorted(axes)}")
-    kept, reduced = split_axes(x.shape, axes)
-    if len(kept) > 3 or len(reduced) > 3:
-        raise ask.refuse(f"axes {sorted(axes)} of {x.shape}: more than 3 runs of dims are kept or reduced")
-    multiplier, shift = mean_multiplier(float(x.scale) / float(y.scale), count)
-    if not -31 <= shift <= 30:
-        raise ask.refuse(f"input scale {x.scale} / output scale {y.scale} is out of range; quantise it again")
-    pad_kept, pad_reduced = [(1, 0)] * (3 - len(kept)), [(1, 0)] * (3 - len(reduced))
-    kept, reduced = pad_kept + kept, pad_reduced + reduced
-    params = MeanParams(
-        kept_size=(kept[0][0], kept[1][0], kept[2][0]),
-        kept_stride=(kept[0][1], kept[1][1], kept[2][1]),
-        reduced_size=(reduced[0][0], reduced[1][0], reduced[2][0]),
-        reduced_stride=(reduced[0][1], reduced[1][1], reduced[2][1]),
-        first=wrapped(-x.zero * count),
-        multiplier=multiplier,
-        shift=shift,
-        output_zero=y.zero,
-    )
-    builder.emit(OpCode.MEAN, (x.index,), y.index, params)
-
-
-def split_axes(shape: tuple[int, ...], axes: set[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """(size, stride) of kept and of reduced dims, outermost first; neighbours of one kind become one."""
-    runs: list[tuple[bool, int, int]] = []
-    stride = 1
-    for axis in reversed(range(len(shape))):
-        size, is_reduced = shape[axis], axis in axes
-        if size > 1 and runs and runs[-1][0] == is_reduced:
-            runs[-1] = (is_reduced, runs[-1][1] * size, runs[-1][2])
-        elif size > 1:
-            runs.append((is_reduced, size, stride))
-        stride *= size
-    runs.reverse()
-    return [(n, s) for r, n, s in runs if not r], [(n, s) for r, n, s in runs if r]
 
 
 def lower_softmax(builder: Builder, ask: Operands) -> None:

@@ -91,12 +91,14 @@ def test_what_is_no_answer_is_not_believed(
     start: Callable[[], Node], manager: Manager, server: TimeServer
 ) -> None:
     """None of these ends a request: each is looked at."""
-    server.spoil = lambda answer: [
-        answer[:47],  # short
-        answer[:24] + bytes(8) + answer[32:],  # to another request
-        b"\xe4" + answer[1:],  # of a server that is not in step
-        answer[:40] + bytes(8),  # without a time
-    ]
+    server.spoil = (
+        lambda answer: [
+            answer[:47],  # short
+            answer[:24] + bytes(8) + answer[32:],  # to another request
+            b"\xe4" + answer[1:],  # of a server that is not in step
+            answer[:40] + bytes(8),  # without a time
+        ]
+    )
     node = start()
     birth = manager.wait(Birth)
     assert server.asked.wait(10)

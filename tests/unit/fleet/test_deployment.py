@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from tests.unit.fleet.fleet_rig import BIRTH
 
 from tinyfleet.fleet.core.deployment import (
     BAD,
@@ -26,13 +27,7 @@ from tinyfleet.fleet.core.deployment import (
     signal_of,
     step,
 )
-from tinyfleet.wire.enums import (
-    CoreVariant,
-    PowerSource,
-    Result,
-    Timing,
-    UpdateState,
-)
+from tinyfleet.wire.enums import Result, UpdateState
 from tinyfleet.wire.messages import Birth, ImageInfo, Status
 
 S = DeploymentState
@@ -54,29 +49,8 @@ def birth(
     generation: int = 5,
     result: Result = Result.SUCCESS,
 ) -> Birth:
-    return Birth(
-        boot=1,
-        seq=1,
-        generation=generation,
-        state=state,
-        result=result,
-        device_type="t",
-        hw_rev="",
-        firmware=ImageInfo(version="1", security_counter=0),
-        model=None if image is None else ImageInfo(image=image, version="1", security_counter=0),
-        slots=(),
-        abi=1,
-        ops=b"",
-        arena_bytes=0,
-        golden_bytes=0,
-        period_s=1,
-        power=PowerSource.MAINS,
-        sensor="",
-        timing=Timing.WALL,
-        core=CoreVariant.PORTABLE,
-        uptime_ms=0,
-        emulated=False,
-    )
+    model = None if image is None else ImageInfo(image=image, version="1", security_counter=0)
+    return replace(BIRTH, generation=generation, state=state, result=result, model=model)
 
 
 def test_the_table_has_every_pair() -> None:

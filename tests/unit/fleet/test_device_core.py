@@ -7,41 +7,20 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from tests.unit.fleet import fleet_rig
 
 from tinyfleet.fleet.core import credentials, flash
 from tinyfleet.fleet.core.device import Device, check_device_id, check_label, fold_birth, forget_past
 from tinyfleet.fleet.core.errors import BadInput, Refused
 from tinyfleet.fleet.core.liveness import Evidence
-from tinyfleet.wire.enums import CoreVariant, PowerSource, Result, Timing, UpdateState
 from tinyfleet.wire.memory_map import MPS2_AN386
-from tinyfleet.wire.messages import Birth, ImageInfo, NodeConfig, Trust
+from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record, encode_record
 
 DEVICE = Device(
     id="n", site="s", device_type="t", generation=4, evidence=Evidence(period_s=1, keepalive_s=15)
 )
-BIRTH = Birth(
-    boot=2,
-    seq=3,
-    generation=4,
-    state=UpdateState.IDLE,
-    result=Result.INITIAL,
-    device_type="mps2-an386",
-    hw_rev="",
-    firmware=ImageInfo(version="1", security_counter=0),
-    slots=(),
-    abi=1,
-    ops=b"",
-    arena_bytes=0,
-    golden_bytes=0,
-    period_s=60,
-    power=PowerSource.MAINS,
-    sensor="",
-    timing=Timing.WALL,
-    core=CoreVariant.PORTABLE,
-    uptime_ms=0,
-    emulated=False,
-)
+BIRTH = replace(fleet_rig.BIRTH, boot=2, seq=3, generation=4, period_s=60, emulated=False)
 SECRET = bytes(range(32))
 
 
