@@ -33,7 +33,7 @@ class _Registered(BaseModel):
     port: int
     prefix: str
     user: str
-    password: str
+    password: str = Field(repr=False)
     keepalive_s: int = Field(ge=5, le=3600)
     period_s: int = Field(ge=1, le=86400)
     trust: tuple[str, ...] = Field(min_length=1, max_length=2)

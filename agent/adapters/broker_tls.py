@@ -144,7 +144,7 @@ class BrokerDoor:
     def __init__(self, host: str, port: int, tls: BrokerTls | None, register: str) -> None:
         """`register` is the manager's command that gives the client credentials, less where to and how."""
         self._host, self._port, self._tls = host, port, tls
-        self._register = f"{register}{'' if tls is None else ' --tls'} --out FILE"
+        self._register = f"{register} {'[--tls]' if tls is None else '--tls'} --out FILE"
         self.context = None if tls is None else BrokerContext.of(tls)
         self._was_in = False
         self.trouble: str | None = None
@@ -153,9 +153,12 @@ class BrokerDoor:
         return f"{self._host}:{self._port}"
 
     @property
-    def in_the_clear(self) -> bool:
-        """A password crosses a network that anybody may listen to."""
-        return self.context is None and self._host not in LOOPBACK
+    def warning(self) -> str | None:
+        """Where a password crosses a network in the clear."""
+        if self.context is not None or self._host in LOOPBACK:
+            return None
+        tls = self._register.replace("[--tls]", "--tls")
+        return f"a password goes to {self} in the clear; `{tls}` at the manager ends that"
 
     @property
     def validity(self) -> Validity | None:

@@ -56,7 +56,10 @@ class DeviceLinks:
         self._thread.start()
 
     def link(self, access: Access) -> DeviceLink:
-        return DeviceLink(access, self._loop)
+        link = DeviceLink(access, self._loop)
+        if link.door.warning is not None:
+            LOG.warning("%s: %s", link.device, link.door.warning)
+        return link
 
     def stop(self) -> None:
         """After each link was closed."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiomqtt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinyfleet.agent.adapters.broker_tls import BrokerDoor, TlsFile
 from tinyfleet.agent.adapters.secret_file import read_secret
@@ -42,7 +42,7 @@ class _Credentials(BaseModel):
     port: int
     prefix: str
     user: str
-    password: str
+    password: str = Field(repr=False)
     tls: TlsFile | None = None
 
 
@@ -90,8 +90,8 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
-        if self.door.in_the_clear:
-            LOG.warning("%s is reached in the clear: `agent register --tls` gives it TLS", self.door)
+        if self.door.warning is not None:
+            LOG.warning("%s", self.door.warning)
         self._thread.start()
 
     def publish(self, bench: Bench) -> None:

@@ -136,7 +136,7 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         # They report what we report, and less clearly.
-        for library in ("pyocd", "smpclient"):
+        for library in ("pyocd", "smpclient", "mqtt"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
         try:
             with _ending_on_term():

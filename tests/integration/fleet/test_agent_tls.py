@@ -133,7 +133,9 @@ def test_a_password_that_is_good_no_more_is_said(shared_fleet: Any, register: Re
     plain = register("tls-5")
     register("tls-5", "--tls")
     publisher = start(plain)
-    assert "does not know these credentials; `tinyfleet agent register tls-5 --out" in trouble(publisher)
+    assert "does not know these credentials; `tinyfleet agent register tls-5 [--tls] --out" in trouble(
+        publisher
+    )
 
 
 def test_a_bridged_device_comes_by_tls_and_is_out_when_it_is_revoked(

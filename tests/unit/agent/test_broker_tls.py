@@ -255,6 +255,15 @@ def test_what_is_read_shows_no_key(tmp_path: Path) -> None:
         read_credentials(path)
 
 
+def test_a_password_that_leaves_the_machine_is_warned_of() -> None:
+    tls, register = Issuer().client().checked(), "tinyfleet agent register lab-1"
+    assert BrokerDoor(LOOPBACK, 1883, None, register).warning is None
+    assert BrokerDoor("10.0.0.7", 8883, tls, register).warning is None
+    told = BrokerDoor("10.0.0.7", 1883, None, register).warning
+    assert told is not None
+    assert "10.0.0.7:1883 in the clear; `tinyfleet agent register lab-1 --tls --out FILE`" in told
+
+
 @pytest.mark.parametrize(
     ("life_days", "left_days", "said"),
     [
