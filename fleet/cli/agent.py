@@ -53,9 +53,9 @@ def register(
     """
     from tinyfleet.fleet.api.schemas import AgentIn
 
-    order = order_of(AgentIn, id=name, site=site, host=host, tls=tls, days=days)
+    order_of(AgentIn, id=name, site=site, host=host, tls=tls, days=days)
     with client(state) as fleet:
-        given = fleet.register_agent(order)
+        given = fleet.register_agent(name, site, host=host, tls=tls, days=days)
     warn_if_plain(given.host, tls)
     if out is None:
         show_json(given.model_dump(exclude_none=True))

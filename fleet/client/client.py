@@ -143,10 +143,18 @@ class FleetClient:
     def agents(self) -> list[schemas.BoardsOut]:
         return self._many(schemas.BoardsOut, "/agents")
 
-    def register_agent(self, order: schemas.AgentIn) -> schemas.AgentCredentials:
-        return self._one(
-            schemas.AgentCredentials, "POST", "/agents", json=order.model_dump(exclude_none=True)
-        )
+    def register_agent(
+        self,
+        name: str,
+        site: str = "default",
+        *,
+        host: str | None = None,
+        tls: bool = False,
+        days: int | None = None,
+    ) -> schemas.AgentCredentials:
+        given = {"id": name, "site": site, "host": host, "tls": tls or None, "days": days}
+        order = {key: value for key, value in given.items() if value is not None}
+        return self._one(schemas.AgentCredentials, "POST", "/agents", json=order)
 
     def revoke_agent(self, name: str) -> None:
         self._send("POST", f"/agents/{_part(name)}/revoke")
