@@ -225,7 +225,9 @@ class Agent:
         """Has the board's meter measure while `watch` lasts. Raises NoMeterError, MeterError."""
         spec = self.spec(board)
         check_meter(spec)
-        return self._busy(board, None, lambda: measured(spec, take, watch, self._clock, self.counting))
+        return self._busy(
+            board, None, lambda: measured(spec, take, watch, self._clock, self.counting), "meter"
+        )
 
     def reserve(self, board: str | None, labels: Sequence[str], for_s: float) -> Held:
         """The board, or the first one with all the labels (NAME=VALUE). Raises NoSuchBoardError,
@@ -272,7 +274,7 @@ class Agent:
         switch = switch_of(self.bench, self.spec(board), self._emulated)
         if switch is None:
             raise NoSwitchError(f"{board} has no power switch", "name its `switch` in bench.yaml")
-        self._busy(board, None, lambda: act(switch, action, time.sleep))
+        self._busy(board, None, lambda: act(switch, action, time.sleep), "power")
         self.refresh()
         self._tell()
         return switch.label
@@ -283,7 +285,7 @@ class Agent:
         self.recovery.admit(board)
         try:
             done = self._busy(
-                board, None, lambda: provisioner.provision(self._workers[board], spec, job, say)
+                board, None, lambda: provisioner.provision(self._workers[board], spec, job, say), "provision"
             )
         except AgentError:
             self.counting.add(PROVISIONED, outcome="FAILED")

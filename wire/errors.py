@@ -40,7 +40,8 @@ def shown(value: object) -> str:
 
 
 class WireError(Exception):
-    """Root of the tree. `where` says which part of the input, `expected` and `actual` what differed."""
+    """Root of the tree. `where` says which part of the input, `expected` and `actual` what differed; `what`
+    is that as a sentence, without advice."""
 
     hint: ClassVar[str] = ""
 
@@ -49,8 +50,8 @@ class WireError(Exception):
         self.expected = expected
         self.actual = actual
         advice = self.hint if hint is None else hint
-        text = f"{where}: expected {shown(expected)}, got {shown(actual)}"
-        super().__init__(f"{text}; {advice}" if advice else text)
+        self.what = f"{where}: expected {shown(expected)}, got {shown(actual)}"
+        super().__init__(f"{self.what}; {advice}" if advice else self.what)
 
 
 class CborError(WireError):

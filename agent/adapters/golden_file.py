@@ -7,13 +7,13 @@ Expected outputs are the host twin's: the node's own code, run here.
 
 from __future__ import annotations
 
-import zipfile
 from math import prod
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.agent.adapters.array_file import read_arrays
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.model.twin import Twin, TwinBuildError
@@ -60,14 +60,7 @@ def _last_output(twin: Twin, steps: list[bytes]) -> bytes:
 
 
 def _read(path: Path) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.generic]], tuple[int, ...] | None]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            windows = arrays["windows"]
-            labels = tuple(int(x) for x in arrays["labels"]) if "labels" in arrays else None
-    except KeyError as error:
-        raise PlanError(f"{path} has no array {error.args[0]!r}, expected `windows`", _REPLACE) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise PlanError(f"{path}: not a golden set: {error}", _REPLACE) from error
+    windows, labels = read_arrays(path)
     if windows.dtype not in (np.int16, np.int8) or windows.ndim < 2 or len(windows) == 0:
         raise PlanError(
             f"{path}: windows are {windows.dtype} of shape {windows.shape}, expected int16 or int8 [n, …]",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final, overload
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.agent.adapters.array_file import read_arrays
 from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.golden import GoldenSet
@@ -100,12 +100,7 @@ def _samples(folder: Path, count: int | None) -> list[Sample]:
 def raw_set(path: Path, count: int | None = None) -> MlperfSet:
     """`windows` of an .npz as they are (int8, uint8 or float32 [n, …]), `labels` where it has them: for
     firmware whose model is not at hand. Raises PlanError."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            windows = arrays["windows"]
-            labels = arrays.get("labels")
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise PlanError(f"{path}: not a golden set: {error}", "give an .npz with `windows`") from error
+    windows, labels = read_arrays(path)
     if windows.dtype not in (np.int8, np.uint8, np.float32) or windows.ndim < 2 or len(windows) == 0:
         raise PlanError(
             f"{path}: windows are {windows.dtype} of shape {windows.shape}, "
@@ -113,9 +108,7 @@ def raw_set(path: Path, count: int | None = None) -> MlperfSet:
             "raw sensor values need their model: give --model, too",
         )
     inputs = [row.tobytes() for row in windows[:count]]
-    if labels is not None and len(labels) < len(inputs):
-        raise PlanError(f"{path}: {len(labels)} labels for {len(windows)} windows", "make it again")
-    known = [0] * len(inputs) if labels is None else [int(label) for label in labels]
+    known = [0] * len(inputs) if labels is None else labels
     samples = [Sample(f"{i}", known[i], (data,)) for i, data in enumerate(inputs)]
     digest = hashlib.sha256(b"".join(inputs)).digest()
     return MlperfSet(lambda benchmark: samples, labelled=labels is not None, golden=digest)

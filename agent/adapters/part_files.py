@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinyfleet.agent.core.bench_file import BenchFile, BoardSpec, parse_bench
-from tinyfleet.agent.core.bench_image import bench_image
+from tinyfleet.agent.core.bench_image import runnable_image
 from tinyfleet.agent.core.boards import Layout, layout_of, memory_map, node_map
 from tinyfleet.agent.core.errors import BenchFileError, PlanError
 from tinyfleet.agent.core.flash_plan import NodePlan, plan_flash
@@ -18,6 +19,9 @@ from tinyfleet.agent.core.ways import PART_LABEL, Plan, SmpPlan, ToolPlan, Way, 
 from tinyfleet.wire.enums import ArtifactKind
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.records import build_golden
+
+FILE_LIMIT_BYTES = 256 * 1024 * 1024
+"""Debug information makes an ELF large; more than this is no firmware (a device file never ends)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +58,19 @@ def read_bench(path: Path) -> BenchFile:
         bench = parse_bench(path.read_text(encoding="utf-8"), path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise BenchFileError(
-            f"cannot read {path}: {error}", "name another with --bench; `tinyfleet bench scan` proposes one"
+            f"cannot read {path}: {_why(error)}",
+            "name another with --bench; `tinyfleet bench scan` proposes one",
         ) from error
     # Files are named as seen from this one, wherever we were started.
     boards = tuple(_from(path.parent, board) for board in bench.boards)
     manager = None if bench.manager is None else str(path.parent / bench.manager)
     return bench.model_copy(update={"manager": manager, "boards": boards})
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"no UTF-8 text at byte {error.start}"
+    return error.strerror or str(error)
 
 
 def _from(folder: Path, board: BoardSpec) -> BoardSpec:
@@ -107,7 +118,7 @@ def load_parts(
     Raises PlanError naming the file."""
     memory = memory_map(device_type)
     app = () if firmware is None else read_program(_read(firmware), firmware.name, address)
-    image = None if model is None else bench_image(_read(model), device_type, model.name)
+    image = None if model is None else runnable_image(_read(model), device_type, model.name)
     windows: GoldenSet | None = None
     region: bytes | None = None
     stored = 0
@@ -127,6 +138,14 @@ def load_parts(
             raise PlanError(f"{golden}: {error}", "use smaller windows") from error
     plan = plan_flash(memory, app=app, model=None if image is None else image.data, golden=region, part=part)
     return Parts(plan, windows, stored, None if image is None else image.digest)
+
+
+def node_firmware(path: Path, device_types: Iterable[str]) -> bytes:
+    """A signed image that nodes of all these device types take. Raises PlanError naming the file."""
+    data = _read(path)
+    for device_type in device_types:
+        signed_image(data, path.name, device_type, ArtifactKind.FIRMWARE)
+    return data
 
 
 def _without_golden(files: Files, plan: Plan) -> Parts:
@@ -195,6 +214,16 @@ def _tool_plan(spec: BoardSpec, files: Files) -> Plan:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(FILE_LIMIT_BYTES + 1)
     except OSError as error:
-        raise PlanError(f"cannot read {path}: {error.strerror}", "build it first: `make setup`") from error
+        raise PlanError(
+            f"cannot read {path}: {error.strerror}",
+            "is the name right? `tinyfleet model build` makes models, `make setup` our firmware",
+        ) from error
+    if len(data) > FILE_LIMIT_BYTES:
+        raise PlanError(
+            f"{path}: expected at most {FILE_LIMIT_BYTES} bytes, got more",
+            "give firmware or a model; no board holds that",
+        )
+    return data

@@ -30,6 +30,7 @@ class RecoveryFiles:
         self._lock = threading.RLock()
         self._unsaved: dict[str, Patient] = {}
         self._known: dict[str, Patient] = {}
+        self._why = ""
         self._told = False
         self.lost_lines = 0
 
@@ -50,8 +51,13 @@ class RecoveryFiles:
             except OSError as error:
                 after = change(self.load(board))
                 self._unsaved[board] = after
+                self._why = error.strerror or str(error)
                 self._tell(error)
             return after
+
+    def unsaved(self, board: str) -> str | None:
+        with self._lock:
+            return f"{self._folder}: {self._why}" if board in self._unsaved else None
 
     def append(self, board: str, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry) + "\n"

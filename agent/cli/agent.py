@@ -90,6 +90,6 @@ def health(folders: Folders, as_json: bool) -> None:
         counts = ", ".join(f"{list(boards).count(state)} {state}" for state in sorted(set(boards)))
         out.print(f"{answer['agent']}: {answer['status']}; boards: {counts}", highlight=False, soft_wrap=True)
         for reason in answer["reasons"]:
-            out.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"  {reason}", highlight=False, soft_wrap=True)
     if answer["status"] != "ok":
         raise SystemExit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyfleet.agent.cli.common import on_bench, until_stopped
+from tinyfleet.agent.cli.common import fail, on_bench, until_stopped
 from tinyfleet.agent.config import Folders
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ def console(
     from tinyfleet.agent.cli.console_view import View
     from tinyfleet.agent.main import Agent
 
+    if no_follow and (expect is not None or as_tty):
+        fail("--no-follow shows what was kept and ends; leave it away with --expect or --tty")
+    if expect is not None and as_tty:
+        fail("--expect watches, --tty gives the console to another program; give one of them")
     with Agent(read_bench(bench_file), folders) as agent:
         spec = agent.spec(board)
         if as_tty:

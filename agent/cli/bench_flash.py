@@ -13,6 +13,7 @@ from tinyfleet.agent.cli.common import (
     GOLDEN_HELP,
     claim_options,
     fail,
+    hidden,
     json_option,
     meanwhile,
     on_bench,
@@ -97,7 +98,7 @@ def flash(
     files = Files(firmware=firmware, model=model, golden=golden, address=address, slot=slot)
     load = _loader(files, Way(by) if by else None, Layout(layout) if layout else None)
     stored: dict[str, int] = {}
-    with Agent(bench, folders, claim) as agent, Bars(chosen, shown=not as_json) as bars:
+    with Agent(bench, folders, claim) as agent, Bars(chosen, shown=not hidden(as_json)) as bars:
 
         def work(board: str) -> FlashReport:
             parts = load(agent.spec(board))
@@ -106,9 +107,7 @@ def flash(
                 board,
                 parts,
                 bars.of(board),
-                on_line=lambda line: meanwhile.print(
-                    f"{board}: {line}", markup=False, highlight=False, soft_wrap=True
-                ),
+                on_line=lambda line: meanwhile.print(f"{board}: {line}", highlight=False, soft_wrap=True),
                 timeout_s=timeout or PLAN_TIMEOUT_S,
             )
 
@@ -144,7 +143,11 @@ def _chosen(bench: BenchFile, boards: tuple[str, ...], every: bool, labels: tupl
         if wanted and all(board.labels.get(name) == value for name, value in wanted.items())
     ]
     if wanted and not labelled:
-        fail(f"no board has {', '.join(f'{name}={value}' for name, value in wanted.items())}")
+        there = sorted({f"{name}={value}" for board in bench.boards for name, value in board.labels.items()})
+        fail(
+            f"no board has {' and '.join(f'{name}={value}' for name, value in wanted.items())}; "
+            + (f"the labels are {', '.join(there)}" if there else "bench.yaml gives no board `labels`")
+        )
     return [board.name for board in bench.boards if every or board.name in (*boards, *labelled)]
 
 

@@ -29,4 +29,4 @@ def history(board: str, last: int, bench_file: Path, folders: Folders, as_json: 
         return
     if events:
         out.print(history_table(board, events))
-    out.print(patient_line(board, patient), markup=False, highlight=False, soft_wrap=True)
+    out.print(patient_line(board, patient), highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from tinyfleet.agent.cli.common import (
     MODEL_HELP,
     claim_options,
     fail,
+    hidden,
     json_option,
     meanwhile,
     on_bench,
@@ -83,7 +84,7 @@ def mlperf(
     with Agent(read_bench(bench_file), folders, claim) as agent:
         chosen = _chosen(agent.spec(board).device_type, data, golden, model, samples)
         energy = Mode(mode) is Mode.ENERGY
-        with Progress(console=meanwhile, transient=True, disable=as_json) as bars:
+        with Progress(console=meanwhile, transient=True, disable=hidden(as_json)) as bars:
             bar = bars.add_task(f"{board}: {mode}", total=None)
             result = agent.mlperf(
                 board,
@@ -91,7 +92,7 @@ def mlperf(
                 chosen,
                 baud=baud or (ENERGY_BAUD if energy else None),
                 progress=lambda done, total: bars.update(bar, completed=done, total=total),
-                on_line=(lambda line: meanwhile.print(line, markup=False)) if log else (lambda line: None),
+                on_line=(lambda line: meanwhile.print(line)) if log else (lambda line: None),
             )
     if as_json:
         show_json(result.to_json())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from tinyfleet.agent.cli.common import (
     FILE,
@@ -60,7 +61,7 @@ def provision(
     it was heard. Cut off anywhere, run it again. Status 1 when a board failed.
     """
     from tinyfleet.agent.adapters.enrolment import address_of, read_tokens
-    from tinyfleet.agent.adapters.part_files import read_bench
+    from tinyfleet.agent.adapters.part_files import node_firmware, read_bench
     from tinyfleet.agent.main import Agent
     from tinyfleet.agent.provisioning import provisioner_of
     from tinyfleet.agent.services.provisioner import Job
@@ -77,7 +78,9 @@ def provision(
     job = Job(
         words=read_tokens(tokens),
         name=name,
-        firmware=None if firmware is None else firmware.read_bytes(),
+        firmware=None
+        if firmware is None
+        else node_firmware(firmware, {spec.device_type for spec in bench.boards if spec.name in names}),
         bootloader=None if bootloader is None else bootloader.read_bytes(),
         erase=erase,
         lock=lock,
@@ -104,7 +107,7 @@ def _all(
                 done.append(agent.provision(provisioner, board, job, _say))
             except AgentError as error:
                 failed.append(_failure(board, error))
-                meanwhile.print(f"[red]failed[/red]  {error}", highlight=False, soft_wrap=True)
+                meanwhile.print(Text.assemble(("failed", "red"), f"  {error}"), soft_wrap=True)
             else:
                 _show(done[-1], as_json)
         if len(done) >= wanted or failed or not _next_boards(wanted - len(done)):
@@ -123,7 +126,7 @@ def _next_boards(missing: int) -> bool:
 
 def _say(board: str, step: Any, about: str) -> None:
     line = f"{board}: {step.value.lower().replace('_', ' ')}" + (f", {about}" if about else "")
-    meanwhile.print(line, highlight=False, soft_wrap=True, markup=False)
+    meanwhile.print(line, highlight=False, soft_wrap=True)
 
 
 def _failure(board: str, error: AgentError) -> dict[str, Any]:
@@ -136,7 +139,7 @@ def _show(done: Outcome, as_json: bool) -> None:
     if as_json:
         return
     kind = "emulated " if done.emulated else ""
-    out.print(done.label.terminal, end="", markup=False, highlight=False, soft_wrap=True)
+    out.print(done.label.terminal, end="", highlight=False, soft_wrap=True)
     out.print(
         f"{done.board} is {done.device} ({kind}{done.device_type}, serial {done.serial}): "
         f"{done.way.value.lower()}, heard and registered in {done.elapsed_s:.1f} s",

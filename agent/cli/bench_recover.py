@@ -27,7 +27,7 @@ def recover(board: str, bench_file: Path, folders: Folders, as_json: bool) -> No
 
     def told(name: str, event: Event, patient: Patient, found: Finding) -> None:
         if name == board and not as_json:
-            meanwhile.print(event_line(event, patient, found), markup=False, highlight=False, soft_wrap=True)
+            meanwhile.print(event_line(event, patient, found), highlight=False, soft_wrap=True)
 
     with Agent(read_bench(bench_file), folders) as agent:
         agent.spec(board)
@@ -36,6 +36,6 @@ def recover(board: str, bench_file: Path, folders: Folders, as_json: bool) -> No
     if as_json:
         show_json(patient_json(board, patient))
     else:
-        out.print(patient_line(board, patient), markup=False, highlight=False, soft_wrap=True)
+        out.print(patient_line(board, patient), highlight=False, soft_wrap=True)
     if patient.state is not Condition.ALIVE:
         raise SystemExit(2)

@@ -53,8 +53,9 @@ def reserve(
         return
     click.echo(held.board)
     meanwhile.print(
-        f"[dim]{held.board} is reserved by {held.holder} until {until(held)}; when you are done: "
-        f"tinyfleet bench release {held.board}[/dim]",
+        f"{held.board} is reserved by {held.holder} until {until(held)}; when you are done: "
+        f"tinyfleet bench release {held.board}",
+        style="dim",
         highlight=False,
         soft_wrap=True,
     )

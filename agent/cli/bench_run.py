@@ -12,6 +12,7 @@ from tinyfleet.agent.cli.common import (
     MODEL_HELP,
     claim_options,
     fail,
+    hidden,
     json_option,
     meanwhile,
     on_bench,
@@ -68,7 +69,7 @@ def run(
         if parts.golden is None:
             fail("no golden set")
         wanted = parts.golden.first(windows or len(parts.golden.windows))
-        with Progress(console=meanwhile, transient=True, disable=as_json) as bars:
+        with Progress(console=meanwhile, transient=True, disable=hidden(as_json)) as bars:
             bar = bars.add_task(board, total=len(wanted.windows))
             result = agent.run(
                 board,
@@ -77,7 +78,7 @@ def run(
                 keep=keep,
                 model=parts.model,
                 progress=lambda done, total: bars.update(bar, completed=done),
-                on_line=(lambda line: meanwhile.print(line, markup=False)) if log else (lambda line: None),
+                on_line=(lambda line: meanwhile.print(line)) if log else (lambda line: None),
                 energy=energy,
             )
     if as_json:

@@ -33,5 +33,10 @@ def scan(folders: Folders, as_json: bool) -> None:
         show_json(found.as_json(plugged) | {"proposal": text})
         return
     meanwhile.print(found.table(plugged))
-    if text is not None:
+    if text is None:
+        meanwhile.print(
+            "no board to propose: plug a probe in, or emulate boards with `tinyfleet bench emulate`",
+            soft_wrap=True,
+        )
+    else:
         click.echo(text, nl=False)

@@ -25,4 +25,5 @@ def unquarantine(board: str, bench_file: Path, folders: Folders) -> None:
         if agent.recovery.patient(board).state is not Condition.QUARANTINED:
             fail(f"{board} is not in quarantine; see `tinyfleet bench history {board}`")
         patient = agent.recovery.pardon(board)
-    out.print(patient_line(board, patient), markup=False, highlight=False, soft_wrap=True)
+        agent.recovery.check_saved(board)
+    out.print(patient_line(board, patient), highlight=False, soft_wrap=True)

@@ -38,9 +38,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 MODEL_HELP = "A model: as `tinyfleet model build` wrote it, or an image of one for this board."
 GOLDEN_HELP = "A golden set (.npz with `windows` and `labels`)."
 
-out = Console()
-"""Results. What goes on meanwhile is on standard error, so that output can be piped."""
-meanwhile = Console(stderr=True)
+out = Console(markup=False)
+"""Results. What goes on meanwhile is on standard error, so that output can be piped. Neither knows rich's
+markup: much of what they show was said by boards, tools and people, and `[/x]` of theirs is no tag."""
+meanwhile = Console(stderr=True, markup=False)
 
 
 class Lazy(click.Group):
@@ -103,7 +104,7 @@ AS_HELP = f"Who you are; else ${HOLDER_VARIABLE}, or who is logged in. What this
 
 
 def _say(told: str) -> None:
-    meanwhile.print(told, style="dim", markup=False, highlight=False, soft_wrap=True)
+    meanwhile.print(told, style="dim", highlight=False, soft_wrap=True)
 
 
 def claim_options(function: Callable[P, R]) -> Callable[..., R]:
@@ -161,6 +162,11 @@ def fail(message: str) -> NoReturn:
     lines = "\n".join(printable(line) for line in message.split("\n"))
     click.echo(f"tinyfleet: {lines}", err=True)
     raise SystemExit(1)
+
+
+def hidden(as_json: bool) -> bool:
+    """Whether nobody looks at a progress bar: a file or a program gets none, not even its empty line."""
+    return as_json or not meanwhile.is_terminal
 
 
 def show_json(value: Any) -> None:

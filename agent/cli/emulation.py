@@ -45,7 +45,7 @@ def boards(
         meanwhile.print("Ctrl-C ends them; what was programmed is kept")
         while not stop.wait(WATCH_S):
             for cause in running.revive().values():
-                meanwhile.print(cause, markup=False, soft_wrap=True)
+                meanwhile.print(cause, soft_wrap=True)
 
 
 def node(
@@ -75,6 +75,6 @@ def node(
         shown = 0
         while not stop.wait(WATCH_S):
             text = running.console()
-            out.print(text[shown:], end="", markup=False, highlight=False, soft_wrap=True)
+            out.print(text[shown:], end="", highlight=False, soft_wrap=True)
             shown = 0 if running.trim_console() else len(text)
             running.check()

@@ -49,7 +49,8 @@ def board_json(status: BoardStatus) -> dict[str, Any]:
 def table(statuses: Sequence[BoardStatus]) -> Table:
     shown = Table()
     for column in ("board", "state", "holder", "until", "queue"):
-        shown.add_column(column, overflow="fold", no_wrap=column in ("board", "state", "until"))
+        # Narrow terminals: what is long goes on in the next line, and no column is squeezed out.
+        shown.add_column(column, overflow="fold", no_wrap=column == "until", min_width=len(column))
     for status in statuses:
         held = status.lease
         why = status.detail or ("emulated" if status.emulated else "")

@@ -70,7 +70,7 @@ class MeterView:
 def summary(board: str, meter: Meter, trace: Trace) -> Table:
     table = Table(title=f"{board}: {meter.label}", show_header=False)
     if meter.simulated:
-        table.add_row("[yellow]simulated[/yellow]", "[yellow]what it tells is made up[/yellow]")
+        table.add_row("simulated", "what it tells is made up", style="yellow")
     seconds = max(trace.end_s, 1e-9)
     table.add_row(
         "current",

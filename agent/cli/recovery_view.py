@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from tinyfleet.agent.core.recovery import Condition, Event, Finding, Patient
@@ -68,7 +67,7 @@ def history_table(board: str, events: Sequence[dict[str, Any]]) -> Table:
         table.add_row(
             _clock(float(event.get("at", 0))),
             *(str(event.get(name, "")) for name in ("from", "event", "to")),
-            escape(f"{fault}{event.get('cause', '')}"),
+            f"{fault}{event.get('cause', '')}",
         )
     return table
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tinyfleet.agent.core.bench_run import RunResult
 from tinyfleet.agent.core.energy import COVERAGE, Energy
@@ -34,7 +34,7 @@ def run_table(result: RunResult) -> Table:
     if result.energy is not None:
         add_energy(table, result.energy)
     elif result.no_energy is not None:
-        table.add_row("energy", f"[red]not measured[/red]: {escape(result.no_energy)}")
+        table.add_row("energy", Text.assemble(("not measured", "red"), f": {result.no_energy}"))
     elif result.emulated:
         table.add_row("energy", "not measured: an emulated board has none")
     table.add_row("took", f"{result.elapsed_s:.1f} s")
@@ -43,16 +43,16 @@ def run_table(result: RunResult) -> Table:
 
 def add_energy(table: Table, energy: Energy) -> None:
     """Rows of an inference's energy; each figure of a simulated meter says that it is made up."""
-    made_up = "[yellow]simulated, made up:[/yellow] " if energy.simulated else ""
+    made_up = ("simulated, made up: " if energy.simulated else "", "yellow")
     expanded = COVERAGE * energy.uncertainty_uj
     missing = "" if energy.accuracy_known else ", without the meter's own accuracy, which is not known"
     table.add_row(
         "energy an inference",
-        f"{made_up}{rounded(energy.energy_uj, expanded)} µJ (k = {COVERAGE:g}{missing})",
+        Text.assemble(made_up, f"{rounded(energy.energy_uj, expanded)} µJ (k = {COVERAGE:g}{missing})"),
     )
     table.add_row(
         "  without idling of",
-        f"{made_up}{energy.idle.before_uw:.4g} µW before, {energy.idle.after_uw:.4g} µW after",
+        Text.assemble(made_up, f"{energy.idle.before_uw:.4g} µW before, {energy.idle.after_uw:.4g} µW after"),
     )
     by = "the window pin's edges" if energy.by is EnergyWindow.EDGE else "times on the console"
     count = (
@@ -60,10 +60,10 @@ def add_energy(table: Table, energy: Energy) -> None:
     )
     least = "at least " if energy.lost_at_least else ""
     lost = f"{least}{energy.lost} of {energy.samples + energy.lost} samples lost"
-    table.add_row("  measured", f"{made_up}{count} by {by}; {lost}")
+    table.add_row("  measured", Text.assemble(made_up, f"{count} by {by}; {lost}"))
     table.add_row("  meter", f"{energy.meter.label}, {energy.meter.calibration}")
     if energy.note is not None:
-        table.add_row("  note", escape(energy.note))
+        table.add_row("  note", energy.note)
 
 
 def rounded(value: float, uncertainty: float) -> str:

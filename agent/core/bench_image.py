@@ -11,8 +11,9 @@ import hashlib
 import struct
 
 from tinyfleet.agent.core.errors import PlanError
+from tinyfleet.model.device_types import core_of
 from tinyfleet.wire.artifact import ABI, decode_artifact
-from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.image import Image, read_image, verify_digest
 from tinyfleet.wire.image_format import (
@@ -39,12 +40,27 @@ def bench_image(data: bytes, device_type: str, name: str) -> Image:
         verify_digest(image)
         decode_artifact(image.payload)
     except WireError as error:
-        raise PlanError(f"{name}: no model: {error}", "build it: `tinyfleet model build`") from error
+        raise PlanError(f"{name}: no model: {error.what}", "build it: `tinyfleet model build`") from error
     if image.device_type != device_type or image.kind != ArtifactKind.MODEL:
         raise PlanError(
             f"{name} is an image of kind {image.kind} for {image.device_type!r}, "
             f"expected a model for {device_type!r}",
             "give the image signed for this device type, or the model as `tinyfleet model build` wrote it",
+        )
+    return image
+
+
+def runnable_image(data: bytes, device_type: str, name: str) -> Image:
+    """The same, and packed for a core that the device type has: a board would take any other, and then say
+    that it has no model. Raises PlanError naming the file."""
+    image = bench_image(data, device_type, name)
+    core = decode_artifact(image.payload).core
+    fits = sorted({core_of(device_type), CoreVariant.PORTABLE})
+    if core not in fits:
+        raise PlanError(
+            f"{name} is packed for core {core.name}, expected {' or '.join(each.name for each in fits)} "
+            f"for {device_type}",
+            f"build it again: `tinyfleet model build … --device-type {device_type}`",
         )
     return image
 

@@ -34,7 +34,7 @@ def any_image(data: bytes, name: str) -> SignedImage:
         image = read_image(data)
         digest = verify_digest(image)
     except WireError as error:
-        raise PlanError(f"{name}: no MCUboot image: {error}", "sign it: `imgtool sign`") from error
+        raise PlanError(f"{name}: no MCUboot image: {error.what}", "sign it: `imgtool sign`") from error
     return SignedImage(int(ArtifactKind.FIRMWARE), data, digest, str(image.header.version))
 
 
@@ -46,7 +46,7 @@ def signed_image(data: bytes, name: str, device_type: str, kind: ArtifactKind) -
         digest = verify_digest(image)
     except WireError as error:
         raise PlanError(
-            f"{name}: no signed image: {error}", "a node takes images as `tinyfleet release` stores them"
+            f"{name}: no signed image: {error.what}", "a node takes images as `tinyfleet release` stores them"
         ) from error
     if image.signature is None:
         raise PlanError(f"{name}: the image is not signed", "a node refuses it: sign it for the fleet")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tinyfleet.agent.core.errors import BenchFileError
+from tinyfleet.agent.core.yaml_words import in_words
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -30,11 +31,44 @@ def parse_yaml(model: type[M], text: str, name: str, *, limit_bytes: int, hint: 
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = [
-            _fault(root, (*fault["loc"], *_below_field(fault)), fault["msg"], name)
-            for fault in error.errors()
-        ]
-        raise BenchFileError("\n".join(faults), hint) from error
+        keys = _keys(model)
+        faults = sorted(
+            _fault(root, (*fault["loc"], *_below_field(fault)), in_words(fault, keys))
+            for fault in _original(error.errors())
+        )
+        raise BenchFileError("\n".join(f"{name}:{line}: {what}" for line, what in faults), hint) from error
+
+
+def _original(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without those that only follow: a list is called too short when its entries are wrong."""
+    places = [fault["loc"] for fault in faults]
+    return [
+        fault
+        for fault in faults
+        if fault["type"] != "too_short"
+        or not any(place[: len(fault["loc"])] == fault["loc"] != place for place in places)
+    ]
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    """Every key that such a file may have somewhere."""
+    schema = model.model_json_schema()
+    models = (schema, *schema.get("$defs", {}).values())
+    return {key for each in models for key in each.get("properties", {})}
+
+
+class _Loader(yaml.SafeLoader):
+    """As YAML 1.2 has it: `on`, `off`, `yes` and `no` are words."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def _load(text: str, name: str, hint: str) -> tuple[yaml.Node, Any]:
@@ -44,7 +78,7 @@ def _load(text: str, name: str, hint: str) -> tuple[yaml.Node, Any]:
             if isinstance(token, yaml.AliasToken):
                 line = token.start_mark.line + 1
                 raise BenchFileError(f"{name}:{line}: an alias (*{token.value}), expected none", hint)
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         try:
             root = loader.get_single_node()
             if root is None:
@@ -83,7 +117,8 @@ def _refuse_doubles(node: yaml.Node, name: str, hint: str) -> None:
             _refuse_doubles(item, name, hint)
 
 
-def _fault(root: yaml.Node, place: tuple[int | str, ...], message: str, name: str) -> str:
+def _fault(root: yaml.Node, place: tuple[int | str, ...], what: str) -> tuple[int, str]:
+    """Line and words."""
     node = root
     steps = []
     for step in place:
@@ -92,8 +127,7 @@ def _fault(root: yaml.Node, place: tuple[int | str, ...], message: str, name: st
         steps.append(str(step))
         node = _below(node, step) or node
     where = ".".join(steps)
-    what = re.sub(r"^Value error, ", "", message)
-    return f"{name}:{node.start_mark.line + 1}: {where + ': ' if where else ''}{what}"
+    return node.start_mark.line + 1, f"{where + ': ' if where else ''}{what}"
 
 
 def _below_field(fault: ErrorDetails) -> tuple[int | str, ...]:

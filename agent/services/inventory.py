@@ -84,7 +84,7 @@ class Inventory:
             return status
         missing = _missing(spec, plugged, self._host.has)
         if missing is not None:
-            return replace(status, state=BoardState.ABSENT, detail=missing)
+            return replace(status, state=BoardState.ABSENT, detail=missing, emulated=spec.is_emulated_probe)
         emulated = any(probe.emulated for probe in plugged.probes if probe.unique_id == spec.probe)
         state, detail = (
             (status.state, status.detail) if status.state in _LASTING else (BoardState.READY, None)

@@ -181,7 +181,7 @@ class BoardLeases:
         if not done:
             raise BoardBusyError(
                 f"{self.holder} has no reservation of {board} ({self._words(board)})",
-                "reserve it: `tinyfleet bench reserve`",
+                "say whose with --as, or reserve it: `tinyfleet bench reserve`",
             )
         return self.of(board)
 
@@ -198,7 +198,9 @@ class BoardLeases:
         if whose is None:
             raise BoardBusyError(
                 f"{self.holder} has no reservation of {board} ({self._words(board)})",
-                "say whose with --as, or take it away with --force",
+                "say whose with --as, or take it away with --force"
+                if self.of(board).holder is not None
+                else "there is nothing to release",
             )
         return whose
 

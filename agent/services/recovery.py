@@ -44,6 +44,9 @@ class Records(Protocol):
     def change(self, board: str, change: Callable[[Patient], Patient]) -> Patient:
         """Under a lock that all programs of the bench respect."""
 
+    def unsaved(self, board: str) -> str | None:
+        """Why what is known of the board ends with this program."""
+
     def append(self, board: str, entry: Mapping[str, Any]) -> None: ...
 
     def history(self, board: str, last: int) -> list[dict[str, Any]]: ...
@@ -158,6 +161,14 @@ class Recovery:
             self._event(board, Event.RESTED, Finding(cause="somebody asked for it"))
             self._event(board, Event.CALLED, Finding(cause="somebody asked for it"))
             return self._bring_back(board)
+
+    def check_saved(self, board: str) -> None:
+        """For programs that end at once. Raises AgentError when what they changed ends with them."""
+        why = self._records.unsaved(board)
+        if why is not None:
+            raise AgentError(
+                f"{board}: nothing was changed, as it cannot be written: {why}", "make room, then try again"
+            )
 
     def patient(self, board: str) -> Patient:
         """As the records say, in whatever program it is climbing."""

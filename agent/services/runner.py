@@ -123,7 +123,10 @@ class Runner:
                 board,
                 "hello",
                 f"the board has model image {got}, expected {model.hex()[:16]}",
-                "program it: `tinyfleet bench flash --model`",
+                "program it: `tinyfleet bench flash --model`"
+                if hello.model is not None
+                else f"program it: `tinyfleet bench flash --model`; what was refused is on its console: "
+                f"`tinyfleet bench console {board} --tail 20 --no-follow`",
             )
         # A board whose model was refused says 0; its refusal is more to the point and comes with the first
         # window.

@@ -79,7 +79,7 @@ def _payload(opened: Opened, core: CoreVariant, said: dict[str, Any]) -> bytes:
 
 def _notes(summary: Summary, device_type: str) -> list[str]:
     """What a person may have overlooked."""
-    from tinyfleet.model.compiler.spec import known_device_types
+    from tinyfleet.model.device_types import known_device_types
     from tinyfleet.model.source.read import VERSION_UNSAID
 
     notes = []

@@ -53,7 +53,7 @@ def profile(model: Path, device_type: str | None, as_json: bool) -> None:
 
 def _built_for(opened: Opened) -> str:
     """A device type that runs a compiled plan: its image's, or one whose core is the plan's."""
-    from tinyfleet.model.compiler.spec import device_types
+    from tinyfleet.model.device_types import device_types
     from tinyfleet.wire.artifact import decode_artifact
 
     if opened.image is not None and opened.image.device_type is not None:

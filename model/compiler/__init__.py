@@ -7,7 +7,8 @@ describe(payload).arena_bytes
 from tinyfleet.model.compiler.compile import compile_model, lower
 from tinyfleet.model.compiler.describe import OpSummary, Summary, describe
 from tinyfleet.model.compiler.errors import CompileError, SpecError, TfliteError, UnsupportedModel
-from tinyfleet.model.compiler.spec import InputSpec, ModelSpec, core_of
+from tinyfleet.model.compiler.spec import InputSpec, ModelSpec
+from tinyfleet.model.device_types import core_of
 
 __all__ = [
     "CompileError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tinyfleet.model.compiler.spec import core_of
+from tinyfleet.model.device_types import core_of
 from tinyfleet.wire.enums import CoreVariant
 
 

@@ -3,7 +3,10 @@ called."""
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import io
+import sys
 
 import click
 
@@ -45,10 +48,30 @@ class Joined(click.Group):
         return click.CommandCollection(name, sources=groups, help=" ".join(g.help or "" for g in groups))
 
 
+PLAIN = {"µ": "u", "±": "+-", "…": "...", "→": "->", "·": "*"}
+"""What stands for a character where the terminal cannot show it; for others a question mark does."""
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in text), error.end
+
+
+def _show_anything() -> None:
+    """Output never fails for want of a character, in whatever locale: half a table is worse than a `?`."""
+    codecs.register_error("tinyfleet-plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="tinyfleet-plain")
+
+
 @click.command(cls=Joined, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tinyfleet")
 def main() -> None:
     """Fleets of TinyML devices, hardware in the loop: flash, measure, roll out, watch."""
+    _show_anything()
 
 
 if __name__ == "__main__":

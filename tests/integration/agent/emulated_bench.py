@@ -15,7 +15,7 @@ from tests.models import LIVESTOCK
 from tinyfleet.agent.core.bench_image import wrap_model
 from tinyfleet.agent.core.boards import memory_map
 from tinyfleet.model.compiler import ModelSpec, compile_model
-from tinyfleet.model.compiler.spec import core_of
+from tinyfleet.model.device_types import core_of
 
 MACHINES = ("mps2-an386", "mps2-an500", "mps3-an547")
 PRESETS = {machine: f"bench-{machine}" for machine in MACHINES}

@@ -244,7 +244,7 @@ def test_metrics_show_boards_and_what_every_program_counted(agent: tuple[Agent, 
             return str(answer.read().decode())
 
     absent = (
-        'tinyfleet_bench_board_state{board="one",device_type="microbit",emulated="false",state="ABSENT"} 1.0'
+        'tinyfleet_bench_board_state{board="one",device_type="microbit",emulated="true",state="ABSENT"} 1.0'
     )
     wait_for("the board's state", lambda: absent in scrape())
     text = scrape()

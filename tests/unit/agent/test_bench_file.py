@@ -50,9 +50,9 @@ def test_a_good_file() -> None:
         ),
         (
             ("emulate: microbit", "emulate: microbitt"),
-            "bench.yaml:7: boards.0.emulate: Input should be 'microbit', ",
+            "bench.yaml:7: boards.0.emulate: expected 'microbit', ",
         ),
-        (("labels", "lables"), "bench.yaml:12: boards.1.lables: Extra inputs"),
+        (("labels", "lables"), "bench.yaml:12: boards.1.lables: no such key here; is labels meant"),
         (("    probe: qemu-microbit-0001\n", ""), "bench.yaml:4: boards.0: nothing programs it"),
         (
             ("agent: lab-1", "agent: lab-1\nagent: lab-2"),
@@ -131,13 +131,16 @@ def test_a_whole_bench() -> None:
         (("smp: serial", "smp: udp://host"), "b:7: boards.0.smp: "),
         (("device: node-7", "device: node/7"), "b:8: boards.0.device: "),
         (("      camera: front", "      came ra: front"), "b:11: boards.0.labels.came ra"),
-        (("kind: ppk2", "kind: ppk3"), "b:13: boards.0.meter: Input tag 'ppk3' found"),
+        (("kind: ppk2", "kind: ppk3"), "b:13: boards.0.meter: expected 'ppk2', .* as its 'kind', got 'ppk3'"),
         (("mode: ampere", "mode: amper"), "b:15: boards.0.meter.mode: "),
         (("mode: ampere", "voltage_mv: 6000"), "b:15: boards.0.meter.voltage_mv: .*5000"),
-        (("mode: ampere", "shunt: 1"), "b:15: boards.0.meter.shunt: Extra inputs"),
-        (("      port: /dev/serial/by-id/ppk2\n", ""), "b:13: boards.0.meter.port: Field required"),
+        (("mode: ampere", "shunt: 1"), "b:15: boards.0.meter.shunt: no such key"),
+        (("      port: /dev/serial/by-id/ppk2\n", ""), "b:13: boards.0.meter.port: missing"),
         (('location: "1-2"', 'location: "1-2;reboot"'), "b:16: boards.0.switch.location: "),
-        (("firmware: good.elf", "firmwares: good.elf"), "b:18: boards.0.known_good.firmwares: Extra inputs"),
+        (
+            ("firmware: good.elf", "firmwares: good.elf"),
+            "b:18: boards.0.known_good.firmwares: no such key here",
+        ),
         (
             ('program: [bossac, "--port={port}", "{image}"]', "program: bossac -p {port}"),
             "b:22: boards.1.program: ",
@@ -184,6 +187,36 @@ def test_no_more_boards_than_a_message_holds() -> None:
     assert len(parse_bench("boards:\n" + boards.rpartition("  - ")[0], "b").boards) == 32
     with pytest.raises(BenchFileError, match=r"b:2: boards: .* at most 32"):
         parse_bench("boards:\n" + boards, "b")
+
+
+def test_on_and_off_are_words() -> None:
+    bare = parse_bench(FULL.replace('"on":', "on:").replace('"off":', "off:"), "b")
+    assert bare == parse_bench(FULL, "b")
+
+
+def test_a_fault_says_what_was_expected_and_what_is_there() -> None:
+    wrong = (
+        FULL.replace('"683459357"', "683459357")
+        .replace("bus: 1", "bus: one")
+        .replace("[bossac", "[1, bossac")
+    )
+    with pytest.raises(BenchFileError) as told:
+        parse_bench(wrong, "b")
+    assert told.value.what.splitlines() == [
+        "b:5: boards.0.probe: expected text, got 683459357; put it in quotes",
+        "b:22: boards.1.program.0: expected text, got 1; put it in quotes",
+        "b:23: boards.1.meter.bus: expected a whole number, got 'one'",
+    ], "by line, and nothing that only follows"
+    for text, fault in {
+        "- 1": "b:1: expected keys with values, got a list of 1",
+        "boards: {x: 1}": "b:1: boards: expected a list, got keys with values",
+        "agent: a": "b:1: boards: missing",
+        "boards: []": "b:1: boards: expected at least 1 entries, got an empty list",
+        "boards:\n-\n": "b:2: boards.0: expected keys with values, got nothing",
+    }.items():
+        with pytest.raises(BenchFileError) as told:
+            parse_bench(text, "b")
+        assert told.value.what == fault
 
 
 def test_all_faults_are_told_at_once() -> None:

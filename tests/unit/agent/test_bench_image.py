@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyfleet.agent.core.bench_image import bench_image, wrap_model
+from tinyfleet.agent.core.bench_image import bench_image, runnable_image, wrap_model
 from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.model.compiler import ModelSpec, compile_model
 from tinyfleet.wire.artifact import ABI
@@ -63,6 +63,20 @@ def test_what_is_no_model_for_this_board_is_refused(payload: bytes) -> None:
     broken[200] ^= 1
     with pytest.raises(PlanError, match="x: no model: image digest"):
         bench_image(bytes(broken), "microbit", "x")
+
+
+def test_a_model_packed_for_another_core_is_refused_before_the_board_would(payload: bytes) -> None:
+    source = ROOT / "examples" / "livestock" / "livestock_v1.tflite"
+    spec = ModelSpec(name="m", version="1", core=CoreVariant.DSP)
+    packed = compile_model(source.read_bytes(), spec)
+    with pytest.raises(
+        PlanError, match=r"packed for core DSP, expected PORTABLE for microbit; .*--device-type"
+    ):
+        runnable_image(packed, "microbit", "a.model")
+    assert runnable_image(packed, "mps2-an386", "a.model").core == CoreVariant.DSP
+    assert runnable_image(payload, "mps2-an386", "a.model").core == CoreVariant.PORTABLE, "runs everywhere"
+    with pytest.raises(PlanError, match="core DSP, expected PORTABLE or MVE"):
+        runnable_image(packed, "mps3-an547", "a.model")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_unknown_until_asked_then_ready_or_absent() -> None:
     assert inventory.refresh()
     assert [(s.state, s.emulated) for s in inventory.all()] == [
         (BoardState.READY, True),
-        (BoardState.ABSENT, False),
+        (BoardState.ABSENT, True),
     ]
     assert not inventory.refresh()
 

@@ -46,7 +46,9 @@ class Board:
         """Raises QemuError for an id or a machine that is none, and for what the machine does not have."""
         self.unique_id = registry.check_id(unique_id)
         if machine not in MACHINES:
-            raise QemuError(f"there is no emulated machine {machine!r}", f"use one of {sorted(MACHINES)}")
+            raise QemuError(
+                f"there is no emulated machine {machine!r}", f"use one of {', '.join(sorted(MACHINES))}"
+            )
         self.machine: Machine = MACHINES[machine]
         if kernel is not None and self.machine.rom is None:
             raise self._lacks("ROM for a bootloader", [n for n, m in MACHINES.items() if m.rom])
@@ -72,7 +74,8 @@ class Board:
 
     def _lacks(self, what: str, who_has: list[str]) -> QemuError:
         return QemuError(
-            f"board {self.unique_id}: {self.machine.name} has no {what}", f"use one of {sorted(who_has)}"
+            f"board {self.unique_id}: {self.machine.name} has no {what}",
+            f"use one of {', '.join(sorted(who_has))}",
         )
 
     @property
