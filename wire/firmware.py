@@ -1,4 +1,4 @@
-"""What a firmware binary says of itself, at a fixed place behind its vectors (`firmware/apps/node/facts.c`).
+"""What a firmware binary says of itself, at a fixed place behind its vectors (`firmware/apps/facts.c`).
 
     u32 magic "TFFW" · u16 format · u16 abi · u32 origin · u32 kernels, u32 their end · u16 bytes of each ·
     u16 place of the op code in each · u8 major, minor · u16 patch · 32 bytes device type · u8 cores
@@ -15,9 +15,11 @@ from typing import Final
 from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.errors import ImageFormatError
 from tinyfleet.wire.image_format import FIRMWARE_HEADER_BYTES, OPS_MAX
-from tinyfleet.wire.memory_map import MemoryMap, Region
+from tinyfleet.wire.memory_map import BENCH_BOARDS, MemoryMap, Region
 
 FACTS_OFFSET: Final = 0x100
+FACTS_OFFSETS: Final = (FACTS_OFFSET, 0x200)
+"""The second where the vector table has more than 64 words."""
 FACTS_MAGIC: Final = 0x57464654
 FACTS_FORMAT: Final = 1
 _FACTS = struct.Struct("<IHHIIIHHBBH32sB")
@@ -40,16 +42,18 @@ class FirmwareFacts:
 
 
 def read_facts(binary: bytes) -> FirmwareFacts:
-    """The facts in `binary`. ImageFormatError when it is no node firmware, or is cut short."""
-    if len(binary) < FACTS_OFFSET + _FACTS.size:
+    """The facts in `binary`. ImageFormatError when it is no firmware of ours, or is cut short."""
+    magic = FACTS_MAGIC.to_bytes(4, "little")
+    offset = next((at for at in FACTS_OFFSETS if binary[at : at + len(magic)] == magic), FACTS_OFFSETS[0])
+    if len(binary) < offset + _FACTS.size:
         raise ImageFormatError(
-            "firmware", expected=f"at least {FACTS_OFFSET + _FACTS.size} bytes", actual=f"{len(binary)} bytes"
+            "firmware", expected=f"at least {offset + _FACTS.size} bytes", actual=f"{len(binary)} bytes"
         )
-    magic, form, abi, origin, start, end, size, code_at, major, minor, patch, name, cores = (
-        _FACTS.unpack_from(binary, FACTS_OFFSET)
+    found, form, abi, origin, start, end, size, code_at, major, minor, patch, name, cores = (
+        _FACTS.unpack_from(binary, offset)
     )
-    if magic != FACTS_MAGIC:
-        raise ImageFormatError("firmware facts", expected=hex(FACTS_MAGIC), actual=hex(magic))
+    if found != FACTS_MAGIC:
+        raise ImageFormatError("firmware facts", expected=hex(FACTS_MAGIC), actual=hex(found))
     if form != FACTS_FORMAT:
         raise ImageFormatError("format of the firmware facts", expected=FACTS_FORMAT, actual=form)
     if not (0 <= start - origin <= end - origin <= len(binary)) or size <= code_at:
@@ -75,11 +79,21 @@ def read_facts(binary: bytes) -> FirmwareFacts:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a firmware runs: copied to `address` (slot None: from any slot), or in a slot that stands
-    there.
+    there. `bare`: a bench app, whose payload alone is programmed, to `address`.
     """
 
     address: int
     slot: int | None
+    bare: bool = False
+
+
+def bare_place(facts: FirmwareFacts) -> Place | None:
+    """Of a bench app; None: it is none."""
+    memory = BENCH_BOARDS.get(facts.device_type)
+    if memory is None:
+        return None
+    app = memory.base + memory["app"].offset if memory.execution is None else memory.execution.offset
+    return Place(app, None, bare=True) if facts.origin == app else None
 
 
 def place_of(facts: FirmwareFacts, memory: MemoryMap) -> Place:

@@ -169,6 +169,19 @@ MICROBIT: Final = MemoryMap(
     ),
 )
 
+BENCH_BOARDS: Final = {
+    "microbit": MICROBIT,
+    "mps2-an386": MPS2_AN386_BENCH,
+    "mps2-an500": MPS2_AN500_BENCH,
+    # Its boot ROM copies the app from flash to the core's instruction memory, where it is built to run.
+    "mps3-an547": replace(
+        MPS3_AN547,
+        regions=(Region("app", 0, 508 * KIB), *MPS3_AN547.regions),
+        execution=Region("execution", 0x1000_0000, 508 * KIB),
+    ),
+}
+"""Where the bench app and its data lie, by device type."""
+
 BOARDS: Final = (
     *(MPS2_AN386, MPS2_AN500, POSIX, NRF52840, STM32L496),
     *(MICROBIT, MPS2_AN386_BENCH, MPS2_AN500_BENCH, MPS3_AN547),

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinyfleet.agent.adapters.broker_tls import TlsFile
 from tinyfleet.agent.adapters.secret_file import read_secret
 from tinyfleet.agent.core.bridge import Failure, Record, refusal_of
+from tinyfleet.agent.core.bridge_app import Installed
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.services.bridge_ports import Access, Terms
 from tinyfleet.wire.codec import decode, encode
-from tinyfleet.wire.enums import Result, UpdateState
+from tinyfleet.wire.enums import ArtifactKind, Result, UpdateState
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.messages import Want
 
@@ -91,8 +92,10 @@ class BridgeFiles:
     def previous(self) -> bytes | None:
         return self._read(PREVIOUS)
 
-    def clean(self, *, previous: bool) -> None:
-        for name in (ARTIFACT, PREVIOUS) if previous else (ARTIFACT,):
+    def clean(self, *, artifact: bool = True, previous: bool) -> None:
+        for name, goes in ((ARTIFACT, artifact), (PREVIOUS, previous)):
+            if not goes:
+                continue
             try:
                 (self._folder / name).unlink(missing_ok=True)
             except OSError as error:
@@ -129,11 +132,26 @@ class BridgeFiles:
 
 
 _PLAIN = ("boot", "generation", "detail", "staged", "tries", "kept", "owed", "counter", "brings", "adopted")
+_LATER: Mapping[str, Any] = {
+    "kind": ArtifactKind.MODEL.name,
+    "owed_kind": ArtifactKind.MODEL.name,
+    "ran": None,
+    "app": None,
+    "firmware_counter": 0,
+}
+"""What a record of an agent that brought models alone lacks."""
 
 
 def to_json(record: Record) -> dict[str, Any]:
     """Names of states and results, never their numbers; what a want said as the wire has it."""
-    want = Want(generation=record.generation, model=record.wanted, trial=record.trial)
+    firmware = record.kind is ArtifactKind.FIRMWARE
+    want = Want(
+        generation=record.generation,
+        firmware=record.wanted if firmware else None,
+        model=record.next if firmware else record.wanted,
+        trial=record.trial,
+    )
+    app = record.app
     timed = {"not_before": record.not_before, "deadline": record.deadline}
     failure = record.failure
     refused = None if record.config is None else record.config.refused
@@ -144,6 +162,11 @@ def to_json(record: Record) -> dict[str, Any]:
         "failure": None if failure is None else [failure.result.name, failure.detail],
         "previous": None if record.previous is None else record.previous.hex(),
         "want": encode(want).hex(),
+        "kind": record.kind.name,
+        "owed_kind": record.owed_kind.name,
+        "ran": None if record.ran is None else record.ran.hex(),
+        "app": None if app is None else [app.image.hex(), app.version, app.content.hex(), app.size_bytes],
+        "firmware_counter": record.firmware_counter,
         **timed,
         "config_refused": refused,
     }
@@ -151,7 +174,10 @@ def to_json(record: Record) -> dict[str, Any]:
 
 def record_of(document: Mapping[str, Any]) -> Record:
     """Raises ValueError, KeyError, TypeError or WireError when it is none."""
+    document = {**_LATER, **document}
     want = decode(Want, bytes.fromhex(document["want"]))
+    kind = ArtifactKind[document["kind"]]
+    firmware = kind is ArtifactKind.FIRMWARE
     failure, refused = document["failure"], document["config_refused"]
     plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
     for each in fields(Record):
@@ -163,9 +189,19 @@ def record_of(document: Mapping[str, Any]) -> Record:
         result=Result[document["result"]],
         failure=None if failure is None else Failure(Result[failure[0]], str(failure[1])),
         previous=None if document["previous"] is None else bytes.fromhex(document["previous"]),
-        wanted=want.model,
+        wanted=want.firmware if firmware else want.model,
+        kind=kind,
+        next=want.model if firmware else None,
+        owed_kind=ArtifactKind[document["owed_kind"]],
+        ran=None if document["ran"] is None else bytes.fromhex(document["ran"]),
+        app=None if document["app"] is None else _app(*document["app"]),
+        firmware_counter=int(document["firmware_counter"]),
         trial=want.trial,
         not_before=document["not_before"],
         deadline=document["deadline"],
         config=None if refused is None else refusal_of(int(refused)),
     )
+
+
+def _app(image: str, version: str, content: str, size_bytes: int) -> Installed:
+    return Installed(bytes.fromhex(image), str(version), bytes.fromhex(content), int(size_bytes))

@@ -86,7 +86,8 @@ def load_for(spec: BoardSpec, files: Files, *, way: Way | None = None, layout: L
     NoSuchBoardError when the board cannot be reached in that way."""
     match way_of(spec, way):
         case Way.SMP:
-            return _without_golden(files, SmpPlan(_signed(spec.device_type, files)))
+            confirm = layout_of(spec.device_type) is Layout.PART or spec.device is not None
+            return _without_golden(files, SmpPlan(_signed(spec.device_type, files), confirm))
         case Way.COMMAND:
             return _without_golden(files, _tool_plan(spec, files))
     signed = files.firmware is not None and kind_of(_read(files.firmware)) is FileKind.IMAGE

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from tinyfleet.wire.enums import Result, UpdateState
+from tinyfleet.agent.core.bridge_app import Firmware, Installed
+from tinyfleet.wire.enums import ArtifactKind, Result, UpdateState
 from tinyfleet.wire.messages import ConfigReport, Trial, Want, WantedArtifact
 
 TRIES: Final = 3
@@ -25,9 +26,9 @@ S = UpdateState
 class Event(Enum):
     """What can happen. Each may carry a result and a detail: why."""
 
-    OFFER = "a newer want names a model that does not run"
+    OFFER = "a newer want names firmware or a model that does not run"
     CURRENT = "a newer want names only what runs"
-    UNABLE = "a newer want names what no bridged board can take"
+    UNABLE = "a newer want names what this board cannot take"
     STAY = "a newer want names nothing"
     WITHDRAW = "the want was emptied"
     REMIND = "the want acted on came again"
@@ -46,6 +47,7 @@ class Event(Enum):
     BEGIN = "the board is ours, and the image before is on disk"
     RETRY = "the trial did not get to its end"
     PASSED = "the board runs it, and its golden vectors are right"
+    HALFWAY = "the firmware runs and is right, and a model came with it"
     REJECT = "it does not, or they are not"
     RESTORED = "the board runs what it ran before"
     STUCK = "it cannot be made to"
@@ -67,6 +69,7 @@ class Action(Enum):
     LATER = "try once more after a pause"
     RESUME = "a trial was cut off: another one, if any are left, or go on going back"
     CONFIRM = "it is the board's image now"
+    ADVANCE = "it is, and the model is next"
     RESTORE = "program what was there before"
     END = "nothing of this update is needed any more"
     OWE = "what was there before is to be programmed once the board can be reached"
@@ -186,6 +189,7 @@ TABLE: Final[Mapping[UpdateState, Row]] = {
             Event.WAIT: _tell(S.TRIAL, Action.LATER),
             Event.RETRY: _go(S.TRIAL, Action.LATER),
             Event.PASSED: _go(S.CONFIRMED, Action.CONFIRM),
+            Event.HALFWAY: _go(S.OFFERED, Action.ADVANCE),
             Event.REJECT: Cell(S.TRIAL, Action.RESTORE, record=True),
             Event.RESTORED: _go(S.REVERTED, Action.END),
             Event.STUCK: _go(S.FAILED, Action.OWE),
@@ -207,10 +211,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What must survive the agent. `wanted` and `staged`: the artifact, and that all of it is on disk.
-    `tries`: trials begun, or attempts at going back once there is a `failure`. `kept`: the image that the
-    board had before the trial is on disk (`previous`: its digest, None: the board had none); `owed`: it is to
-    be programmed still. `counter`: the highest security counter that was ever confirmed here."""
+    """What must survive the agent. `wanted`, of that `kind`, and `staged`: the artifact, and that all of it
+    is on disk; `next`: the model that came with a firmware. `tries`: trials begun, or attempts at going back
+    once there is a `failure`. `kept`: what the board had before the trial is on disk (`previous`: its digest,
+    None: the board had none); `owed`: it is to be programmed still, in the place of `owed_kind`. `counter`
+    and `firmware_counter`: the highest security counters that were ever confirmed here."""
 
     boot: int = 0
     generation: int = 0
@@ -218,13 +223,21 @@ class Record:
     result: Result = Result.INITIAL
     detail: str = ""
     wanted: WantedArtifact | None = None
+    kind: ArtifactKind = ArtifactKind.MODEL
+    next: WantedArtifact | None = None
     staged: bool = False
     tries: int = 0
     failure: Failure | None = None
     kept: bool = False
     previous: bytes | None = None
     owed: bool = False
+    owed_kind: ArtifactKind = ArtifactKind.MODEL
+    ran: bytes | None = None
+    """The model that ran before a firmware's trial: it must run after it, too. None: there was none."""
+    app: Installed | None = None
+    """The bench app that was confirmed last."""
     counter: int = 0
+    firmware_counter: int = 0
     brings: int = 0
     """Security counter of the artifact on disk: the board's once it is confirmed."""
     adopted: bool = False
@@ -262,12 +275,20 @@ def step(
         after = replace(after, staged=True)
     if cell.action is Action.TRY:
         after = replace(after, tries=record.tries + 1)
-    if cell.action is Action.CONFIRM:
-        paid = replace(after, owed=False, counter=max(record.counter, record.brings))
-        after = _without_artifact(paid)
+    if cell.action in (Action.CONFIRM, Action.ADVANCE):
+        after = _without_artifact(_raised(replace(after, owed=False)))
+    if cell.action is Action.ADVANCE:
+        after = replace(after, kind=ArtifactKind.MODEL, wanted=record.next, next=None)
     if cell.action is Action.OWE:
-        after = _without_artifact(replace(after, owed=True))
+        after = _without_artifact(replace(after, owed=True, owed_kind=record.kind))
     return after, cell
+
+
+def _raised(record: Record) -> Record:
+    """Its counter is the board's now."""
+    if record.kind is ArtifactKind.FIRMWARE:
+        return replace(record, firmware_counter=max(record.firmware_counter, record.brings))
+    return replace(record, counter=max(record.counter, record.brings))
 
 
 def _without_artifact(record: Record) -> Record:
@@ -281,6 +302,7 @@ def _without_artifact(record: Record) -> Record:
         failure=None,
         kept=kept,
         previous=record.previous if kept else None,
+        ran=record.ran if kept else None,
     )
 
 
@@ -290,8 +312,11 @@ def is_newer(record: Record, generation: int) -> bool:
     return generation != 0 and (acted_on == 0 or 0 < (generation - acted_on) % U32 < U32 // 2)
 
 
-def take_want(record: Record, want: Want, runs: bytes | None) -> tuple[Record, Event, Result, str]:
-    """What a newer want asks of a board that runs the model image `runs`. To be followed by `step`."""
+def take_want(
+    record: Record, want: Want, runs: bytes | None, firmware: Firmware | None = None
+) -> tuple[Record, Event, Result, str]:
+    """What a newer want asks of a board that runs the model image `runs` and that `firmware`; None: it was
+    not asked. To be followed by `step`. Firmware comes first: a model may need the one it came with."""
     after = replace(
         record,
         generation=want.generation,
@@ -299,15 +324,25 @@ def take_want(record: Record, want: Want, runs: bytes | None) -> tuple[Record, E
         deadline=want.deadline,
         trial=want.trial,
     )
-    unable = _unable(want)
+    unable = _unable(want, firmware)
     if unable:
         return after, Event.UNABLE, Result.UNSUPPORTED_TYPE, unable
-    if want.model is None:
-        return replace(after, wanted=None), Event.STAY, Result.INITIAL, ""
-    after = replace(after, wanted=want.model)
-    if want.model.image == runs and not record.owed:
+    if want.firmware is None and want.model is None:
+        return replace(after, wanted=None, next=None), Event.STAY, Result.INITIAL, ""
+    model = None if _is(want.model, runs) and not record.owed else want.model
+    known = None if firmware is None else firmware.image
+    if want.firmware is not None and (record.owed or not _is(want.firmware, known)):
+        after = replace(after, kind=ArtifactKind.FIRMWARE, wanted=want.firmware, next=model)
+        return after, Event.OFFER, Result.INITIAL, ""
+    kind = ArtifactKind.FIRMWARE if want.model is None else ArtifactKind.MODEL
+    after = replace(after, kind=kind, wanted=want.model or want.firmware, next=None)
+    if model is None:
         return after, Event.CURRENT, Result.SUCCESS, ""
     return after, Event.OFFER, Result.INITIAL, ""
+
+
+def _is(wanted: WantedArtifact | None, image: bytes | None) -> bool:
+    return wanted is not None and wanted.image == image
 
 
 def consider(record: Record, now_s: int) -> tuple[Event, Result, str]:
@@ -328,7 +363,10 @@ def resume(record: Record, *, late: bool) -> tuple[Event, Result, str]:
     if record.failure is not None:
         why = f"{record.failure.detail}; and it could not go back: {record.detail}"
         return Event.STUCK, record.failure.result, why
-    return Event.REJECT, Result.UPDATE_FAILED, record.detail or f"{TRIES} trials were cut off"
+    # A networked node's bootloader says the same of a firmware that does not come to its end.
+    firmware = record.kind is ArtifactKind.FIRMWARE and not late
+    result = Result.BOOT_FAILED if firmware else Result.UPDATE_FAILED
+    return Event.REJECT, result, record.detail or f"{TRIES} trials were cut off"
 
 
 def take_config(record: Record, want: Want) -> Record:
@@ -348,9 +386,9 @@ def refusal_of(sequence: int) -> ConfigReport:
     )
 
 
-def _unable(want: Want) -> str:
-    if want.firmware is not None:
-        return "an agent brings models to this board; flash its firmware by `tinyfleet bench flash`"
+def _unable(want: Want, firmware: Firmware | None) -> str:
+    if want.firmware is not None and firmware is not None and not firmware.places:
+        return "this board does not say that it takes firmware; flash it by `tinyfleet bench flash`"
     if want.shadow is not None:
         return "this board runs one model at a time"
     if want.trial is not None and want.trial.energy_uj is not None:

@@ -31,6 +31,9 @@ class SmpPlan:
     it."""
 
     images: tuple[SignedImage, ...]
+    confirm: bool = False
+    """Firmware that nobody else ever hears waits to be told: other MCUmgr firmware, a node without a
+    network."""
 
     @property
     def size_bytes(self) -> int:

@@ -47,7 +47,7 @@ from tinyfleet.agent.services.bridge_trial import BoardKeeper
 from tinyfleet.agent.services.bridge_voice import Voice
 from tinyfleet.agent.services.ports import Clock, Counting
 from tinyfleet.wire.codec import decode
-from tinyfleet.wire.enums import Result, UpdateState
+from tinyfleet.wire.enums import ArtifactKind, Result, UpdateState
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.image import Verify
 from tinyfleet.wire.messages import Want
@@ -147,6 +147,7 @@ class DeviceBridge:
             case ChunkCame():
                 self._chunk(incoming)
             case Look():
+                self._keeper.doubt()
                 self._look_s = self._clock.monotonic_s()
 
     def tick(self) -> None:
@@ -188,6 +189,8 @@ class DeviceBridge:
     def _want(self, payload: bytes) -> None:
         if not payload:
             self._held = None
+            if self._record.on_trial and self._record.next is not None:
+                self._keep(replace(self._record, next=None))
             self._step(Event.WITHDRAW)
             return
         try:
@@ -211,9 +214,8 @@ class DeviceBridge:
 
     def _newer(self, want: Want) -> None:
         seen = self._keeper.seen
-        self._record, event, result, detail = take_want(
-            self._record, want, None if seen is None else seen.runs
-        )
+        runs, firmware = (None, None) if seen is None else (seen.runs, seen.firmware)
+        self._record, event, result, detail = take_want(self._record, want, runs, firmware)
         self._step(event, result, detail)
 
     # --- the table ------------------------------------------------------------------------------------------
@@ -257,13 +259,20 @@ class DeviceBridge:
             case Action.ATTEMPT:
                 return self._attempt()
             case Action.TRY:
-                return self._keeper.attempt(self._record)
+                self._record, what = self._keeper.attempt(self._record)
+                return what
             case Action.LATER:
                 self._wake_in(RETRY_S)
             case Action.RESUME:
                 return self._resume()
             case Action.RESTORE:
                 return self._keeper.restore(self._record) if self._keeper.is_held else self._attempt()
+            case Action.ADVANCE:
+                self._stop_fetching()
+                self._store.clean(previous=True)
+                self._voice.birth(self._record, self._keeper.seen)
+                # A newer want that was held back replaces it.
+                return None if self._held is not None else self._consider()
             case Action.CONFIRM | Action.END | Action.OWE:
                 self._stop_fetching()
                 self._store.clean(previous=not self._record.owed)
@@ -333,6 +342,7 @@ class DeviceBridge:
             self._keeper.holding(self._see, brief=not self._record.owed)
         except BoardBusyError as error:
             # Somebody works with it, so it is there; if we have never seen it, nothing can be said yet.
+            self._keeper.doubt()
             if before is None:
                 self.troubled(str(error))
             self._look_s = self._clock.monotonic_s() + LOOK_AGAIN_S
@@ -350,17 +360,23 @@ class DeviceBridge:
             self._voice.birth(self._record, self._keeper.seen)
 
     def _see(self) -> None:
+        if self._record.owed and self._record.owed_kind is ArtifactKind.FIRMWARE:
+            # What it has now may not even say who it is.
+            self._pay()
         self._keep(self._keeper.see(self._record))
         if self._record.owed:
-            # An update failed, and the board could not be brought back then: now, or at the next look.
             try:
-                self._keeper.put_back(self._record)
+                self._pay()
             except AgentError as error:
                 self.troubled(str(error))
-                return
-            self._keep(replace(self._record, owed=False, kept=False, previous=None))
-            self._store.clean(previous=True)
-            self._voice.note(self._record, "the board has again what it had before the update that failed")
+
+    def _pay(self) -> None:
+        """An update failed, and the board could not be brought back then: now, or at the next look."""
+        self._keeper.put_back(self._record)
+        self._keep(replace(self._record, owed=False, kept=False, previous=None, ran=None))
+        # A newer update may have its artifact there already.
+        self._store.clean(artifact=not self._record.staged, previous=True)
+        self._voice.note(self._record, "the board has again what it had before the update that failed")
 
     def _attempt(self) -> Next:
         """Gets hold of the board for all of a trial, or for going back."""
@@ -372,6 +388,8 @@ class DeviceBridge:
             if begun:
                 self._follow(self._keeper.restore(self._record))
                 return
+            if self._record.owed and self._record.owed_kind is not self._record.kind:
+                self._pay()
             self._record = self._keeper.back_up(self._record)
             begun = True
             self._step(Event.BEGIN, self._record.result, self._record.detail)
@@ -397,8 +415,10 @@ class DeviceBridge:
     def _ended(self) -> None:
         """A trial is over: its figures, what was held back meanwhile, and whether the board can be seen."""
         record = self._record
-        self._counting.add(BRIDGE_UPDATES, board=self._board_name, outcome=record.state.name)
-        if record.state is not UpdateState.CONFIRMED:
+        halfway = record.state not in (UpdateState.CONFIRMED, UpdateState.REVERTED, UpdateState.FAILED)
+        if not halfway:
+            self._counting.add(BRIDGE_UPDATES, board=self._board_name, outcome=record.state.name)
+        if not halfway and record.state is not UpdateState.CONFIRMED:
             text = f"update {record.generation} {record.state.name}: {record.detail}"
             self._voice.note(record, text)
         self._look_s = self._clock.monotonic_s()

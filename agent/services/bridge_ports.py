@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tinyfleet.agent.core.bridge import Event, Failure, Record
+from tinyfleet.agent.core.bridge_app import Firmware, Installed
 from tinyfleet.agent.core.bridge_check import SelfTest
 from tinyfleet.agent.core.broker import BrokerTls
+from tinyfleet.wire.artifact import Artifact
 from tinyfleet.wire.enums import Result
 from tinyfleet.wire.messages import Hello, Message, Tele
 from tinyfleet.wire.topics import TopicKind
@@ -83,13 +85,25 @@ class BridgeStore(Protocol):
 
     def previous(self) -> bytes | None: ...
 
-    def clean(self, *, previous: bool) -> None:
-        """Removes the artifact, and what was there before it, too, if asked for."""
+    def clean(self, *, artifact: bool = True, previous: bool) -> None:
+        """Removes the artifact, what was there before it, or both."""
 
 
 class Counts(Protocol):
     def tele(self, seq: int, uptime_ms: int) -> Tele | None:
         """What was counted on the board since it has its model; None: nothing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldModel:
+    """`counter`: its security counter, or the lowest that the board takes. `plan`: where it can be read."""
+
+    counter: int
+    plan: Artifact | None = field(default=None, repr=False)
+
+
+Questions = Callable[[Hello], SelfTest | Failure | None]
+"""What to ask a board with that hello; None: nothing."""
 
 
 class BridgedBoard(Protocol):
@@ -102,16 +116,28 @@ class BridgedBoard(Protocol):
     def goes_back(self) -> bool:
         """It verifies signatures, keeps what it ran, tries an image and goes back, all by itself."""
 
-    def counter(self) -> int:
-        """Security counter of the model that it has, or the lowest that it takes."""
+    def model(self) -> HeldModel:
+        """Of the model that it has."""
+
+    def firmware(self, hello: Hello, known: Installed | None) -> Firmware:
+        """What runs. `known`: what was brought there last, if it is there still."""
 
     def hello(self, *, patient: bool = True) -> Hello: ...
 
-    def test(self, questions: Callable[[Hello], SelfTest | Failure]) -> tuple[Hello, Failure | None]: ...
+    def test(self, questions: Questions) -> tuple[Hello, Failure | None]: ...
 
     def image(self) -> bytes | None: ...
 
     def program(self, image: bytes | None, over_bytes: int = 0) -> None: ...
+
+    def app(self) -> bytes:
+        """All of the firmware's place, as it stands there. Not asked of one that goes back by itself."""
+
+    def program_firmware(self, data: bytes) -> None:
+        """A bench app, or a node's signed image; the board starts it."""
+
+    def test_firmware(self, image: bytes, questions: Questions) -> tuple[Hello, Failure | None]:
+        """What becomes of the firmware that was programmed. Raises AgentError where that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,14 @@ class SmpFlasher:
         steps = Steps(worker, self._clock, timeout_s)
         session = steps.call("connect", CONNECT_TIMEOUT_S, self._doors.open, steps.board, address, baud)
         with steps.finishing("disconnect", session.close):
-            sent = sum(self._bring(steps, session, image, progress) for image in plan.images)
+            sent = sum(self._bring(steps, session, image, plan.confirm, progress) for image in plan.images)
         return FlashReport(
             steps.board, plan.size_bytes, len(plan.images), sent, steps.elapsed_s, unit="images"
         )
 
-    def _bring(self, steps: Steps, session: SmpSession, image: SignedImage, progress: StepProgress) -> bool:
+    def _bring(
+        self, steps: Steps, session: SmpSession, image: SignedImage, confirm: bool, progress: StepProgress
+    ) -> bool:
         """Whether it had to be brought."""
         progress(f"compare {image.name}", 0.0)
         held = _slot_with(steps.call("compare", ASK_TIMEOUT_S, session.slots), image)
@@ -80,12 +82,13 @@ class SmpFlasher:
             with suppress(ConsoleError):
                 steps.call("reset", ASK_TIMEOUT_S, session.reset)
         limit_s = steps.left_s("trial", TRIAL_TIMEOUT_S)
-        steps.call("trial", limit_s + ASK_TIMEOUT_S, self._until_confirmed, steps, session, image, limit_s)
+        steps.call("trial", limit_s + ASK_TIMEOUT_S, self._until_confirmed, steps, session, image, confirm)
         progress(f"try {image.name}", 1.0)
         return True
 
-    def _until_confirmed(self, steps: Steps, session: SmpSession, image: SignedImage, limit_s: float) -> None:
+    def _until_confirmed(self, steps: Steps, session: SmpSession, image: SignedImage, confirm: bool) -> None:
         """Asks until the node runs it for good. It does not answer while it starts."""
+        limit_s = steps.left_s("trial", TRIAL_TIMEOUT_S)
         end_s = self._clock.monotonic_s() + limit_s
         last = "it did not answer"
         while self._clock.monotonic_s() < end_s:
@@ -105,9 +108,8 @@ class SmpFlasher:
                         "its console says why: `tinyfleet bench console`",
                     )
                 last = "it is on trial"
-                if held.active:
-                    # A node of ours refuses, as it confirms by itself or not at all; other MCUmgr firmware
-                    # waits to be told.
+                if held.active and confirm:
+                    # Refused until a node's golden vectors have passed.
                     with suppress(AgentError):
                         session.confirm(image.digest)
             self._pause(LOOK_S)

@@ -68,6 +68,7 @@ static tf_result_t answer(world_t *world, const tf_update_action_t *action) {
     const uint8_t *slot = tf_boot_slot(&machine->layout, machine->choice.slot);
     /* Only what runs is asked to test itself. */
     CHECK(memcmp(action->image.image, machine->choice.image.image, 32) == 0);
+    if (machine->on_trial != NULL) machine->on_trial();
     if (machine->has_newer) {
         machine->has_newer = false;
         machine->want = machine->newer;

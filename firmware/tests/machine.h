@@ -25,7 +25,8 @@ typedef struct {
     uint32_t wake_bytes; /* it sleeps, and each wake may cost so much; 0: it is always online */
     bool has_want;       /* retained at the broker */
     tf_want_t want;
-    bool has_newer; /* a want that comes while a firmware tests itself */
+    void (*on_trial)(void); /* while a firmware tests itself; NULL: nothing */
+    bool has_newer;         /* a want that comes while a firmware tests itself */
     tf_want_t newer;
 } machine_t;
 

@@ -84,6 +84,96 @@ static void a_firmware_is_tried_by_the_bootloader(void) {
     }
 }
 
+/* The node's golden vectors have passed; then whoever hears it may stand for the broker. */
+static bool passed;
+static uint32_t asked;
+
+static bool heard(void *context) {
+    world_t *world = context;
+    asked++;
+    if (passed) tf_update_trial(&world->update, TF_RESULT_SUCCESS, NULL, &world->now);
+    return passed;
+}
+
+static void hear_it_out(void) {
+    const uint8_t *state = &tf_update_record(&machine.world.update)->state;
+    expect_flags(1, true, false, false);
+    set_state(&better, true);
+    expect(1, 32); /* its vectors have not passed yet */
+    CHECK_EQUAL(asked, 1);
+    passed = true;
+    set_state(&factory, true); /* another one */
+    expect(1, 32);
+    CHECK_EQUAL(asked, 1);
+    CHECK_EQUAL(*state, TF_UPDATE_STATE_TRIAL);
+    set_state(&better, true);
+    expect(-1, -1);
+    CHECK_EQUAL(*state, TF_UPDATE_STATE_CONFIRMED);
+    expect_flags(1, true, true, false);
+}
+
+static void confirm_whatever_runs(void) {
+    smp_begin(&request, SMP_WRITE | SMP_V2, 1, 0, 1);
+    smp_key(&request, "confirm");
+    tf_write_bool(&request.body, true);
+    ask();
+}
+
+static void hear_what_runs(void) {
+    confirm_whatever_runs();
+    expect(-1, -1);
+}
+
+static void hear_in_vain(void) {
+    confirm_whatever_runs();
+    expect(1, 32);
+    set_state(&better, true);
+    expect(1, 32);
+}
+
+static void who_brought_a_firmware_may_be_all_that_hears_it(void) {
+    for (int start = TF_IMAGE_START_RAM_LOAD; start <= TF_IMAGE_START_XIP; start++) {
+        begin((tf_image_start_t)start);
+        images.context = &machine.world;
+        images.heard = heard;
+        passed = false;
+        asked = 0;
+        machine.world.trial_hangs = true; /* no broker ever answers */
+        upload(&better, 0);
+        test(&better);
+        set_state(&better, true);
+        expect(1, 32); /* it does not run yet */
+        CHECK_EQUAL(asked, 0);
+        machine.on_trial = hear_it_out;
+        go_on();
+        CHECK(machine_runs(&machine, &better, &model));
+        CHECK_EQUAL(machine.boot.record.security_counter, 1);
+        machine_live(&machine, TF_RESET_POWER);
+        CHECK(machine_runs(&machine, &better, &model));
+        /* Without a digest it is what runs. */
+        machine.on_trial = hear_what_runs;
+        upload(&best, 0);
+        test(&best);
+        go_on();
+        CHECK(machine_runs(&machine, &best, &model));
+        CHECK_EQUAL(asked, 3);
+        /* Nobody hears this one. */
+        machine.on_trial = NULL;
+        upload(&better, 0);
+        test(&better);
+        go_on();
+        CHECK(machine_runs(&machine, &best, &model));
+        CHECK_EQUAL(tf_update_record(&machine.world.update)->state, TF_UPDATE_STATE_REVERTED);
+        /* Nor does SMP stand for the broker where the manager wants it. */
+        machine.on_trial = hear_in_vain;
+        machine_offer(&machine, &better, NULL, 7);
+        machine_live(&machine, TF_RESET_POWER);
+        CHECK(machine_runs(&machine, &best, &model));
+        CHECK_EQUAL(asked, 3);
+        end();
+    }
+}
+
 static void what_may_not_run_is_refused_and_gone(void) {
     begin(TF_IMAGE_START_RAM_LOAD);
     upload(&foreign, 0);
@@ -341,6 +431,7 @@ int main(void) {
     make_models();
     RUN(a_model_is_tried_and_confirmed);
     RUN(a_firmware_is_tried_by_the_bootloader);
+    RUN(who_brought_a_firmware_may_be_all_that_hears_it);
     RUN(what_may_not_run_is_refused_and_gone);
     RUN(offsets_and_sizes_are_held_to);
     RUN(only_what_does_not_run_is_erased);

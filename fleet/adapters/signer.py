@@ -17,7 +17,7 @@ from typing import Final
 from tinyfleet.fleet.core.errors import BadInput, Unavailable
 from tinyfleet.fleet.services.ports import SigningRequest
 from tinyfleet.wire.enums import ArtifactKind
-from tinyfleet.wire.image_format import FIRMWARE_HEADER_BYTES, MODEL_HEADER_BYTES, Tlv
+from tinyfleet.wire.image_format import FIRMWARE_HEADER_BYTES, HEADER_BYTES, MODEL_HEADER_BYTES, Tlv
 from tinyfleet.wire.memory_map import MPS2_AN386
 
 TIMEOUT_S: Final = 30.0
@@ -80,9 +80,11 @@ def _of_model(request: SigningRequest) -> list[str]:
 
 
 def _of_firmware(request: SigningRequest) -> list[str]:
+    header_bytes = HEADER_BYTES if request.bare else FIRMWARE_HEADER_BYTES
+    stays = request.in_slot or request.bare
     return [
-        *("--header-size", hex(FIRMWARE_HEADER_BYTES), "--slot-size", hex(FIRMWARE_SLOT_BYTES)),
-        *("--rom-fixed" if request.in_slot else "--load-addr", hex(request.address)),
+        *("--header-size", hex(header_bytes), "--slot-size", hex(FIRMWARE_SLOT_BYTES)),
+        *("--rom-fixed" if stays else "--load-addr", hex(request.address)),
         *_tlv(Tlv.OPS, request.ops),
         *_tlv(Tlv.CORES, bytes([sum(1 << core for core in request.cores)])),
     ]

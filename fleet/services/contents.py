@@ -1,4 +1,4 @@
-"""What a payload is before it is signed: a compiled model, or the binary of a node's firmware."""
+"""What a payload is before it is signed: a compiled model, or a node's firmware or a bench app as binary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinyfleet.fleet.core.flash import map_of
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.errors import ImageFormatError
-from tinyfleet.wire.firmware import place_of, read_facts
+from tinyfleet.wire.firmware import bare_place, place_of, read_facts
 
 FIRMWARE_NAME = "firmware"
 
@@ -30,7 +30,9 @@ ReadModel = Callable[[bytes], ModelFacts]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A model has core and labels; a firmware has ops, cores, an address, and a slot where it runs in one."""
+    """A model has core and labels; a firmware has ops, cores, an address, and a slot where it runs in one.
+    `bare`: a bench app, programmed without its image's header, so that its own version is all it can tell.
+    """
 
     kind: ArtifactKind
     device_type: str
@@ -43,6 +45,7 @@ class Content:
     cores: frozenset[CoreVariant] = frozenset()
     address: int = 0
     slot: int | None = None
+    bare: bool = False
 
 
 def content_of(payload: bytes, device_type: str, read_model: ReadModel) -> Content:
@@ -60,7 +63,7 @@ def content_of(payload: bytes, device_type: str, read_model: ReadModel) -> Conte
             core=model.core,
             labels=model.labels,
         )
-    place = place_of(firmware, map_of(firmware.device_type))
+    place = bare_place(firmware) or place_of(firmware, map_of(firmware.device_type))
     return Content(
         kind=ArtifactKind.FIRMWARE,
         device_type=firmware.device_type,
@@ -71,4 +74,5 @@ def content_of(payload: bytes, device_type: str, read_model: ReadModel) -> Conte
         cores=firmware.cores,
         address=place.address,
         slot=place.slot,
+        bare=place.bare,
     )

@@ -371,7 +371,8 @@ class SigningRequest:
     """What goes into header and protected TLVs (SPEC section 7).
 
     A model has a `core`, and may need a firmware (`needs_firmware`, a version). A firmware has `ops` and
-    `cores`, and an `address`: that of its slot (`in_slot`), or that to which it is copied.
+    `cores`, and an `address`: that of its slot (`in_slot`), or that to which it is copied; `bare`: that to
+    which its payload alone is programmed.
     """
 
     payload: bytes
@@ -386,6 +387,7 @@ class SigningRequest:
     cores: frozenset[CoreVariant] = frozenset()
     address: int = 0
     in_slot: bool = False
+    bare: bool = False
 
 
 class Signer(Protocol):

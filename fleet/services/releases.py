@@ -15,6 +15,7 @@ from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.image import Accepts, Image, Verify, check_image, read_image
+from tinyfleet.wire.image_format import HEADER_BYTES
 
 
 class Releases:
@@ -57,8 +58,9 @@ class Releases:
     ) -> Release:
         """Signs a model and firmware binaries (one a slot, where a board runs them in place) into a release.
 
-        Name and version default to the first payload's own. `device_type` is the model's; a firmware says it
-        itself. `needs_firmware`: the model runs on that version of the firmware or a newer one.
+        Name and version default to the first payload's own; a bench app keeps its own in any release.
+        `device_type` is the model's; a firmware says it itself. `needs_firmware`: the model runs on that
+        version of the firmware or a newer one.
         Raises BadInput, Conflict, Unavailable.
         """
         if needs_firmware is not None:
@@ -80,7 +82,7 @@ class Releases:
                 kind=content.kind,
                 device_type=content.device_type,
                 # Of several kinds each keeps its own version: a dependency is about the firmware's.
-                version=release_version if alone else content.version,
+                version=release_version if alone and not content.bare else content.version,
                 security_counter=next_counter(earlier[content.kind, content.device_type], security_fix),
                 core=content.core,
                 abi=content.abi,
@@ -89,6 +91,7 @@ class Releases:
                 cores=content.cores,
                 address=content.address,
                 in_slot=content.slot is not None,
+                bare=content.bare,
             )
             data = self._signer.sign(request)
             # The tool's answer is looked at like any other image: what no node would take is not stored.
@@ -135,6 +138,11 @@ class Releases:
                 f"the image says address {image.header.load_addr:#x}, its payload was linked for "
                 f"{content.address:#x}"
             )
+        if content.bare and image.header.header_bytes != HEADER_BYTES:
+            raise BadInput(
+                f"the image has a header of {image.header.header_bytes} bytes, "
+                f"a bench app's has {HEADER_BYTES}"
+            )
         name = check_label("release name", name or content.name)
         version = check_version(version or str(image.header.version))
         return self._add(name, version, [self._artifact(image, content, version, foreign=foreign)])
@@ -147,7 +155,7 @@ class Releases:
         try:
             found = content_of(payload, check_label("device type", device_type), self._read_model)
         except WireError as error:
-            raise BadInput(f"not a compiled model, nor a node's firmware: {error}") from error
+            raise BadInput(f"not a compiled model, nor firmware of a node or bench board: {error}") from error
         check_label("device type", found.device_type)
         return found
 

@@ -133,13 +133,25 @@ tf_smp_result_t images_test(void *context, const uint8_t *hash) {
     return told(tf_local_test(images->update, hash, &now));
 }
 
-/* What is on trial confirms itself once it has passed; nobody can do that for it. What runs confirmed, may
- * be confirmed again. */
+/* A firmware on trial that runs, and that somebody brought here: no want of the manager's waits for it to be
+ * heard by the broker. */
+static bool was_brought(const tf_update_t *update, const uint8_t *hash) {
+    const tf_update_record_t *record = &update->record;
+    const uint8_t *running = update->config.firmware_image;
+    return record->state == TF_UPDATE_STATE_TRIAL && record->firmware && record->generation == 0 &&
+           update->config.boot != NULL && update->config.booted == update->config.boot->record.pending &&
+           running != NULL && (hash == NULL || tf_equal(running, hash, TF_DIGEST_BYTES));
+}
+
+/* What is on trial confirms itself once it has passed, and nobody can do that for it; but who brought a
+ * firmware may be all that ever hears it. What runs confirmed, may be confirmed again. */
 tf_smp_result_t images_confirm(void *context, const uint8_t *hash) {
-    bool confirmed = hash == NULL && ((images_t *)context)->update->record.state != TF_UPDATE_STATE_TRIAL;
+    images_t *images = context;
+    if (images->heard != NULL && was_brought(images->update, hash)) (void)images->heard(images->context);
+    bool confirmed = hash == NULL && images->update->record.state != TF_UPDATE_STATE_TRIAL;
     for (uint32_t i = 0; i < IMAGES_MOST; i++) {
         tf_smp_image_t image;
-        if (!images_get(context, i, &image) || hash == NULL) continue;
+        if (hash == NULL || !images_get(context, i, &image)) continue;
         confirmed |= image.confirmed && image.active && tf_equal(image.hash, hash, TF_DIGEST_BYTES);
     }
     return say(confirmed ? TF_SMP_OK : TF_SMP_IMAGE_CONFIRM_DENIED);

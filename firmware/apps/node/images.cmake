@@ -1,18 +1,8 @@
 # The networked node behind the bootloader: node.bin is what is signed and installed. It is linked once for the
 # execution area, and for each slot, for boards that run firmware where it stands.
-add_library(node_image OBJECT start.c facts.c ../../boot/lent.c)
-# Bits of CoreVariant: every build runs portable plans.
-set(cores_of_portable 1)
-set(cores_of_dsp 3)
-set(cores_of_mve 5)
-target_compile_definitions(
-  node_image
-  PRIVATE TINYFLEET_DEVICE_TYPE="${TINYFLEET_BOARD}"
-          TINYFLEET_CORES=${cores_of_${TINYFLEET_CORE}}
-          TINYFLEET_VERSION_MAJOR=${PROJECT_VERSION_MAJOR}
-          TINYFLEET_VERSION_MINOR=${PROJECT_VERSION_MINOR}
-          TINYFLEET_VERSION_PATCH=${PROJECT_VERSION_PATCH})
-target_include_directories(node_image PRIVATE ../../runtime) # facts.c tells which kernels there are
+add_library(node_image OBJECT start.c ../../boot/lent.c)
+include(../facts.cmake)
+tf_add_facts(node_image "${TINYFLEET_BOARD}")
 target_link_libraries(node_image PUBLIC node_parts PRIVATE tf_runtime bearssl tf_strict)
 
 function(add_node name layout origin what)

@@ -10,6 +10,10 @@
 typedef struct {
     tf_update_t *update;
     uint64_t (*now_us)(void);
+    void *context;
+    /* Whoever brought the firmware on trial hears it by SMP: that stands for the broker. False: it has not
+     * passed otherwise yet. NULL: nothing stands for the broker. */
+    bool (*heard)(void *context);
     tf_image_t image; /* the one told last, and its version */
     char version[TF_IMAGE_VERSION_MAX];
 } images_t;

@@ -126,6 +126,9 @@ void updates_meet_bootloader(node_t *node);
 void updates_give_up(node_t *node);
 /* Someone asked for a reset: in a moment, whatever the update does. */
 void updates_reset(node_t *node, uint32_t after_ms);
+/* Who brought a firmware hears it by SMP, which stands for the broker's answer. False: its golden vectors
+ * have not passed yet. */
+bool updates_heard(node_t *node);
 /* Of a challenger: its golden vectors passed, or it must not go on. */
 void updates_challenger(node_t *node, shadow_outcome_t outcome);
 void updates_trial_ended(node_t *node, tf_result_t result, const char *detail);

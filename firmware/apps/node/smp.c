@@ -32,6 +32,10 @@ static tf_smp_result_t reset(void *context) {
     return (tf_smp_result_t){.code = TF_SMP_OK};
 }
 
+static bool heard(void *context) {
+    return updates_heard(context);
+}
+
 typedef struct {
     const char *name;
     uint64_t value;
@@ -54,6 +58,7 @@ static uint32_t ops_word(const uint8_t ops[32], uint32_t index) {
 static bool runtime_statistic(const node_t *node, uint32_t index, tf_smp_statistic_t *statistic) {
     uint8_t ops[TF_BIRTH_OPS_MAX];
     tf_runtime_ops(ops);
+    const tf_boot_t *boot = node->update.config.boot;
     const pair_t pairs[] = {
         {"abi", TF_RUNTIME_ABI},
         {"core", tf_runtime_core()},
@@ -61,6 +66,8 @@ static bool runtime_statistic(const node_t *node, uint32_t index, tf_smp_statist
         {"emulated", node->port->emulated},
         {"arena_bytes", SAMPLER_ARENA_BYTES},
         {"model_bytes", LAYOUT_MODEL_BYTES},
+        /* 0: nothing starts another firmware here. */
+        {"firmware_bytes", boot != NULL ? boot->layout->slot_bytes : 0},
         {"ops_0", ops_word(ops, 0)},
         {"ops_1", ops_word(ops, 1)},
         {"ops_2", ops_word(ops, 2)},
@@ -77,6 +84,7 @@ static bool statistic_of(void *context, uint32_t group, uint32_t index, tf_smp_s
     const node_t *node = context;
     const tf_update_record_t *record = tf_update_record(&node->update);
     if (group == GROUP_NODE) {
+        const bool has_boot = node->update.config.boot != NULL;
         const pair_t pairs[] = {
             {"boot", record->boot},
             {"uptime_ms", node_uptime_ms(node)},
@@ -84,6 +92,7 @@ static bool statistic_of(void *context, uint32_t group, uint32_t index, tf_smp_s
             {"update_state", record->state},
             {"update_result", record->result},
             {"security_counter", record->security_counter},
+            {"firmware_counter", has_boot ? node->boot.record.security_counter : 0},
             {"smp_packets", packets},
         };
         return PICK(pairs);
@@ -124,7 +133,8 @@ static uint32_t on_datagram(void *context, const uint8_t *packet, uint32_t lengt
 }
 
 void smp_start(node_t *node) {
-    images = (images_t){.update = &node->update, .now_us = node->port->now_us};
+    images =
+        (images_t){.update = &node->update, .now_us = node->port->now_us, .context = node, .heard = heard};
     device = (tf_smp_device_t){
         .context = node,
         .buffer_bytes = PACKET_BYTES,

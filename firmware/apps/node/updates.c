@@ -159,6 +159,15 @@ static void poll_self_test(node_t *node) {
     updates_trial_ended(node, TF_RESULT_SUCCESS, NULL);
 }
 
+bool updates_heard(node_t *node) {
+    self_test_t *test = &node->self_test;
+    if (!test->open || !test->vectors) return false;
+    tf_console("update: heard by SMP");
+    test->online = true;
+    poll_self_test(node);
+    return true;
+}
+
 static void begin_trial(node_t *node, const tf_update_action_t *action) {
     if (action->firmware) {
         begin_self_test(node);

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from tinyfleet.fleet.adapters.signer import ImgtoolSigner
 from tinyfleet.fleet.services.ports import SigningRequest
 from tinyfleet.wire.artifact import ABI
 from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.firmware import FACTS_OFFSET
 
 pytestmark = [pytest.mark.qemu, pytest.mark.broker, pytest.mark.timeout(240)]
+BENCH_APP = BENCH_ELF.with_suffix(".bin")
 DEVICE, BOARD = "barn-1", "microbit-1"
 BENCH = f"""\
 agent: bench-1
@@ -70,6 +73,12 @@ class Bench:
     def device(self) -> dict[str, object]:
         return self.fleet.client.device(DEVICE).device.model_dump()
 
+    def runs(self) -> tuple[object, object, object]:
+        """Image and version of its app, and its model."""
+        birth = self.fleet.client.device(DEVICE).birth
+        assert birth is not None
+        return birth["firmware"].get("image"), birth["firmware"]["version"], self.device()["model"]
+
     def is_now(self, state: str) -> None:
         wait_for(f"{DEVICE} to be {state}", lambda: self.device()["state"] == state)
 
@@ -108,6 +117,14 @@ class Bench:
 
     def ends(self, rollout: int, state: str) -> None:
         wait_for(f"rollout {rollout} to be {state}", lambda: self.fleet.rollout_state(rollout) == state)
+
+
+def later(app: bytes, patch: int, says: int | None = None) -> bytes:
+    """The bench app as another version of itself; `says`: what it says of itself once it runs."""
+    told = patch if says is None else says
+    changed = bytearray(app.replace(b"bench 0.1.0", b"bench 0.1.%d" % told))
+    struct.pack_into("<H", changed, FACTS_OFFSET + 26, patch)
+    return bytes(changed)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +189,20 @@ def test_a_board_without_a_network_gets_releases_like_any_device(bench: Bench, t
     assert bench.fleet.client.rollout(foreign).rollout.why == "1 of 1 devices: result 73 SIGNATURE"
     assert bench.device()["model"] == v1, "nothing was flashed"
 
+    # Its app, too; one that is not what was signed is taken back.
+    app = BENCH_APP.read_bytes()
+    apps = bench.fleet.client.create_release_set([later(app, 1)], device_type="microbit", name="apps")
+    good = bench.rolled_out(name="apps")
+    bench.ends(good, "SUCCEEDED")
+    assert bench.path_of(good) == ["OFFERED", "DOWNLOADING", "VERIFIED", "STAGED", "TRIAL", "CONFIRMED"]
+    newer = (apps.artifacts[0].image, "0.1.1", v1)
+    assert bench.runs() == newer
+    bench.fleet.client.create_release_set([later(app, 2, says=1)], device_type="microbit", name="apps")
+    bad = bench.rolled_out("0.1.2", name="apps")
+    bench.ends(bad, "FAILED")
+    assert bench.fleet.client.rollout(bad).rollout.why == "1 of 1 devices: result 77 BOOT_FAILED"
+    assert bench.runs() == newer, "the board has the app before"
+
     # Somebody has the board; then the agent dies, before the trial and in it.
     bench.run("reserve", BOARD, "--for", "10m", "--as", "ann")
     v2 = bench.release("v2")
@@ -233,7 +264,17 @@ def test_a_node_without_a_network_gets_releases_by_smp(tmp_path: Path, fleet: Ru
         rollout = fleet.client.start_rollout("byline").id
         wait_for("the rollout to end", lambda: fleet.rollout_state(rollout) != "RUNNING")
         assert fleet.rollout_state(rollout) == "SUCCEEDED", fleet.client.rollout(rollout)
-        assert fleet.client.device("barn-2").device.model == made.artifacts[0].image
+        model = made.artifacts[0].image
+        assert fleet.client.device("barn-2").device.model == model
+
+        # Firmware, too: no broker ever hears it, so the agent does, once its golden vectors have passed.
+        binary = (FIRMWARE / "apps/node/node.bin").read_bytes()
+        fleet.client.create_release_set([binary], device_type="mps2-an386", name="fw", version="0.2.0")
+        rollout = fleet.client.start_rollout("fw", "0.2.0").id
+        wait_for("the rollout to end", lambda: fleet.rollout_state(rollout) != "RUNNING", 60)
+        assert fleet.rollout_state(rollout) == "SUCCEEDED", fleet.client.rollout(rollout)
+        device = fleet.client.device("barn-2").device
+        assert (device.firmware_version, device.model) == ("0.2.0", model)
         assert "connected" not in (tmp_path / "node" / "console.log").read_text()
     finally:
         if agent is not None:

@@ -17,12 +17,21 @@ from tinyfleet.agent.adapters.bridge_files import BridgeFiles
 from tinyfleet.agent.adapters.signatures import verify_ecdsa
 from tinyfleet.agent.core.bench_run import Answer
 from tinyfleet.agent.core.bridge import Failure, Record
-from tinyfleet.agent.core.bridge_check import SelfTest
+from tinyfleet.agent.core.bridge_app import Firmware, Installed
 from tinyfleet.agent.core.bridge_report import Place
-from tinyfleet.agent.core.errors import StepFailed
+from tinyfleet.agent.core.errors import ConsoleError, StepFailed
 from tinyfleet.agent.core.tally import Metric
 from tinyfleet.agent.services.bridge import DeviceBridge
-from tinyfleet.agent.services.bridge_ports import ChunkCame, Incoming, LinkDown, LinkUp, Terms, WantCame
+from tinyfleet.agent.services.bridge_ports import (
+    ChunkCame,
+    HeldModel,
+    Incoming,
+    LinkDown,
+    LinkUp,
+    Questions,
+    Terms,
+    WantCame,
+)
 from tinyfleet.wire.artifact import (
     ABI,
     decode_artifact,
@@ -32,15 +41,17 @@ from tinyfleet.wire.blobs import Blob, cut
 from tinyfleet.wire.codec import encode
 from tinyfleet.wire.enums import ArtifactKind, CoreVariant, Result, UpdateState
 from tinyfleet.wire.errors import WireError
+from tinyfleet.wire.firmware import FACTS_OFFSET, read_facts
 from tinyfleet.wire.image import read_image, verify_digest
 from tinyfleet.wire.image_format import IMAGE_MAGIC, TLV_INFO_MAGIC, TLV_PROTECTED_MAGIC, Tlv
-from tinyfleet.wire.messages import Birth, Event, Hello, Message, Status, Tele, Want
+from tinyfleet.wire.messages import Birth, Event, Hello, Message, SlotInfo, Status, Tele, Want, WantedArtifact
 from tinyfleet.wire.topics import TopicKind, blob_name
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 STRANGER = ec.generate_private_key(ec.SECP256R1())
 VECTORS = (Vector.single(b"\1\2\3\4", b"\5\6\7\x08"), Vector.single(b"\x09\x0a\x0b\x0c", b"\x0d\x0e\x0f\x10"))
 ROOM_BYTES = 8192
+APP_ROOM_BYTES = 4096
 NOON = 1_700_000_000
 
 
@@ -73,7 +84,42 @@ def signed(
     header = struct.pack(
         "<IIHHIIBBHII", IMAGE_MAGIC, 0, 64, len(protected), len(content), 0x10, 1, 0, 0, 0, 0
     )
-    covered = header.ljust(64, b"\0") + content + protected
+    return _with_tlvs(header.ljust(64, b"\0") + content + protected, key)
+
+
+def app_of(version: str, *, origin: int = 0, abi: int = ABI, cores: int = 1) -> bytes:
+    """A bench app's binary for a microbit, with facts, one kernel (ADD) and nothing else."""
+    major, minor, patch = (int(part) for part in version.split("."))
+    data = bytearray(0x200)
+    name, kernels = b"microbit", (origin + 0x180, origin + 0x188, 8, 2)
+    facts = (0x57464654, 1, abi, origin, *kernels, major, minor, patch, name, cores)
+    struct.pack_into("<IHHIIIHHBBH32sB", data, FACTS_OFFSET, *facts)
+    return bytes(data) + hashlib.sha256(version.encode()).digest()
+
+
+def signed_app(
+    app: bytes,
+    counter: int = 1,
+    key: ec.EllipticCurvePrivateKey | None = KEY,
+    *,
+    header_bytes: int = 32,
+    flags: int = 0,
+    load_addr: int = 0,
+) -> bytes:
+    facts = read_facts(app)
+    major, minor, patch = (int(part) for part in facts.version.split("."))
+    protected = _area(
+        TLV_PROTECTED_MAGIC,
+        (Tlv.SEC_CNT, counter.to_bytes(4, "little")),
+        (Tlv.DEVICE_TYPE, facts.device_type.encode()),
+        (Tlv.KIND, bytes([ArtifactKind.FIRMWARE])),
+    )
+    sizes = (load_addr, header_bytes, len(protected), len(app), flags)
+    header = struct.pack("<IIHHIIBBHII", IMAGE_MAGIC, *sizes, major, minor, patch, 0, 0)
+    return _with_tlvs(header.ljust(header_bytes, b"\0") + app + protected, key)
+
+
+def _with_tlvs(covered: bytes, key: ec.EllipticCurvePrivateKey | None) -> bytes:
     digest = hashlib.sha256(covered).digest()
     tlvs: list[tuple[int, bytes]] = [(Tlv.SHA256, digest)]
     if key is not None:
@@ -91,6 +137,23 @@ def digest_of(image: bytes) -> bytes:
     digest = read_image(image).digest
     assert digest is not None
     return digest
+
+
+APP = app_of("0.1.0")
+"""What a board has before anybody speaks for it."""
+NEW_APP, BAD_APP = app_of("0.2.0"), app_of("0.3.0")
+TWIN_APP = NEW_APP[:-1] + b"!"
+"""Of NEW_APP's version, and another binary."""
+
+
+def region_of(app: bytes) -> bytes:
+    """The app's place in flash with that in it."""
+    return app.ljust(APP_ROOM_BYTES, b"\xff")
+
+
+def known_regions() -> set[bytes]:
+    """What starts; half an app does not."""
+    return {region_of(app) for app in (APP, NEW_APP, BAD_APP, TWIN_APP)}
 
 
 class Killed(BaseException):
@@ -112,10 +175,13 @@ class Plug:
 
 class FakeBoard:
     """`refuses`: what it says to an image by its digest; `answers_wrong`: images whose vectors it gets wrong;
-    `fails`: raised by what is asked next, each once; `gone`: raised by whatever is asked."""
+    `fails`: raised by what is asked next, each once; `gone`: raised by whatever is asked; `dead`: apps that
+    do not start."""
 
     def __init__(self, plug: Plug) -> None:
         self.flash: bytes | None = None
+        self.region = region_of(APP)
+        self.dead: set[bytes] = set()
         self.refuses: dict[bytes, Result] = {}
         self.answers_wrong: set[bytes] = set()
         self.fails: list[Exception] = []
@@ -136,16 +202,42 @@ class FakeBoard:
 
     goes_back = False
 
-    def counter(self) -> int:
+    def model(self) -> HeldModel:
         image = self.image()
-        return 0 if image is None else read_image(image).security_counter or 0
+        if image is None:
+            return HeldModel(0)
+        held = read_image(image)
+        return HeldModel(held.security_counter or 0, decode_artifact(held.payload))
+
+    def firmware(self, hello: Hello, known: Installed | None) -> Firmware:
+        image = known.image if known is not None and known.is_in(self.app()) else None
+        place = SlotInfo(kind=ArtifactKind.FIRMWARE, index=0, size_bytes=APP_ROOM_BYTES, image=image)
+        return Firmware(hello.app.partition(" ")[2], image, slot=0, places=(place,))
+
+    def app(self) -> bytes:
+        self._there()
+        return self.region
+
+    def program_firmware(self, data: bytes) -> None:
+        self._there()
+        if self.region == region_of(data):
+            return
+        self.programmed += 1
+        self.region = region_of(data[: len(data) // 2])
+        self._there()
+        self.region = region_of(data)
+
+    def test_firmware(self, image: bytes, questions: Questions) -> tuple[Hello, Failure | None]:
+        return self.test(questions)
 
     def hello(self, *, patient: bool = True) -> Hello:
         self._there()
         digest = self.digest
+        if self.region in {region_of(app) for app in self.dead} or self.region not in known_regions():
+            raise ConsoleError("one", "hello", "no answer", "reset it")
         runs = digest is not None and digest not in self.refuses
         return Hello(
-            app="bench 0.1.0",
+            app=f"bench {read_facts(self.region).version}",
             device_type="microbit",
             model=digest,
             version=None if digest is None else "1.0.0",
@@ -158,10 +250,10 @@ class FakeBoard:
             ops=bytes(32),
         )
 
-    def test(self, questions: Callable[[Hello], SelfTest | Failure]) -> tuple[Hello, Failure | None]:
+    def test(self, questions: Questions) -> tuple[Hello, Failure | None]:
         hello = self.hello()
         found = questions(hello)
-        if isinstance(found, Failure):
+        if found is None or isinstance(found, Failure):
             return hello, found
         if hello.model in self.refuses:
             return hello, Failure(self.refuses[hello.model], "the board says no")
@@ -229,9 +321,9 @@ class PluggedStore:
     def previous(self) -> bytes | None:
         return self._files.previous()
 
-    def clean(self, *, previous: bool) -> None:
+    def clean(self, *, artifact: bool = True, previous: bool) -> None:
         self._plug()
-        self._files.clean(previous=previous)
+        self._files.clean(artifact=artifact, previous=previous)
 
 
 class Broker:
@@ -275,11 +367,18 @@ class Broker:
                     yield ChunkCame(blob_name(manifest), group, chunk.index, data)
 
     def offer(self, generation: int, image: bytes, **more: object) -> Want:
+        self.want = Want(generation=generation, model=self.wanted(image), **more)  # type: ignore[arg-type]
+        return self.want
+
+    def offer_firmware(self, generation: int, image: bytes, model: bytes | None = None) -> Want:
+        more = None if model is None else self.wanted(model)
+        self.want = Want(generation=generation, firmware=self.wanted(image), model=more)
+        return self.want
+
+    def wanted(self, image: bytes) -> WantedArtifact:
         blob = cut(image)
         self.blobs[blob.digest] = blob
-        wanted = blob.wanted(image=digest_of(image), version="1.0.0")
-        self.want = Want(generation=generation, model=wanted, **more)  # type: ignore[arg-type]
-        return self.want
+        return blob.wanted(image=digest_of(image), version="1.0.0")
 
     @property
     def statuses(self) -> list[Status]:

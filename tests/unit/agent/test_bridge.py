@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.agent.bridge_rig import (
+    APP_ROOM_BYTES,
     NOON,
     STRANGER,
     VECTORS,
@@ -28,7 +29,7 @@ from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardE
 from tinyfleet.agent.services.bridge_ports import Look
 from tinyfleet.agent.services.bridge_thread import QUEUE_MAX, BridgeThread
 from tinyfleet.wire.blobs import cut
-from tinyfleet.wire.enums import Encoding, PowerSource, Result, Timing, UpdateState
+from tinyfleet.wire.enums import ArtifactKind, Encoding, PowerSource, Result, Timing, UpdateState
 from tinyfleet.wire.messages import ConfigChange, Trial, Want
 
 S = UpdateState
@@ -59,7 +60,8 @@ def test_the_birth_says_what_the_board_said(rig: Rig) -> None:
         PowerSource.MAINS,
     )
     assert birth.decodes is None and birth.shadow_bytes is None and birth.captures is None
-    assert [slot.size_bytes for slot in birth.slots] == [rig.board.model_bytes]
+    rooms = [(slot.kind, slot.size_bytes) for slot in birth.slots]
+    assert rooms == [(ArtifactKind.MODEL, rig.board.model_bytes), (ArtifactKind.FIRMWARE, APP_ROOM_BYTES)]
     assert (birth.boot, birth.seq, birth.state) == (1, 1, S.IDLE)
     rig.restart()
     assert rig.broker.births[-1].boot == 2
@@ -210,7 +212,7 @@ def test_what_runs_already_is_confirmed_at_once(rig: Rig) -> None:
 
 def test_what_an_agent_cannot_bring_is_refused_whole(rig: Rig) -> None:
     want = rig.broker.offer(1, NEW)
-    rig.send(replace(want, firmware=want.model))
+    rig.send(replace(want, shadow=want.model))
     assert (rig.told, rig.broker.statuses[-1].result) == ([S.FAILED], Result.UNSUPPORTED_TYPE)
     assert rig.board.programmed == 0
 

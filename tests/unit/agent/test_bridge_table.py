@@ -23,8 +23,9 @@ from tinyfleet.agent.core.bridge import (
     take_config,
     take_want,
 )
-from tinyfleet.wire.enums import Result, UpdateState
-from tinyfleet.wire.messages import ConfigChange, Trial, Want, WantedArtifact
+from tinyfleet.agent.core.bridge_app import Firmware, Installed
+from tinyfleet.wire.enums import ArtifactKind, Result, UpdateState
+from tinyfleet.wire.messages import ConfigChange, SlotInfo, Trial, Want, WantedArtifact
 
 S = UpdateState
 WANTED = WantedArtifact(image=b"\1" * 32, manifest=b"\2" * 32, version="1", groups=1, size_bytes=99)
@@ -44,12 +45,18 @@ def test_every_state_of_a_bridged_board_meets_every_event() -> None:
 @pytest.mark.parametrize(("state", "event"), ALL, ids=lambda each: each.name)
 def test_each_cell(state: S, event: Event) -> None:
     before = Record(generation=3, state=state, wanted=WANTED, kept=True, previous=b"\3" * 32, counter=4)
+    app = Installed(b"\4" * 32, "1.2.3", b"\5" * 32, 77)
+    both = replace(
+        before, kind=ArtifactKind.FIRMWARE, next=WANTED, ran=b"\6" * 32, app=app, firmware_counter=9
+    )
+    assert record_of(to_json(step(both, event)[0])) == step(both, event)[0]
     after, cell = step(before, event, Result.UPDATE_FAILED, "why")
     assert after.state is cell.next
     if state in SETTLED:
         assert (cell.next is not state or cell.action is not Action.NONE) == (event in NEWER)
     if state is S.TRIAL:
         ends = {Event.PASSED: S.CONFIRMED, Event.RESTORED: S.REVERTED, Event.STUCK: S.FAILED}
+        ends[Event.HALFWAY] = S.OFFERED
         assert cell.next is ends.get(event, S.TRIAL), "the board may hold half an image: nothing else ends it"
     if cell.next is S.CONFIRMED and state is not S.CONFIRMED:
         assert event is (Event.PASSED if state is S.TRIAL else Event.CURRENT)
@@ -57,7 +64,7 @@ def test_each_cell(state: S, event: Event) -> None:
         assert event is Event.BEGIN and cell.record, "what is to be gone back to is on disk before"
     if cell.next is not state and cell.action is not Action.PAUSE:
         assert cell.record and cell.tell
-    if cell.action in (Action.TRY, Action.RESTORE, Action.CONFIRM, Action.OWE):
+    if cell.action in (Action.TRY, Action.RESTORE, Action.CONFIRM, Action.ADVANCE, Action.OWE):
         assert cell.record, "before anything is done that another agent would have to know of"
     assert after.counter == (before.counter if cell.action is not Action.CONFIRM else 4)
     assert record_of(to_json(after)) == after, "it survives as it is"
@@ -125,8 +132,24 @@ def test_what_a_want_asks() -> None:
     assert event_of(Want(generation=1, model=WANTED), WANTED.image) is Event.CURRENT
     owing = Record(owed=True, kept=True)
     assert event_of(Want(generation=1, model=WANTED), WANTED.image, owing) is Event.OFFER
+    closed, other = Firmware("1.0.0"), replace(WANTED, image=b"\7" * 32)
+    place = SlotInfo(kind=ArtifactKind.FIRMWARE, index=0, size_bytes=4096)
+    open_ = Firmware("1.0.0", image=WANTED.image, places=(place,))
+    both = Want(generation=1, firmware=WANTED, model=other)
+    after, event, *_ = take_want(Record(), both, None, replace(open_, image=None))
+    assert (event, after.kind, after.wanted, after.next) == (
+        *(Event.OFFER, ArtifactKind.FIRMWARE, WANTED),
+        other,
+    )
+    after, event, *_ = take_want(Record(), both, None, open_)
+    assert (event, after.kind, after.wanted, after.next) == (Event.OFFER, ArtifactKind.MODEL, other, None)
+    assert take_want(Record(), both, other.image, open_)[1] is Event.CURRENT
+    assert take_want(Record(), both, other.image)[0].next is None, "the model runs already"
+    after, event, *_ = take_want(Record(), Want(generation=1, firmware=WANTED), None, open_)
+    assert (event, after.kind) == (Event.CURRENT, ArtifactKind.FIRMWARE)
+    refused = take_want(Record(), both, None, closed)
+    assert refused[1:3] == (Event.UNABLE, Result.UNSUPPORTED_TYPE)
     for want in (
-        Want(generation=1, model=WANTED, firmware=WANTED),
         Want(generation=1, model=WANTED, shadow=WANTED),
         Want(generation=1, model=WANTED, trial=Trial(inferences=1, energy_uj=5)),
     ):

@@ -77,7 +77,7 @@ def test_what_was_sent_before_is_only_tried(worker: BoardWorker) -> None:
 def test_firmware_that_waits_for_a_word_is_confirmed_once_it_runs(worker: BoardWorker) -> None:
     node = FakeNode()
     node.waits_for_a_word = True
-    assert flash(worker, node, SmpPlan((FIRMWARE,))).written == 1
+    assert flash(worker, node, SmpPlan((FIRMWARE,), confirm=True)).written == 1
     assert node.done == ["open udp://n:1337", "upload 0", "test 0", "reset", "confirm", "close"]
 
 
@@ -90,6 +90,14 @@ def test_a_console_that_goes_away_with_the_reset_is_waited_for(worker: BoardWork
     ]
     assert flash(worker, node, SmpPlan((FIRMWARE,))).written == 1
     assert node.away == [] and node.active == {0: b"firmware"}
+
+
+def test_a_node_whose_broker_is_to_hear_it_is_not_told(worker: BoardWorker) -> None:
+    node = FakeNode()
+    node.waits_for_a_word = True
+    with pytest.raises(StepTimeout, match="it is on trial"):
+        flash(worker, node, SmpPlan((FIRMWARE,)))
+    assert "confirm" not in node.done
 
 
 def test_an_image_that_is_not_found_again_is_not_tried(worker: BoardWorker) -> None:
@@ -132,7 +140,7 @@ def test_which_images_go_to_whom(tmp_path: Path) -> None:
     zephyr = BoardSpec(name="z", device_type="nrf9160dk", smp="udp://z:1337")
     node = BoardSpec(name="n", device_type="mps2-an386", smp="udp://n:1337")
     plan = load_for(zephyr, Files(firmware=path)).plan
-    assert isinstance(plan, SmpPlan)
+    assert isinstance(plan, SmpPlan) and plan.confirm
     assert [(i.number, i.digest) for i in plan.images] == [(0, read_image(path.read_bytes()).digest)]
     for spec, files, complaint in (
         (zephyr, Files(firmware=other), "app.bin: no MCUboot image"),

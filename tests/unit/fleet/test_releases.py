@@ -12,6 +12,7 @@ from tests.unit.fleet.fleet_rig import TYPE, Rig
 from tests.unit.wire.test_firmware import SLOT_A, SLOT_B
 from tests.unit.wire.test_firmware import binary as firmware_binary
 
+from tinyfleet.agent.core.bridge_firmware import CheckedFirmware, check_firmware
 from tinyfleet.fleet.adapters import signer
 from tinyfleet.fleet.adapters.blobs import BlobFolder
 from tinyfleet.fleet.adapters.signer import ImgtoolSigner, ensure_key, public_der, verify_ecdsa
@@ -234,3 +235,47 @@ def test_a_firmware_alone_takes_the_releases_version(releases: Releases, rig: Ri
         releases.firmware_image("firmware", None, "other")
     with pytest.raises(NotFound, match="no release nothing"):
         releases.firmware_image("nothing", None, TYPE)
+
+
+@pytest.mark.parametrize(
+    ("device_type", "origin"), [("microbit", 0), ("mps2-an386", 0x2100_0000), ("mps3-an547", 0x1000_0000)]
+)
+def test_a_bench_app_is_signed_as_who_programs_it_takes_it(
+    releases: Releases, rig: Rig, tmp_path: Path, device_type: str, origin: int
+) -> None:
+    app = firmware_binary(origin, type=device_type.encode())
+    release = releases.create_set([app], device_type=TYPE, name="apps", version="9.0.0")
+    (artifact,) = release.artifacts
+    assert (release.version, artifact.version) == ("9.0.0", "1.2.300"), (
+        "it tells no other version than its own"
+    )
+    data = rig.blobs.get(artifact.blob)
+    image = read_image(data)
+    assert (image.payload, image.header.header_bytes, image.header.load_addr) == (app, 32, origin)
+    checked = check_firmware(
+        data,
+        artifact.image,
+        device_type=device_type,
+        counter=1,
+        room_bytes=len(app),
+        trusted=[artifact.key_hash],
+        verify=verify_ecdsa,
+        bare=True,
+        running=None,
+    )
+    assert isinstance(checked, CheckedFirmware) and checked.payload == app
+    other = SigningRequest(
+        payload=app,
+        kind=ArtifactKind.FIRMWARE,
+        device_type=device_type,
+        version="1.2.300",
+        security_counter=1,
+        abi=7,
+        address=origin,
+        in_slot=True,
+    )
+    wrong = ImgtoolSigner(tmp_path / "own.pem").sign(other)
+    with pytest.raises(BadInput, match="header of 1024 bytes"):
+        releases.take(wrong)
+    taken = releases.take(data, name="again")
+    assert taken.artifacts[0].image == artifact.image

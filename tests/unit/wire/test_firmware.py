@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tinyfleet.wire.enums import CoreVariant
 from tinyfleet.wire.errors import ImageFormatError
-from tinyfleet.wire.firmware import FACTS_OFFSET, Place, place_of, read_facts
-from tinyfleet.wire.memory_map import MICROBIT, MPS2_AN386, MPS2_AN500
+from tinyfleet.wire.firmware import FACTS_OFFSET, Place, bare_place, place_of, read_facts
+from tinyfleet.wire.memory_map import BENCH_BOARDS, MICROBIT, MPS2_AN386, MPS2_AN500
 
 RAM = 0x10400
 SLOT_A, SLOT_B = 0x21100400, 0x21200400
@@ -64,6 +65,24 @@ def test_facts_are_read() -> None:
 def test_what_is_no_firmware_is_said(data: bytes, words: str) -> None:
     with pytest.raises(ImageFormatError, match=words):
         read_facts(data)
+
+
+def test_facts_stand_behind_a_longer_vector_table() -> None:
+    near, zeros = binary(), bytes(0x400)
+    far = zeros[:0x200] + near[0x100:0x140] + zeros[0x240:0x280] + near[0x200:0x380]
+    far = far[:0x20C] + struct.pack("<II", RAM + 0x280, RAM + 0x290) + far[0x214:]
+    assert read_facts(far) == replace(read_facts(near), kernels_at=0x282)
+
+
+def test_a_bench_app_runs_where_its_board_starts() -> None:
+    origins = {"microbit": 0, "mps2-an386": 0x2100_0000, "mps2-an500": 0x6000_0000, "mps3-an547": 0x1000_0000}
+    assert set(origins) == set(BENCH_BOARDS)
+    for device_type, origin in origins.items():
+        facts = read_facts(binary(origin, type=device_type.encode()))
+        assert bare_place(facts) == Place(origin, None, bare=True)
+        assert bare_place(replace(facts, origin=origin + 0x400)) is None
+    assert bare_place(read_facts(binary())) is None
+    assert bare_place(read_facts(binary(0x6000_0000, type=b"nrf52840"))) is None
 
 
 def test_a_firmware_runs_where_it_was_linked() -> None:

@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 #include "kernel.h"
-#include "tinyfleet/node_port.h"
+#include "tinyfleet/image.h"
 #include "tinyfleet/runtime.h"
 
 enum { FACTS_FORMAT = 1 };
