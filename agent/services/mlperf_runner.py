@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from tinyfleet.agent.services.mlperf_client import (
     MlperfClient,
 )
 from tinyfleet.agent.services.ports import Clock, Console
+from tinyfleet.agent.services.steps import Steps
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.wire.enums import Timing
 
@@ -133,9 +135,11 @@ class MlperfRunner:
             worker.board, port, self._clock, baud, energy=mode is Mode.ENERGY, on_line=on_line
         )
         session = _Session(worker, client, self._clock, baud, progress)
-        begun_s = self._clock.monotonic_s()
-        try:
+        steps, begun_s = Steps(worker, self._clock), self._clock.monotonic_s()
+        with contextlib.ExitStack() as ending:
+            ending.enter_context(steps.finishing("close console", client.close))
             if meter is not None:
+                ending.enter_context(steps.finishing("stop meter", meter.stop))
                 # Before the first word: it may feed the board.
                 worker.call("start meter", OPEN_TIMEOUT_S, meter.start)
             identity = session.start()
@@ -147,10 +151,6 @@ class MlperfRunner:
             else:
                 known = BENCHMARKS.get(identity.model)
                 gathered = session.windows(samples, WARMUPS if known is None else known.warmups, meter)
-        finally:
-            if meter is not None:
-                worker.finish("stop meter", OPEN_TIMEOUT_S, meter.stop)
-            worker.finish("close console", OPEN_TIMEOUT_S, client.close)
         judged = _Judge(worker.board, device_type, emulated, data, identity, samples)
         elapsed_s = self._clock.monotonic_s() - begun_s
         return judged.result(mode, gathered, meter, elapsed_s, self._clock.unix_s())

@@ -195,6 +195,25 @@ def test_energy_is_between_the_edges_of_the_pin(worker: BoardWorker, clock: Fake
         run(worker, clock, board, Mode.ENERGY, samples())
 
 
+def test_a_meter_that_cannot_be_stopped_keeps_no_console(worker: BoardWorker, clock: FakeClock) -> None:
+    """And what went wrong first is told."""
+    board = ReferenceFirmware(clock, scores, quirks=Quirks(energy=True))
+    meter = Edges(board)
+
+    def gone(*_: object) -> None:
+        raise MeterError("b1", "meter stop", "it was pulled out", "plug it in")
+
+    meter.stop = gone  # type: ignore[method-assign]
+    with pytest.raises(MeterError, match="b1: meter stop: it was pulled out"):
+        run(worker, clock, board, Mode.ENERGY, samples(), meter=meter)
+    assert board.closed
+
+    fast = ReferenceFirmware(clock, scores)
+    with pytest.raises(ConsoleError, match="tells times on the line, not on its pin"):
+        run(worker, clock, fast, Mode.ENERGY, samples(), meter=meter)
+    assert fast.closed
+
+
 class ScriptedMeter:
     """`services.power_ports.PowerMeter` that measures 2 mW at 1 kHz; its pin falls before these samples."""
 
