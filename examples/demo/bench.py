@@ -71,7 +71,7 @@ class Bench:
         bench = state / "bench.yaml"
         bench.write_text(self._file())
         credentials = state / "agent" / "credentials.json"
-        self._programs.run("agent", "register", AGENT, "--out", credentials)
+        self._programs.run("agent", "register", AGENT, "--tls", "--out", credentials)
         self._agent = Background(
             "tinyfleet agent run",
             ["agent", "run", "--bench", bench, "--credentials", credentials],
