@@ -1,19 +1,15 @@
-/* The chip's own flash: two banks, pages of 2 KiB, written by double words of 64 bits with 8 of ECC (3.3).
+/* The flash controller: two banks, pages of 2 KiB, written by double words of 64 bits with 8 of ECC (3.3).
  * Bits of a written double word cannot be cleared later, for its ECC would not match: a unit is written once,
  * and here, too, the chip itself refuses (PROGERR, 3.3.7). A double word that a power cut left half written
  * or half erased may be one that ECC cannot mend: reading it raises NMI (3.3.2), which flash_forgive ends;
  * what was read is then any value, as from other flash, and the records' checksums refuse it. */
-#include <stddef.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "board.h"
 
-#define SIZE MAP(FLASH_BYTES)
 #define SECTOR MAP(SECTOR_BYTES)
-#define UNIT MAP(WRITE_BYTES)
-#define BANK (SIZE / 2u)
-
-enum { FLASH_ERR_RANGE = -1, FLASH_ERR_ALIGN = -2, FLASH_ERR_WRITTEN = -3, FLASH_ERR_CHIP = -4 };
+#define BANK (MAP(FLASH_BYTES) / 2u)
 
 #define KEY1 0x45670123u
 #define KEY2 0xCDEF89ABu
@@ -29,24 +25,9 @@ enum { FLASH_ERR_RANGE = -1, FLASH_ERR_ALIGN = -2, FLASH_ERR_WRITTEN = -3, FLASH
 #define ACR_DCRST (1u << 12)
 #define ECCR_ECCD (1u << 31)
 
-static const uint8_t *const memory = (const uint8_t *)(uintptr_t)FLASH_BASE;
-
 bool flash_forgive(void) {
     if ((FLASH_ECCR & ECCR_ECCD) == 0) return false;
     FLASH_ECCR |= ECCR_ECCD;
-    return true;
-}
-
-static int check(uint32_t offset, uint32_t size, uint32_t unit) {
-    if (offset > SIZE || size > SIZE - offset) return FLASH_ERR_RANGE;
-    if (offset % unit != 0 || size % unit != 0) return FLASH_ERR_ALIGN;
-    return 0;
-}
-
-static bool is_erased(uint32_t offset, uint32_t size) {
-    for (uint32_t at = 0; at < size; at += 4u) {
-        if (REG32(FLASH_BASE + offset + at) != 0xFFFFFFFFu) return false;
-    }
     return true;
 }
 
@@ -74,10 +55,7 @@ static void lock(void) {
     FLASH_ACR |= ACR_DCEN;
 }
 
-static int erase(void *context, uint32_t offset, uint32_t size) {
-    (void)context;
-    int error = check(offset, size, SECTOR);
-    if (error != 0) return error;
+static bool chip_erase(uint32_t offset, uint32_t size) {
     bool well = true;
     unlock();
     for (uint32_t at = offset; well && at < offset + size; at += SECTOR) {
@@ -87,20 +65,16 @@ static int erase(void *context, uint32_t offset, uint32_t size) {
         well = done();
     }
     lock();
-    return well && is_erased(offset, size) ? 0 : FLASH_ERR_CHIP;
+    return well;
 }
 
-static int write(void *context, uint32_t offset, const void *data, uint32_t size) {
-    (void)context;
-    int error = check(offset, size, UNIT);
-    if (error != 0) return error;
-    if (!is_erased(offset, size)) return FLASH_ERR_WRITTEN;
+static bool chip_write(uint32_t offset, const uint8_t *data, uint32_t size) {
     bool well = true;
     unlock();
     FLASH_CR = CR_PG;
-    for (uint32_t at = 0; well && at < size; at += UNIT) {
+    for (uint32_t at = 0; well && at < size; at += MAP(WRITE_BYTES)) {
         uint32_t words[2];
-        memcpy(words, (const uint8_t *)data + at, sizeof words);
+        memcpy(words, data + at, sizeof words);
         /* The second starts the programming; nothing may come between the two. */
         interrupts_off();
         REG32(FLASH_BASE + offset + at) = words[0];
@@ -109,22 +83,7 @@ static int write(void *context, uint32_t offset, const void *data, uint32_t size
         well = done();
     }
     lock();
-    return well && memcmp(memory + offset, data, size) == 0 ? 0 : FLASH_ERR_CHIP;
+    return well;
 }
 
-static const uint8_t *map(void *context, uint32_t offset, uint32_t size) {
-    (void)context;
-    return check(offset, size, 1) == 0 ? memory + offset : NULL;
-}
-
-const tf_flash_t *flash_port(void) {
-    static const tf_flash_t flash = {
-        .size_bytes = SIZE,
-        .sector_bytes = SECTOR,
-        .write_bytes = UNIT,
-        .erase = erase,
-        .write = write,
-        .map = map,
-    };
-    return &flash;
-}
+#include "chip_flash_body.h"
