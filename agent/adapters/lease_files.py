@@ -165,6 +165,11 @@ class LeaseFiles:
         uses = (lease.use.process for lease in leases.boards.values() if lease.use is not None)
         waiting = (ticket.request.process for ticket in leases.queue)
         beats = {token: _beat_of(self._programs / token) for token in {*uses, *waiting}}
+        own = self._program
+        if own is not None and own.token in beats:
+            # Here we run. What others took while we stood still is theirs, but no thread of ours takes what
+            # another one is at work on: that one ends it, at its next step.
+            beats[own.token] = _run_ms()
         return {token: beat_ms for token, beat_ms in beats.items() if beat_ms is not None}
 
     def _sweep(self) -> None:

@@ -210,6 +210,24 @@ def test_a_program_that_stood_still_loses_the_board_and_notices_before_its_next_
         lease.check("program")
 
 
+def test_a_program_that_stood_still_does_not_take_its_own_board_a_second_time(
+    leases_of: Making, tmp_path: Path
+) -> None:
+    """It goes on with all of its threads at once, the one that is at work on the board among them."""
+    table = LeaseFiles(tmp_path)
+    ann, recovery = leases_of("ann", table), leases_of("recovery", table)
+    with ann.use("b1", "flash"):
+        program = table._program
+        assert program is not None
+        with program._beating:
+            program._last_ms -= SILENT_MS
+            program._write(program._last_ms)
+        refused(recovery)
+        assert ann.of("b1").holder == "ann"
+    with recovery.use("b1", "recovery"):
+        pass
+
+
 def test_beats_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lease_files, "BEAT_S", 0.01)
     table = LeaseFiles(tmp_path)
