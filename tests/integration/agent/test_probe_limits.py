@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyocd.core import exceptions
 from pyocd.core.target import Target
 from pyocd_qemu.board import Board
 from tests.integration.agent.conftest import assemble
@@ -16,16 +17,16 @@ from tests.servers import wait_for
 
 pytestmark = pytest.mark.qemu
 
-# Counts its wake-ups; SysTick's handler counts, too. A program's BKPT, and another vector table with another
-# HardFault handler, are there for those who set PC.
+# Counts its wake-ups; SysTick's handler counts, too, PendSV's sleeps. A program's BKPT, and another vector
+# table with another HardFault handler, are there for those who set PC.
 PROGRAM = """
 .syntax unified
 .cpu cortex-m0
 .thumb
 .text
 .word {data:#x} + 0x2000, {code:#x} + 0x81, 0, {code:#x} + 0xc1
-.fill 11, 4, 0
-.word {code:#x} + 0xa1
+.fill 10, 4, 0
+.word {code:#x} + 0x1a1, {code:#x} + 0xa1
 .org 0x80
     ldr r1, ={data:#x}
     movs r0, #0
@@ -65,9 +66,15 @@ spin:
 .ltorg
 .org 0x180
 .word 0, 0, 0, {code:#x} + 0xd1
+.org 0x1a0
+    wfi
+    nop
+    bx lr
 """
 WFI, HANDLER, FAULT, MOVED_FAULT, BKPT, UNDEFINED, MOVING = 0x84, 0xA0, 0xC0, 0xD0, 0xE0, 0xF0, 0x100
-ICSR, PENDSTSET = 0xE000ED04, 1 << 26
+SLEEPING_HANDLER = 0x1A0
+ICSR, PENDSTSET, PENDSVSET = 0xE000ED04, 1 << 26, 1 << 28
+SHPR3 = 0xE000ED20
 
 
 @pytest.fixture(params=PLACES)
@@ -115,6 +122,35 @@ def test_interrupts_in_steps(debugged: tuple[Any, int, int]) -> None:
     core.step(disable_interrupts=False)
     assert core.read_core_register("ipsr") == 15
     assert code + HANDLER <= core.read_core_register("pc") <= code + HANDLER + 2
+
+
+def test_a_core_that_sleeps_in_an_interrupt(debugged: tuple[Any, int, int]) -> None:
+    core, code, _ = debugged
+    core.halt()
+    core.write32(ICSR, PENDSVSET)
+    core.resume()
+    wait_for("it to sleep again", lambda: core.get_state() is Target.State.SLEEPING)
+    core.halt()
+    halted(core, code + SLEEPING_HANDLER + 2)
+    before = core.read_core_registers_raw(["r0", "r1", "sp", "lr", "pc", "xpsr"])
+    assert core.read_core_register("ipsr") == 14
+    if core.name == "Cortex-M55":
+        # What wakes the others does not reach Secure handlers. It is said, and nothing is lost.
+        with pytest.raises(exceptions.ProbeError, match="sleeps in an interrupt and does not step"):
+            core.step()
+        assert core.read_core_registers_raw(["r0", "r1", "sp", "lr", "pc", "xpsr"]) == before
+        core.resume()
+        wait_for("it to sleep on", lambda: core.get_state() is Target.State.SLEEPING)
+        return
+    priorities = core.read32(SHPR3)
+    core.step()
+    assert core.read_core_register("pc") == code + SLEEPING_HANDLER + 4
+    assert (core.read32(SHPR3), core.read32(ICSR) & (PENDSTSET | PENDSVSET)) == (priorities, 0)
+    # Woken, it comes to its end and sleeps where it was.
+    core.resume()
+    wait_for("it to sleep again", lambda: core.get_state() is Target.State.SLEEPING)
+    core.halt()
+    halted(core, code + WFI + 2)
 
 
 def test_a_bkpt_of_the_program(debugged: tuple[Any, int, int]) -> None:

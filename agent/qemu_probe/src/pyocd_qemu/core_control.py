@@ -150,7 +150,7 @@ class CoreControl:
         for point in self._points:
             self._gdb.set_point(*point)
         self._from_vectors = True
-        self._stopped.asleep = False
+        self._stopped.asleep = self._stopped.stuck = False
         self.locked_up = False
         self.wants_to_run = False
         if halt:
@@ -246,10 +246,13 @@ class CoreControl:
                 return
             self._pass(at)
         if self._stopped.asleep:
-            self._stopped.step()
+            # One that cannot be woken sleeps on until its interrupt comes.
+            with suppress(QemuError):
+                self._stopped.step()
         self._go()
 
     def _go(self) -> None:
+        self._stopped.stuck = False
         self._registers.resume()
         self._sleep_known_s = time.monotonic()
         self._slept = False
@@ -327,7 +330,9 @@ class CoreControl:
 
     def _find_vector_table(self) -> None:
         if self._machine.secure:
-            self._vector_table = self._stopped.load(VTOR, 32)
+            # A core asleep in a handler tells nothing: what it told before stays.
+            with suppress(QemuError):
+                self._vector_table = self._stopped.load(VTOR, 32)
         else:
             self._vector_table = self._bus.read_value(VTOR, 32) if self._machine.core.has_basepri else 0
 

@@ -1,7 +1,7 @@
 """What a debugger does with a core that stands: registers, single steps, instructions of its own.
 
 - A core asleep in WFI neither steps nor wakes when it is halted. An interrupt made pending for a step, which
-  does not take it, wakes it.
+  does not take it, wakes it; inside a handler one of a higher priority.
 - MSP, PSP, PRIMASK and CONTROL have no gdb register: an MRS or MSR is run from scratch RAM.
 """
 
@@ -24,6 +24,13 @@ _BX_LR = b"\x70\x47"
 # Interrupt control and state.
 _ICSR = 0xE000ED04
 _PENDSVSET, _PENDSVCLR, _VECTPENDING = 1 << 28, 1 << 27, 0x1FF000
+# Exceptions with a priority of their own, and those that wake: number, ICSR's bits to set and to clear.
+_IPSR = 0x1FF
+_FIRST_WITH_PRIORITY, _FIRST_IRQ = 4, 16
+_PENDSV = (14, _PENDSVSET, _PENDSVCLR)
+_SYSTICK = (15, 1 << 26, 1 << 25)
+# System handlers' and interrupts' priority registers, a byte each.
+_SHPR1, _IPR0 = 0xE000ED18, 0xE000E400
 # LDRx R0, [R1] and STRx R0, [R1] by width in bits.
 _LOADS = {8: 0x7808, 16: 0x8808, 32: 0x6808}
 _STORES = {8: 0x7008, 16: 0x8008, 32: 0x6008}
@@ -31,7 +38,8 @@ _STORES = {8: 0x7008, 16: 0x8008, 32: 0x6008}
 
 class StoppedCore:
     """Every method needs the core stopped. `asleep`: it was in WFI or WFE then. Being halted wakes a core on
-    silicon; QEMU's sleeps on, wherever its PC is put, until it is stepped here."""
+    silicon; QEMU's sleeps on, wherever its PC is put, until it is stepped here. `stuck`: it did not step, and
+    will not before it has run."""
 
     def __init__(self, machine: Machine, bus: QtestLink, gdb: GdbLink) -> None:
         self._machine = machine
@@ -39,6 +47,7 @@ class StoppedCore:
         self._gdb = gdb
         self.registers = CoreRegisters(gdb)
         self.asleep = False
+        self.stuck = False
 
     def read_register(self, selector: int) -> int:
         """A core register by its DCRSR selector; 0 for one this core lacks. The core must be stopped."""
@@ -92,7 +101,21 @@ class StoppedCore:
     def step(self, *, masked: bool = True, wake: bool = True) -> None:
         """Runs one instruction; unless `masked`, that may be an interrupt's first. Raises QemuError when the
         core does not."""
+        if self.stuck:
+            raise _no_step()
         self.registers.flush()
+        handler = self.registers.read(XPSR) & _IPSR if self.asleep else 0
+        if masked and wake and handler >= _FIRST_WITH_PRIORITY and not self._machine.secure:
+            stepped = self._step_out_of_sleep(handler)
+        else:
+            stepped = self._step(masked=masked, wake=wake)
+        self.registers.forget()
+        self.stuck = stepped is None
+        if self.stuck:
+            raise _no_step()
+        self.asleep = False
+
+    def _step(self, *, masked: bool, wake: bool) -> str | None:
         # A core asleep in WFI steps once it has a reason to wake up, which no masked step takes.
         wakes = masked and wake and not self._bus.read_value(_ICSR, 32) & _PENDSVSET
         if wakes:
@@ -100,10 +123,30 @@ class StoppedCore:
         stepped = self._gdb.step(masked=masked)
         if wakes:
             self._bus.write_value(_ICSR, _PENDSVCLR, 32)
-        self.registers.forget()
-        self.asleep = False
-        if stepped is None:
-            raise QemuError("the core sleeps in an interrupt and does not step", "reset it")
+        return stepped
+
+    def _step_out_of_sleep(self, handler: int) -> str | None:
+        """A masked step with an interrupt pending that is above the handler the core sleeps in. Not on an
+        M55: the bus is Non-secure there, and does not reach the priorities of Secure handlers."""
+        waker, pend, clear = _SYSTICK if handler == _PENDSV[0] else _PENDSV
+        handlers_at, wakers_at = _priority_of(handler), _priority_of(waker)
+        saved = {at & ~3: self._bus.read_value(at & ~3, 32) for at in (handlers_at, wakers_at)}
+        was_pending = self._bus.read_value(_ICSR, 32) & pend
+        self._set_byte(handlers_at, 0xFF)
+        self._set_byte(wakers_at, 0)
+        self._bus.write_value(_ICSR, pend, 32)
+        stepped = self._gdb.step(masked=True)
+        if not was_pending:
+            self._bus.write_value(_ICSR, clear, 32)
+        for at, word in saved.items():
+            self._bus.write_value(at, word, 32)
+        return stepped
+
+    def _set_byte(self, at: int, value: int) -> None:
+        """Within a word: a Cortex-M0 takes no less."""
+        shift = 8 * (at & 3)
+        word = self._bus.read_value(at & ~3, 32) & ~(0xFF << shift)
+        self._bus.write_value(at & ~3, word | value << shift, 32)
 
     def leave_exception(self) -> None:
         """Back to where it came from: BX LR."""
@@ -149,12 +192,24 @@ class StoppedCore:
         self.registers.write(XPSR, registers[XPSR] & _KEEP_XPSR | _EPSR_T)
         for number, value in enumerate(arguments):
             self.registers.write(number, value)
-        self.step()
-        result = self.registers.read(0), self.registers.read(1)
-        self._bus.write(scratch, saved)
-        for number, value in registers.items():
-            self.registers.write(number, value)
-        return result
+        try:
+            self.step()
+            return self.registers.read(0), self.registers.read(1)
+        finally:
+            self._bus.write(scratch, saved)
+            for number, value in registers.items():
+                self.registers.write(number, value)
+
+
+def _no_step() -> QemuError:
+    return QemuError("the core sleeps in an interrupt and does not step", "let it run, or reset it")
+
+
+def _priority_of(exception: int) -> int:
+    """Where its byte is."""
+    if exception < _FIRST_IRQ:
+        return _SHPR1 + exception - _FIRST_WITH_PRIORITY
+    return _IPR0 + exception - _FIRST_IRQ
 
 
 def _mrs(sysm: int) -> bytes:
