@@ -78,11 +78,12 @@ class Bench:
             state / "agent.log",
             state,
         )
-        self._programs.wait_until(self._told, 30, "the board in the manager's list of boards")
-        tell("programming firmware, model and windows over SWD, reading all of it back")
+        # Compiled while it starts.
         plan = state / "bench.plan"
         card = LIVESTOCK / "livestock_v2.json"
         self._programs.run("model", "build", card, "--device-type", "microbit", "--out", plan)
+        self._programs.wait_until(self._told, 30, "the board in the manager's list of boards")
+        tell("programming firmware, model and windows over SWD, reading all of it back")
         files = ("--model", plan, "--golden", LIVESTOCK / "golden.npz", "--bench", bench)
         flashed = run_json("bench", "flash", BOARD, "--firmware", BENCH_ELF, *files)
         size = f"{flashed['size_bytes'] // 1024} KiB programmed and read back"
