@@ -22,7 +22,7 @@ from tinyfleet.agent.core.bridge_check import (
 )
 from tinyfleet.agent.core.bridge_firmware import CheckedFirmware, check_firmware
 from tinyfleet.agent.core.bridge_report import Seen
-from tinyfleet.agent.core.errors import AgentError, BoardSaidNo, ConsoleError, StepFailed
+from tinyfleet.agent.core.errors import AgentError, BoardSaidNo, ConsoleError, CoreLockedUp, StepFailed
 from tinyfleet.agent.services.bridge_ports import BridgedBoard, BridgeStore, HeldModel, Hold, Next, Terms
 from tinyfleet.wire.artifact import Artifact
 from tinyfleet.wire.enums import ArtifactKind, Result
@@ -179,6 +179,10 @@ class BoardKeeper:
             self._board.program_firmware(artifact if goes_back else checked.payload)
         except BoardSaidNo as error:
             return record, (Event.REJECT, result_of(error), shortened(error.what))
+        except CoreLockedUp as error:
+            if error.step != "reset":
+                raise
+            return record, (Event.REJECT, Result.BOOT_FAILED, shortened(error.what))
         try:
             hello, failure = self._board.test_firmware(checked.digest, questions)
         except ConsoleError as error:

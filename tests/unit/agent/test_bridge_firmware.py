@@ -30,6 +30,7 @@ from tests.unit.agent.bridge_rig import (
 from tinyfleet.agent.adapters import bridge_files
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles
 from tinyfleet.agent.core.bench_image import bench_image
+from tinyfleet.agent.core.errors import CoreLockedUp
 from tinyfleet.agent.services.bridge_ports import Look
 from tinyfleet.wire.enums import ArtifactKind, Result, UpdateState
 from tinyfleet.wire.image_format import FLAG_RAM_LOAD, FLAG_ROM_FIXED
@@ -94,7 +95,21 @@ def dead(rig: Rig) -> Result:
     return Result.BOOT_FAILED
 
 
-@pytest.mark.parametrize("goes_wrong", [wrong_vectors, refused_model, dead], ids=lambda each: each.__name__)
+def locks_up(rig: Rig) -> Result:
+    program = rig.board.program_firmware
+
+    def programmed(data: bytes) -> None:
+        program(data)
+        if data == BAD_APP:
+            raise CoreLockedUp("one", "reset", "its program locked up the core", "flash another")
+
+    rig.board.program_firmware = programmed  # type: ignore[method-assign]
+    return Result.BOOT_FAILED
+
+
+@pytest.mark.parametrize(
+    "goes_wrong", [wrong_vectors, refused_model, dead, locks_up], ids=lambda each: each.__name__
+)
 def test_one_that_fails_is_taken_back(rig: Rig, goes_wrong: Callable[[Rig], Result]) -> None:
     result = goes_wrong(rig)
     rig.send(rig.broker.offer_firmware(1, BAD))
