@@ -30,6 +30,9 @@ _POLL_S: Final = 0.02
 BENCH_ICOUNT_SHIFT: Final = 6
 NODE_ICOUNT_SHIFT: Final = 1
 TEND_PERIOD_S: Final = 10.0
+_SHORT_LIFE_S: Final = 10.0
+# More than a bootloader's tries of a new firmware.
+_SHORT_LIVES: Final = 5
 
 
 def use_folder(folder: Path) -> Path:
@@ -46,6 +49,8 @@ class EmulatedBoards:
         self._boards: dict[str, Board] = {}
         self._tended_s: dict[str, float] = {}
         self._held_at_start: dict[str, str] = {}
+        self._revived_s: dict[str, float] = {}
+        self._short_lives: dict[str, int] = {}
         # A switch is used by whoever recovers a board, beside the thread that watches all of them.
         self._lock = threading.RLock()
 
@@ -86,7 +91,8 @@ class EmulatedBoards:
 
     def revive(self) -> dict[str, str]:
         """Starts boards again whose QEMU died, held in reset: what they ran may have killed it. (A bootloader
-        in ROM runs: it knows what to do about a program that fails.) Answers what happened, by probe id.
+        in ROM runs: it knows what to do about a program that fails; but not for ever, where that does not
+        help.) Answers what happened, by probe id.
         Boards without power stay off; those that have it again start as boards do. Cuts logs that have grown
         long, and saves what programs wrote to their flash. Raises EmulatorError for one that does not start,
         once all have been tried."""
@@ -120,14 +126,23 @@ class EmulatedBoards:
                     f"make room below {board.folder}",
                 ) from error
             except QemuError as error:
+                goes_on = self._goes_on(unique_id)
                 with _translated():
-                    fell = _restarted(board, run=power == _ON or board.has_bootloader)
+                    fell = _restarted(board, run=power == _ON or (board.has_bootloader and goes_on))
                 # Who had its power cut has not died.
                 died = fell if power == _ON else error.what
                 cause = None if died is None else f"{died}; {_started(board)}"
             if power == _ON:
                 _power_file(unique_id).unlink(missing_ok=True)
             return cause
+
+    def _goes_on(self, unique_id: str) -> bool:
+        """Whether it may run again by itself: not when it has died a few times in a row, soon each time."""
+        now_s = time.monotonic()
+        short = unique_id in self._revived_s and now_s - self._revived_s[unique_id] < _SHORT_LIFE_S
+        self._revived_s[unique_id] = now_s
+        self._short_lives[unique_id] = self._short_lives.get(unique_id, 0) + 1 if short else 0
+        return self._short_lives[unique_id] < _SHORT_LIVES
 
     def _tend(self, unique_id: str, board: Board) -> None:
         now_s = time.monotonic()

@@ -287,7 +287,8 @@ class DeadBoard:
 
     def __init__(self, starts: bool, *, runs: bool = True) -> None:
         self.starts = starts
-        self.runs = runs
+        self.can_run = runs
+        self.runs = False
         self.held: str | None = None
         self.started: list[bool] = []
 
@@ -297,8 +298,24 @@ class DeadBoard:
     def restart(self, *, run: bool) -> None:
         if not self.starts:
             raise QemuError("no room", "make some")
-        self.held = "QEMU broke off" if run and not self.runs else None
+        self.held = "QEMU broke off" if run and not self.can_run else None
+        self.runs = run and self.can_run
         self.started.append(run)
+
+
+def test_a_bootloader_that_does_not_help_is_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.ROOT_VARIABLE, str(tmp_path))
+    emulated, board = EmulatedBoards(), DeadBoard(True)
+    board.has_bootloader = True
+    emulated._boards = {"qemu-mps2-an386-0001": board}  # type: ignore[dict-item]
+    said = [emulated.revive_one("qemu-mps2-an386-0001") for _ in range(6)]
+    assert board.started == [True] * 5 + [False]
+    assert said[4] == "QEMU ended; started again with the flash it had, running"
+    assert said[5] == (
+        "QEMU ended; started again with the flash it had, held in reset: program it, or switch its power"
+    )
 
 
 def test_an_emulated_board_that_does_not_start_does_not_keep_others_down(
