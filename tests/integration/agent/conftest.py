@@ -1,4 +1,4 @@
-"""Small programs for emulated boards, built on the spot with the firmware's own compiler."""
+"""Small programs for emulated boards, built on the spot with the firmware's own compiler; a serial port."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pyocd_qemu import registry
 from pyocd_qemu.board import Board
+from tests.integration.agent.serial_port import SerialPort
 
 from tinyfleet.agent.adapters.emulator import EmulatedNode
 
@@ -125,3 +126,10 @@ def node(hello_kernel: Path, tmp_path: Path) -> Iterator[EmulatedNode]:
     node = EmulatedNode(flash=tmp_path / "flash.bin", kernel=hello_kernel, state_dir=tmp_path / "n1")
     yield node
     node.kill()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[SerialPort]:
+    port = SerialPort(tmp_path)
+    yield port
+    port.close()

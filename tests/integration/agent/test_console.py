@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
-import select
 import socket
 import stat
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -18,14 +15,13 @@ from pathlib import Path
 
 import pytest
 import serial
-from tests.integration.agent.bench_rig import Program
+from tests.integration.agent.serial_port import WAIT_S, SerialPort
 from tests.servers import TIMEOUT_S, wait_for
 
 from tinyfleet.agent.adapters.bench_consoles import BenchConsoles
 from tinyfleet.agent.adapters.clock import SystemClock
 from tinyfleet.agent.adapters.console_log import read_log
 from tinyfleet.agent.adapters.consoles import SerialConsoles
-from tinyfleet.agent.adapters.lease_files import LeaseFiles
 from tinyfleet.agent.adapters.tally_file import TallyFile
 from tinyfleet.agent.cli.console_tty import ConsoleTerminal
 from tinyfleet.agent.core.bench_file import BoardSpec
@@ -33,51 +29,7 @@ from tinyfleet.agent.core.console_line import ConsoleLine
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, ConsoleError, NoSuchBoardError
 from tinyfleet.agent.services.console_queues import LostLines, PortState
 from tinyfleet.agent.services.console_watch import ConsoleExpecter
-from tinyfleet.agent.services.leases import BoardLeases
 from tinyfleet.wire.frame import Frame, FrameDecoder, encode_frame
-
-WAIT_S = 10.0
-
-
-class SerialPort:
-    """A board on a terminal, found by a link as udev makes them (`by-id`)."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "usb-board-1"
-        self.plug()
-
-    def plug(self) -> None:
-        self.board, self._terminal = pty.openpty()
-        mode = termios.tcgetattr(self._terminal)
-        mode[0] = mode[1] = mode[3] = 0
-        termios.tcsetattr(self._terminal, termios.TCSANOW, mode)
-        self.path.symlink_to(os.ttyname(self._terminal))
-
-    def says(self, data: bytes) -> None:
-        os.write(self.board, data)
-
-    def hears(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            assert select.select([self.board], [], [], WAIT_S)[0], f"only {data!r} came"
-            data += os.read(self.board, size - len(data))
-        return data
-
-    def unplug(self) -> None:
-        self.path.unlink()
-        os.close(self.board)
-        os.close(self._terminal)
-
-    def close(self) -> None:
-        if self.path.is_symlink():
-            self.unplug()
-
-
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[SerialPort]:
-    port = SerialPort(tmp_path)
-    yield port
-    port.close()
 
 
 def consoles_of(folder: Path, port: SerialPort, counting: TallyFile | None = None) -> BenchConsoles:
@@ -389,83 +341,3 @@ def test_a_socket_that_restarts(tmp_path: Path) -> None:
         watched.close()
     finally:
         consoles.close()
-
-
-BENCH_YAML = "boards: [{name: b1, device_type: microbit, probe: p1, console: %s}]\n"
-
-
-def test_the_command_follows_types_and_ends(tmp_path: Path, port: SerialPort) -> None:
-    """A person at a terminal, beside a program that only follows."""
-    (tmp_path / "bench.yaml").write_text(BENCH_YAML % port.path)
-    environment = {"TINYFLEET_STATE": str(tmp_path / "state")}
-    follower = Program(tmp_path / "follow.log", environment, "bench", "console", "b1", "--no-input", "--json")
-    person, terminal = pty.openpty()
-    before = termios.tcgetattr(terminal)
-    command = [sys.executable, "-m", "tinyfleet", "bench", "console", "b1"]
-    child = subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, cwd=tmp_path, env=os.environ | environment
-    )
-    seen = b""
-
-    def sees(text: bytes) -> bool:
-        nonlocal seen
-        while select.select([person], [], [], 0)[0]:
-            seen += os.read(person, 4096)
-        return text in seen
-
-    try:
-        wait_for("it is there", lambda: sees(b"connected"))
-        assert b"Ctrl-] ends" in seen
-        follower.wait_for('"up": true')
-        os.write(person, b"a\x03\r")
-        assert port.hears(3) == b"a\x03\r", "keys as they are, Ctrl-C and Enter too"
-        table = LeaseFiles(tmp_path / "state" / "agent" / "leases")
-        ann = BoardLeases(table, "ann", TallyFile(tmp_path / "tally"), SystemClock())
-        ann.reserve(["b1"], 60)
-        os.write(person, b"x")
-        wait_for("a refusal", lambda: sees(b"b1 is reserved by ann until"))
-        ann.release("b1")
-        os.write(person, b"b")
-        assert port.hears(1) == b"b", "what was typed meanwhile went nowhere"
-        ann.close()
-        port.says(b"login: ")
-        wait_for("a prompt", lambda: sees(b"login: "))
-        port.says(b"me\n")
-        wait_for("its line", lambda: sees(b"login: me\r\n"))
-        follower.wait_for('"text": "login: me"')
-        os.write(person, b"\x1d")
-        assert child.wait(WAIT_S) == 0
-        assert termios.tcgetattr(terminal) == before
-    finally:
-        child.kill()
-        child.wait()
-        os.close(person)
-        os.close(terminal)
-
-    def still_there() -> bool:
-        # Whose hub it was has ended; the other program opens the port anew.
-        port.says(b"still here\n")
-        return "still here" in (tmp_path / "follow.log").read_text()
-
-    wait_for("the follower goes on", still_there)
-    assert follower.end() == 0
-    shown = subprocess.run(
-        [*command, "--tail", "2", "--no-follow", "--times"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | environment,
-        timeout=60,
-    )
-    lines = [line.split(" ", 1)[1] for line in shown.stdout.splitlines()]
-    assert lines == ["still here", "-- the agent ended: nobody reads the console"], shown
-    waited = subprocess.run(
-        [*command, "--expect", "never", "--timeout", "0.3"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | environment,
-        timeout=60,
-    )
-    assert waited.returncode == 1
-    assert "b1: console: no line with 'never' within 0.3 s; it said last: nothing" in waited.stderr
