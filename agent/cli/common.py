@@ -153,8 +153,20 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def on_bench(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--bench and --state, and errors on one line."""
-    return bench_option(state_option(one_line_errors(function)))
+    """--bench and --state, and errors on one line. Which boards are away is in the answer, or in the error of
+    who wants one; of the others nobody asked."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        log = logging.getLogger("tinyfleet.agent.services.inventory")
+        before = log.level
+        log.setLevel(logging.ERROR)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            log.setLevel(before)
+
+    return bench_option(state_option(one_line_errors(wrapped)))
 
 
 def fail(message: str) -> NoReturn:

@@ -167,7 +167,8 @@ class Recovery:
         why = self._records.unsaved(board)
         if why is not None:
             raise AgentError(
-                f"{board}: nothing was changed, as it cannot be written: {why}", "make room, then try again"
+                f"{board}: nothing was changed, as it cannot be written: {why}",
+                "is the state folder yours, and is there room?",
             )
 
     def patient(self, board: str) -> Patient:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from tinyfleet.agent.core.bench_run import Answer, RunResult, judge
-from tinyfleet.agent.core.errors import StepFailed
+from tinyfleet.agent.core.errors import PlanError
 from tinyfleet.agent.core.golden import GoldenSet
 from tinyfleet.agent.services.console_client import (
     HELLO_ATTEMPTS,
@@ -52,7 +52,8 @@ class Runner:
         `emulated`: the probe says so; the board may, too. `on_answers`: gets the image that ran, and all
         answers. `energy`: entered; the result has what it measured.
 
-        Raises StepFailed (StepTimeout, ConsoleError), BoardSaidNo, NoSuchBoardError or BoardBusyError.
+        Raises StepFailed (StepTimeout, ConsoleError), PlanError, BoardSaidNo, NoSuchBoardError,
+        BoardBusyError.
         """
         port = worker.call("open console", OPEN_TIMEOUT_S, self._consoles.open, console, baud)
         client = ConsoleClient(worker.board, port, self._clock, on_line, baud)
@@ -119,10 +120,9 @@ class Runner:
     def _check(board: str, hello: Hello, golden: GoldenSet, model: bytes | None) -> None:
         if model is not None and hello.model != model:
             got = "none" if hello.model is None else hello.model.hex()[:16]
-            raise StepFailed(
-                board,
-                "hello",
-                f"the board has model image {got}, expected {model.hex()[:16]}",
+            # The board is well: nobody needs to bring it back.
+            raise PlanError(
+                f"{board}: hello: the board has model image {got}, expected {model.hex()[:16]}",
                 "program it: `tinyfleet bench flash --model`"
                 if hello.model is not None
                 else f"program it: `tinyfleet bench flash --model`; what was refused is on its console: "
@@ -132,10 +132,9 @@ class Runner:
         # window.
         # A window of a model that keeps state may be several inputs.
         if hello.input_bytes != 0 and golden.window_bytes % hello.input_bytes != 0:
-            raise StepFailed(
-                board,
-                "hello",
-                f"the model takes {hello.input_bytes} bytes, the golden set's windows {golden.window_bytes}",
+            raise PlanError(
+                f"{board}: hello: the model takes {hello.input_bytes} bytes, "
+                f"the golden set's windows {golden.window_bytes}",
                 "use the golden set made for this model",
             )
 

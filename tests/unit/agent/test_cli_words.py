@@ -119,7 +119,9 @@ def test_a_bench_without_boards_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_board_is_emulated_when_it_is_away_too(bench) -> None:  # type: ignore[no-untyped-def]
-    first, second = json.loads(bench("list", "--json")[1])
+    status, said, told = bench("list", "--json")
+    assert (status, told) == (0, ""), "what is away is in the list: once is enough"
+    first, second = json.loads(said)
     assert (first["emulated"], second["emulated"]) == (False, True)
     assert second["state"] == "ABSENT"
 

@@ -10,7 +10,8 @@ from tests.unit.agent.fakes import FakeClock, FakeConsole, reply
 
 from tinyfleet.agent.adapters.run_store import RunStore
 from tinyfleet.agent.core.bench_run import RunResult
-from tinyfleet.agent.core.errors import BoardSaidNo, ConsoleError, PlanError, StepFailed
+from tinyfleet.agent.core.errors import BoardSaidNo, ConsoleError, PlanError
+from tinyfleet.agent.core.faults import speaks_of_board
 from tinyfleet.agent.core.golden import GoldenSet, top_class
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.worker import BoardWorker
@@ -178,10 +179,11 @@ def test_broken_frames_are_named(worker: BoardWorker) -> None:
 
 
 def test_another_model_or_size_is_refused_before_anything_runs(worker: BoardWorker) -> None:
-    with pytest.raises(StepFailed, match=r"the board has model image 000102.*, expected ffff"):
+    with pytest.raises(PlanError, match=r"b1: hello: the board has model image 000102.*, expected ffff"):
         run(worker, model=b"\xff" * 32)
-    with pytest.raises(StepFailed, match="takes 8 bytes, the golden set's windows 9"):
+    with pytest.raises(PlanError, match="takes 8 bytes, the golden set's windows 9") as caught:
         run(worker, golden=GoldenSet((bytes(9),)))
+    assert not speaks_of_board(caught.value), "it is well: no ladder is climbed for a forgotten flash"
 
 
 def test_windows_of_several_steps_and_wider_outputs(worker: BoardWorker) -> None:
