@@ -106,7 +106,12 @@ class Releases:
         artifact = found.firmware_for(device_type)
         if artifact is None:
             raise Refused(f"release {found.name} {found.version} holds no firmware for {device_type}")
-        return self._blobs.get(artifact.blob)
+        data = self._blobs.get(artifact.blob)
+        if read_image(data).header.header_bytes == HEADER_BYTES:
+            raise Refused(
+                f"release {found.name} {found.version} holds a bench app for {device_type}: no node starts it"
+            )
+        return data
 
     def take(
         self, data: bytes, *, name: str | None = None, version: str | None = None, allow_foreign: bool = False

@@ -277,5 +277,7 @@ def test_a_bench_app_is_signed_as_who_programs_it_takes_it(
     wrong = ImgtoolSigner(tmp_path / "own.pem").sign(other)
     with pytest.raises(BadInput, match="header of 1024 bytes"):
         releases.take(wrong)
+    with pytest.raises(Refused, match="holds a bench app"):
+        releases.firmware_image("apps", "9.0.0", device_type)
     taken = releases.take(data, name="again")
     assert taken.artifacts[0].image == artifact.image
