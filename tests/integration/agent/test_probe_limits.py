@@ -153,6 +153,15 @@ def test_a_core_that_sleeps_in_an_interrupt(debugged: tuple[Any, int, int]) -> N
     halted(core, code + WFI + 2)
 
 
+@pytest.mark.parametrize("debugged", ["mps2-an386", "mps3-an547"], indirect=True)
+def test_the_stack_of_code_without_privilege(debugged: tuple[Any, int, int]) -> None:
+    """The core reads neither stack pointer by its name there, but the one in use is known."""
+    core, _, data = debugged
+    core.halt()
+    core.write_core_registers_raw(["psp", "control"], [data + 0x1000, 3])
+    assert core.read_core_registers_raw(["psp", "sp", "msp", "control"]) == [data + 0x1000] * 2 + [0, 3]
+
+
 def test_a_bkpt_of_the_program(debugged: tuple[Any, int, int]) -> None:
     core, code, data = debugged
     core.halt()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 XPSR: Final = 16
+MSP: Final = 17
+PSP: Final = 18
 FPSCR: Final = 33
 VPR: Final = 36
 S0: Final = 0x40
@@ -15,8 +17,7 @@ S0: Final = 0x40
 _NON_SECURE: Final = 0x80
 _PRIMASK, _BASEPRI, _FAULTMASK, _CONTROL = 0x10, 0x11, 0x13, 0x14
 
-SYSM: Final = {17: 8, 18: 9}
-"""MSP and PSP."""
+SYSM: Final = {MSP: 8, PSP: 9}
 
 SYSM_V8: Final = {
     **SYSM,

@@ -14,7 +14,7 @@ from pyocd_qemu.machines import Machine
 from pyocd_qemu.qtest import QtestLink
 from pyocd_qemu.registers import XPSR, CoreRegisters
 
-_PC = 15
+_SP, _PC = 13, 15
 _FPSCR, _VPR = 42, 43
 _FIRST_D = 26
 _EPSR_T = 1 << 24
@@ -31,6 +31,7 @@ _PENDSV = (14, _PENDSVSET, _PENDSVCLR)
 _SYSTICK = (15, 1 << 26, 1 << 25)
 # System handlers' and interrupts' priority registers, a byte each.
 _SHPR1, _IPR0 = 0xE000ED18, 0xE000E400
+_SYSM_CONTROL, _NPRIV, _SPSEL = 20, 1, 2
 # LDRx R0, [R1] and STRx R0, [R1] by width in bits.
 _LOADS = {8: 0x7808, 16: 0x8808, 32: 0x6808}
 _STORES = {8: 0x7008, 16: 0x8008, 32: 0x6008}
@@ -57,7 +58,8 @@ class StoppedCore:
         if selector == selectors.XPSR:
             return self.registers.read(XPSR)
         if selector in self._sysm:
-            return self._execute(_mrs(self._sysm[selector]))[0]
+            value = self._execute(_mrs(self._sysm[selector]))[0]
+            return self.registers.read(_SP) if not value and self._is_in_use(selector) else value
         if parts := self._packed(selector):
             return sum((self._execute(_mrs(sysm))[0] & 0xFF) << shift for sysm, shift in parts)
         if core.has_fpu and selector == selectors.FPSCR:
@@ -172,6 +174,13 @@ class StoppedCore:
             and self._bus.read_value(before, 16) in _OPCODES_WAIT
             and not self._bus.read_value(_ICSR, 32) & _VECTPENDING
         )
+
+    def _is_in_use(self, selector: int) -> bool:
+        """Whether that is the stack pointer of code without privilege, which reads it as 0."""
+        if selector not in (selectors.MSP, selectors.PSP) or self.registers.read(XPSR) & _IPSR:
+            return False
+        control = self._execute(_mrs(_SYSM_CONTROL))[0]
+        return bool(control & _NPRIV) and bool(control & _SPSEL) == (selector == selectors.PSP)
 
     @property
     def _sysm(self) -> dict[int, int]:
