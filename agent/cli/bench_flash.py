@@ -58,7 +58,11 @@ def _address(ctx: click.Context, option: click.Parameter, text: str | None) -> i
     help="Whose flash: the bench app's, a networked node's, or as pyOCD knows the part.",
 )
 @click.option("--slot", type=click.Choice(["a", "b"]), help="Of a node; the one it starts, unless given.")
-@click.option("--timeout", type=click.FloatRange(min=1), help="Seconds for all that is done on one board.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    help="Seconds for all that is done on one board; 600 unless given.",
+)
 @claim_options
 @on_bench
 @json_option
