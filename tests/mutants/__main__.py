@@ -49,10 +49,10 @@ def compile_tests(folder: Path) -> Path:
     objects = []
     for source in sources:
         # The test for cuts remembers what a signature's check said, in place of the library's file.
-        target = folder / "tests" / "ecdsa_once.c" if source.name == "ecdsa_m31.c" else source
+        compiled = folder / "tests" / "ecdsa_once.c" if source.name == "ecdsa_m31.c" else source
         objects.append(folder / f"{source.parent.name}-{source.stem}.o")
         subprocess.run(
-            ["gcc", *FLAGS, *includes, "-c", str(target), "-o", str(objects[-1])],
+            ["gcc", *FLAGS, *includes, "-c", str(compiled), "-o", str(objects[-1])],
             check=True,
             capture_output=True,
             timeout=TIMEOUT_S,
