@@ -5,10 +5,13 @@ pyOCD is imported when a probe is first asked for: that alone takes about a seco
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pyocd_qemu import registry
 from pyocd_qemu.errors import LockupError
 
 from tinyfleet.agent.core.errors import (
@@ -42,6 +45,12 @@ _WHOLE = 1.0
 class PyocdProbes:
     """`services.ports.Probes`."""
 
+    def __init__(self) -> None:
+        # An emulated board that is programmed keeps one core of this host busy, now by QEMU and now here.
+        # More of them than cores, and one for whom waits for another thread's Python, only take each other's
+        # time; probes on USB wait for their boards.
+        self._turns = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) + 1)
+
     def all(self) -> list[ProbeInfo]:
         """Every probe on this host; none is opened."""
         from pyocd.core.helpers import ConnectHelper
@@ -60,6 +69,22 @@ class PyocdProbes:
         """Connects and halts the board. `part` is the chip by pyOCD's name, its own or that of an installed
         CMSIS-Pack; it is asked for only where the probe does not know what it is soldered to."""
         return PyocdSession(unique_id, self._connect(unique_id, part, {}))
+
+    @contextmanager
+    def turn(self, unique_id: str, timeout_s: float) -> Iterator[None]:
+        """Emulated boards take turns, as many at once as this host can do."""
+        if registry.find(unique_id) is None:
+            yield
+            return
+        if not self._turns.acquire(timeout=timeout_s):
+            raise BoardBusyError(
+                f"{unique_id} had no turn within {timeout_s:g} s: other emulated boards are programmed",
+                "see which one hangs",
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def look(self, unique_id: str, part: str | None) -> CoreSeen:
         """`services.heartbeat.Cores`: attaches, and leaves the core as it is."""

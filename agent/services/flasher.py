@@ -65,8 +65,19 @@ class Flasher:
         *,
         timeout_s: float = PLAN_TIMEOUT_S,
     ) -> FlashReport:
-        """`timeout_s` is for the whole plan. Raises StepFailed (StepTimeout), NoSuchBoardError,
-        BoardBusyError or PlanError. The probe is closed in any case."""
+        """`timeout_s` is for the whole plan, once it is the board's turn. Raises StepFailed (StepTimeout),
+        NoSuchBoardError, BoardBusyError or PlanError. The probe is closed in any case."""
+        with self._probes.turn(probe, timeout_s):
+            return self._flash(worker, probe, plan, progress, timeout_s)
+
+    def _flash(
+        self,
+        worker: BoardWorker,
+        probe: str,
+        plan: FlashPlan | NodePlan | PartPlan,
+        progress: StepProgress,
+        timeout_s: float,
+    ) -> FlashReport:
         steps = Steps(worker, self._clock, timeout_s)
         with self._session(steps, probe, plan.part) as session:
             progress("compare", 0.0)

@@ -6,6 +6,7 @@ Every method blocks and runs in the board's own worker thread. Failures come as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,10 @@ class Probes(Protocol):
 
     def open(self, unique_id: str, part: str | None = None) -> ProbeSession:
         """`part` names the chip where the probe does not know it. Raises NoSuchBoardError, BoardBusyError."""
+
+    def turn(self, unique_id: str, timeout_s: float) -> AbstractContextManager[None]:
+        """To be held while a board is programmed: not all probes are worth being used at once. Raises
+        BoardBusyError when it does not come."""
 
 
 class Console(Protocol):

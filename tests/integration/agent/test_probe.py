@@ -319,6 +319,43 @@ def test_qemu_killed_under_a_session_is_one_clear_error(microbit: Board) -> None
     assert ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False) == []
 
 
+def test_a_write_that_qemu_did_not_take_is_told_without_another_call(microbit: Board) -> None:
+    """Writes are not waited for one by one."""
+    with session(microbit) as opened:
+        assert microbit.pid is not None
+        os.kill(microbit.pid, signal.SIGSTOP)
+        opened.target.write_memory_block8(0x20001000, b"page")
+        os.kill(microbit.pid, signal.SIGKILL)
+        with pytest.raises(exceptions.ProbeDisconnected, match=r"broke off during b64write 0x20001000"):
+            opened.probe.flush()
+
+
+def test_written_code_is_there_when_the_core_runs(microbit: Board) -> None:
+    """A return point stays between calls of a flash algorithm, and goes with the BKPT it was made for."""
+    function, back = 0x20001000, 0x20001010
+    bx_lr, bkpt, loop = b"\x70\x47", b"\x00\xbe", b"\xfe\xe7"
+    with session(microbit) as opened:
+        core = opened.target
+
+        def call(code: bytes, at: int) -> None:
+            core.write_memory_block8(at, code)
+            core.write_core_registers_raw(["pc", "lr", "xpsr"], [function, back + 1, 1 << 24])
+            core.resume()
+
+        core.write_memory_block8(back, bkpt)
+        for value in range(50):
+            # movs r0, #value
+            call(bytes([value, 0x20]) + bx_lr, function)
+            wait_for("the return", lambda: core.get_state() is Target.State.HALTED)
+            assert core.read_core_registers_raw(["r0", "pc"]) == [value, back]
+        call(loop, back)
+        assert all(core.get_state() is Target.State.RUNNING for _ in range(20))
+        core.halt()
+        assert core.read_core_register("pc") == back
+        call(bkpt, back)
+        wait_for("the return", lambda: core.get_state() is Target.State.HALTED)
+
+
 def counting(machine: str, folder: Path) -> bytes:
     """Counts in the first word of data."""
     _, code, data, _ = PLACES[machine]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from tinyfleet.agent.core.errors import AgentError, BoardSaidNo, NoSuchBoardError, PlanError, StepTimeout
 from tinyfleet.agent.core.host_devices import SerialPort
@@ -73,6 +74,9 @@ class FakeProbes:
         if unique_id not in self.sessions:
             raise NoSuchBoardError(f"no probe {unique_id}", "plug it in")
         return self.sessions[unique_id]
+
+    def turn(self, unique_id: str, timeout_s: float) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class FakeNode:

@@ -1,7 +1,10 @@
-"""Memory maps of pyOCD: sectors of several sizes, flash that faults where it is erased."""
+"""Memory maps of pyOCD: sectors of several sizes, flash that faults where it is erased; emulated boards take
+turns."""
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +12,7 @@ from pyocd.core.exceptions import TransferFaultError
 from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
 from pyocd.probe.aggregator import DebugProbeAggregator
 
+from tinyfleet.agent.adapters import probes
 from tinyfleet.agent.adapters.probes import PyocdProbes, PyocdSession
 from tinyfleet.agent.core.errors import BoardBusyError, PlanError, StepFailed
 
@@ -69,3 +73,25 @@ def test_of_two_probes_with_one_number_none_is_opened(monkeypatch: pytest.Monkey
     monkeypatch.setattr(DebugProbeAggregator, "get_all_connected_probes", lambda unique_id=None: found)
     with pytest.raises(BoardBusyError, match="2 probes tell the id 0123456789; unplug all but the board's"):
         PyocdProbes().open("0123456789")
+
+
+def test_emulated_boards_take_turns_and_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(
+        probes.registry, "find", lambda unique_id: object() if unique_id[:4] == "qemu" else None
+    )
+    all_probes = PyocdProbes()
+    with ExitStack() as held:
+        for number in range(3):
+            held.enter_context(all_probes.turn(f"qemu-{number}", 1.0))
+        for number in range(9):
+            held.enter_context(all_probes.turn(f"usb-{number}", 1.0))
+        with (
+            pytest.raises(BoardBusyError, match=r"qemu-3 had no turn within 0\.01 s"),
+            all_probes.turn("qemu-3", 0.01),
+        ):
+            pass
+    # Whoever fails gives it back.
+    for number in range(9):
+        with pytest.raises(ZeroDivisionError), all_probes.turn(f"qemu-{number}", 0.01):
+            raise ZeroDivisionError

@@ -110,7 +110,7 @@ class Board:
             # A core that started on blank flash would lock up, and QEMU would abort.
             "-S",
             *("-gdb", "unix:gdb.sock,server=on,wait=off"),
-            *("-qtest", "unix:qtest.sock,server=on,wait=off", "-qtest-log", "/dev/null"),
+            *("-qtest", "unix:qtest.sock,server=on,wait=off", "-qtest-log", "none"),
             # Port 0: QEMU takes a free one and says which. Without nodelay an answer, sent byte by byte,
             # takes 40 ms.
             *(

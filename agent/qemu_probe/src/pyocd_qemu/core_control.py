@@ -35,6 +35,8 @@ _STACKED_PC = 24
 _SEL_PSP = 18
 _OPCODE_BKPT = 0xBE00
 _SLEEP_PERIOD_S = 0.05
+_DRAIN_PERIOD = 64
+"""In starts of the core: before QMP's socket is full."""
 
 
 class CoreControl:
@@ -63,6 +65,8 @@ class CoreControl:
         self._catch = FaultCatch(machine, bus, gdb)
         self._vector_table = vectors_at
         self._return_point: int | None = None
+        # What was read there when the core stopped, for as long as nobody can have written to it.
+        self._return_code: int | None = None
         self._points: set[tuple[int, int, int]] = set()
         # A core that has not run since its reset, and whose PC nobody wrote, starts from the vector table.
         self._from_vectors = not was_running
@@ -71,6 +75,7 @@ class CoreControl:
         self.faults = 0
         self._slept = False
         self._sleep_known_s = 0.0
+        self._starts = 0
         if was_running:
             self._continue()
         else:
@@ -140,6 +145,7 @@ class CoreControl:
 
     def reset(self, *, halt: bool) -> None:
         self._pause()
+        self._bus.settle()
         self._qmp.reset()
         # QEMU may have told gdb of the stop; asking for the reason keeps questions and answers in step.
         self._gdb.ask("?")
@@ -175,6 +181,7 @@ class CoreControl:
         """Takes all points away and lets the core run on when it was meant to, unless it locks up at once:
         nobody would be there to keep QEMU from its end."""
         self._pause()
+        self._bus.settle()
         for point in list(self._points):
             self.clear_point(*point)
         self._drop_return_point()
@@ -214,6 +221,14 @@ class CoreControl:
             self.locked_up = False
         self._stopped.write_register(selector, value)
 
+    def written(self, address: int, size: int) -> None:
+        """To be told of what a debugger writes by the bus."""
+        point = self._return_point
+        elsewhere = point is not None and (address + size <= point or point + 2 <= address)
+        # A device register may be a flash controller's.
+        if not elsewhere or not self._machine.is_memory(address, size):
+            self._return_code = None
+
     def load(self, address: int, bits: int) -> int:
         """Reads a device register as the core itself: where the bus shows it to Secure code only."""
         with self._paused():
@@ -227,7 +242,8 @@ class CoreControl:
         self._from_vectors = False
         self.locked_up = False
         back = self._registers.read(_LR) & ~1
-        returns = self._is_bkpt(back) and (HARDWARE_BREAKPOINT, back, 2) not in self._points
+        known = self._return_code if back == self._return_point else None
+        returns = self._is_bkpt(back, known) and (HARDWARE_BREAKPOINT, back, 2) not in self._points
         wanted = back if returns else None
         # It stays while the core stands: the functions of a flash algorithm return to one place.
         if wanted != self._return_point:
@@ -252,14 +268,24 @@ class CoreControl:
         self._go()
 
     def _go(self) -> None:
+        # What a debugger wrote is there before the core runs.
+        self._bus.settle()
+        self._return_code = None
+        self._starts += 1
+        if self._starts % _DRAIN_PERIOD == 0:
+            self._qmp.drain()
         self._stopped.stuck = False
         self._registers.resume()
         self._sleep_known_s = time.monotonic()
         self._slept = False
 
-    def _is_bkpt(self, address: int) -> bool:
-        in_memory = self._machine.is_memory(address, 2)
-        return in_memory and self._bus.read_value(address, 16) & 0xFF00 == _OPCODE_BKPT
+    def _is_bkpt(self, address: int, code: int | None = None) -> bool:
+        """`code`: what stands there, if known."""
+        if code is None:
+            if not self._machine.is_memory(address, 2):
+                return False
+            code = self._bus.read_value(address, 16)
+        return code & 0xFF00 == _OPCODE_BKPT
 
     def _pause(self) -> None:
         """Stops the core without the debugger's notice, unless it stops by itself in the same moment."""
@@ -284,6 +310,10 @@ class CoreControl:
             self._step_over([point for point in self._points if point[0] != HARDWARE_BREAKPOINT])
             self.faults |= DWTTRAP
         else:
+            if self._return_point is not None:
+                # One round trip fewer when the next call is made. Posted bytes may be meant for that place.
+                self._bus.settle()
+                self._return_code = self._registers.fetch_with(self._return_point)
             at = self._registers.read(_PC)
             point = (HARDWARE_BREAKPOINT, at, 2)
             if self._catch.begins_at(at) and point not in self._points:
@@ -316,6 +346,7 @@ class CoreControl:
         return self._bus.read_value(frame + _STACKED_PC, 32) if self._machine.is_memory(frame, 32) else 0
 
     def _step_over(self, points: list[tuple[int, int, int]]) -> None:
+        self._return_code = None
         for point in points:
             self._gdb.clear_point(*point)
         self._stopped.step()

@@ -6,15 +6,15 @@ Acknowledgements (`+`) are never sent: any byte sent while the core runs stops i
 
 from __future__ import annotations
 
-import select
 import time
 from pathlib import Path
 
 from pyocd_qemu.errors import LinkError
-from pyocd_qemu.socket_path import connect
+from pyocd_qemu.stream import Stream
 
 _TIMEOUT_S = 10.0
 _STEP_TIMEOUT_S = 2.0
+_RECEIVED_BYTES = 4096
 _PACKET_LIMIT_BYTES = 1 << 18
 _BREAK = b"\x03"
 
@@ -35,16 +35,16 @@ class GdbLink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._socket = connect(path, _TIMEOUT_S)
+        self._stream = Stream(path, _TIMEOUT_S)
         self._buffer = b""
         self._masked_steps: bool | None = None
+        self._owed: str | None = None
         self.running = False
         try:
             # Attaching to a running machine may send an unsolicited stop reply first, which would shift all
             # answers.
             self._send("qSupported")
-            end = time.monotonic() + _TIMEOUT_S
-            while not self._expect("qSupported", end).startswith("PacketSize"):
+            while not self._expect("qSupported").startswith("PacketSize"):
                 pass
             # With this question QEMU takes away what a debugger that was killed has left: its points.
             self.ask("?")
@@ -56,25 +56,33 @@ class GdbLink:
 
     def ask(self, packet: str) -> str:
         """The answer to a packet; the core must be stopped."""
+        return self.ask_all(packet)[0]
+
+    def ask_all(self, *packets: str) -> list[str]:
+        """The answers to packets that go over together; the core must be stopped."""
         if self.running:
-            raise RuntimeError(f"gdb packet {packet[:20]!r} while the core runs")
-        self._send(packet)
-        return self._expect(packet, time.monotonic() + _TIMEOUT_S)
+            raise RuntimeError(f"gdb packet {packets[0][:20]!r} while the core runs")
+        self._send(*packets)
+        return [self._expect(packet) for packet in packets]
 
     def resume(self, before: str | None = None) -> None:
-        """Lets the core run, after the packet `before`, which must be answered with OK."""
+        """Lets the core run, after the packet `before`, which must be answered with OK. That answer is read
+        with the core's next stop, and a refusal raised there."""
         if before is None:
             self._send("c")
         else:
-            self._transmit(_framed(before) + _framed("c"))
-            self._check_ok(before, self._expect(before, time.monotonic() + _TIMEOUT_S))
+            self._send(before, "c")
+        self._owed = before
         self.running = True
 
     def poll(self, timeout_s: float) -> str | None:
         """The stop reply if the core stopped within that time."""
         if not self.running:
             return None
-        reply = self._receive(time.monotonic() + timeout_s)
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._check_ok(owed, self._expect(owed))
+        reply = self._within(timeout_s)
         if reply is not None:
             self.running = False
         return reply
@@ -126,7 +134,7 @@ class GdbLink:
 
     def close(self) -> None:
         """Leaves the machine as it is."""
-        self._socket.close()
+        self._stream.close()
 
     def tell(self, packet: str) -> None:
         """A packet that must be answered with OK; the core must be stopped."""
@@ -141,44 +149,54 @@ class GdbLink:
             f"QEMU at {self._path} answered {answer[:40]!r} to {packet[:40]!r}", "which QEMU is this?"
         )
 
-    def _expect(self, packet: str, end: float) -> str:
-        answer = self._receive(end)
-        if answer is None:
-            raise LinkError(
-                f"QEMU at {self._path} did not answer {packet[:40]!r}", "see the board's qemu.log"
-            )
-        return answer
-
-    def _send(self, packet: str) -> None:
-        self._transmit(_framed(packet))
+    def _send(self, *packets: str) -> None:
+        self._transmit(b"".join(map(_framed, packets)))
 
     def _transmit(self, data: bytes) -> None:
         try:
-            self._socket.sendall(data)
+            self._stream.send(data)
         except OSError as error:
             raise self._broken(error) from error
 
-    def _receive(self, end: float) -> str | None:
-        """One packet's content, or None at `end`."""
-        while True:
-            start = self._buffer.find(b"$")
-            stop = self._buffer.find(b"#", start + 1)
-            if start >= 0 and stop >= 0 and len(self._buffer) >= stop + 3:
-                packet = self._buffer[start + 1 : stop]
-                self._buffer = self._buffer[stop + 3 :]
-                return packet.decode(errors="replace")
-            left = max(end - time.monotonic(), 0.0)
+    def _expect(self, packet: str) -> str:
+        while (answer := self._arrived()) is None:
             try:
-                if not select.select([self._socket], [], [], left)[0]:
-                    return None
-                got = self._socket.recv(1 << 16)
-            except OSError as error:
-                raise self._broken(error) from error
-            if not got:
-                raise self._broken(ConnectionResetError("QEMU closed the link"))
-            self._buffer += got
-            if len(self._buffer) > _PACKET_LIMIT_BYTES:
-                raise self._nonsense("(any)", "an endless packet")
+                self._take()
+            except TimeoutError as error:
+                raise LinkError(
+                    f"QEMU at {self._path} did not answer {packet[:40]!r}", "see the board's qemu.log"
+                ) from error
+        return answer
+
+    def _within(self, timeout_s: float) -> str | None:
+        """The next packet if it comes within that time."""
+        end = time.monotonic() + timeout_s
+        while (answer := self._arrived()) is None:
+            if not self._stream.wait(max(end - time.monotonic(), 0.0)):
+                return None
+            self._take()
+        return answer
+
+    def _arrived(self) -> str | None:
+        """The content of the first packet, if all of it is there."""
+        start = self._buffer.find(b"$")
+        stop = self._buffer.find(b"#", start + 1)
+        if start < 0 or stop < 0 or len(self._buffer) < stop + 3:
+            return None
+        packet = self._buffer[start + 1 : stop]
+        self._buffer = self._buffer[stop + 3 :]
+        return packet.decode(errors="replace")
+
+    def _take(self) -> None:
+        """What has come; waits for it. Raises TimeoutError, or LinkError."""
+        try:
+            self._buffer += self._stream.receive(_RECEIVED_BYTES)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise self._broken(error) from error
+        if len(self._buffer) > _PACKET_LIMIT_BYTES:
+            raise self._nonsense("(any)", "an endless packet")
 
     def _broken(self, error: OSError) -> LinkError:
         return LinkError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,6 +60,10 @@ class _Connection:
         self.registers = DebugRegisters(self._machine, self.core)
         self.memory = BoardMemory(entry.unique_id, self._machine, self._bus, self.core, self.registers)
         self.port = DebugPort(self._machine.core, self.memory)
+
+    def settle(self) -> None:
+        """Everything that was written has arrived. Raises LinkError."""
+        self._bus.settle()
 
     def close(self) -> None:
         try:
@@ -143,16 +148,24 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD has no types
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
-                connection.close()
-            except (QemuError, OSError):
-                # The board is gone; whoever used it has been told by the call that failed.
-                return
+                # What was written last may be lost without any later call to say so.
+                with translated(self.unique_id):
+                    connection.settle()
+            finally:
+                # When the board is gone, whoever used it has been told by the call that failed.
+                with suppress(QemuError, OSError):
+                    connection.close()
 
     def connect(self, protocol: DebugProbe.Protocol | None = None) -> None:
         self._protocol = DebugProbe.Protocol.SWD
 
     def disconnect(self) -> None:
         self._protocol = None
+
+    def flush(self) -> None:
+        """Waits for what was written; raises ProbeDisconnected when it did not arrive."""
+        with translated(self.unique_id):
+            self._open().settle()
 
     def set_clock(self, frequency: float) -> None:
         """There is no wire, so no clock."""

@@ -16,6 +16,7 @@ from pyocd_qemu.socket_path import connect
 _GREETING_TIMEOUT_S = 1.0
 _ANSWER_TIMEOUT_S = 10.0
 _LINE_LIMIT_BYTES = 1 << 20
+_DRAINED_BYTES = 1 << 16
 
 
 class QmpLink:
@@ -44,6 +45,7 @@ class QmpLink:
     def command(self, name: str, **arguments: object) -> Any:
         """What QEMU returned. Raises LinkError."""
         request = {"execute": name, "arguments": arguments}
+        self._socket.settimeout(_ANSWER_TIMEOUT_S)
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
             end = time.monotonic() + _ANSWER_TIMEOUT_S
@@ -70,8 +72,21 @@ class QmpLink:
             )
         return status
 
+    def drain(self) -> None:
+        """Drops what QEMU tells of its own accord, two events for each time that the core runs and stops; to
+        be called now and then, as it keeps in its memory what nobody takes."""
+        self._socket.settimeout(0)
+        try:
+            while got := self._socket.recv(_DRAINED_BYTES):
+                self._buffer = (self._buffer + got).rpartition(b"\n")[2]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise self._broken("events", error) from error
+
     def reset(self) -> None:
         """Resets the machine and returns once it has been reset; a stopped machine stays stopped."""
+        self.drain()
         self._events.clear()
         self.command("system_reset")
         end = time.monotonic() + _ANSWER_TIMEOUT_S

@@ -16,6 +16,7 @@ XPSR = 25
 
 _GENERAL = 16
 _WORDS = struct.Struct("<17I")
+_HALF_WORD_DIGITS = 4
 
 
 class CoreRegisters:
@@ -45,6 +46,16 @@ class CoreRegisters:
         self._gdb.resume(self._packet())
         self.forget()
 
+    def fetch_with(self, address: int) -> int | None:
+        """Fetches the registers, and with them the half-word of memory at `address`; None: there is none."""
+        general, code = self._gdb.ask_all("g", f"m{address:x},2")
+        self._words = _parsed(general)
+        self._changed = False
+        try:
+            return int.from_bytes(bytes.fromhex(code), "little") if len(code) == _HALF_WORD_DIGITS else None
+        except ValueError:
+            return None
+
     def forget(self) -> None:
         self._words = None
         self._changed = False
@@ -56,9 +67,12 @@ class CoreRegisters:
 
     def _all(self) -> list[int]:
         if self._words is None:
-            answer = self._gdb.ask("g")
-            try:
-                self._words = list(_WORDS.unpack_from(bytes.fromhex(answer)))
-            except (ValueError, struct.error) as error:
-                raise LinkError(f"QEMU answered {answer[:40]!r} to g", "which QEMU is this?") from error
+            self._words = _parsed(self._gdb.ask("g"))
         return self._words
+
+
+def _parsed(answer: str) -> list[int]:
+    try:
+        return list(_WORDS.unpack_from(bytes.fromhex(answer)))
+    except (ValueError, struct.error) as error:
+        raise LinkError(f"QEMU answered {answer[:40]!r} to g", "which QEMU is this?") from error

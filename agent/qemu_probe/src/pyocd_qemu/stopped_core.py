@@ -106,6 +106,7 @@ class StoppedCore:
         if self.stuck:
             raise _no_step()
         self.registers.flush()
+        self._bus.settle()
         handler = self.registers.read(XPSR) & _IPSR if self.asleep else 0
         if masked and wake and handler >= _FIRST_WITH_PRIORITY and not self._machine.secure:
             stepped = self._step_out_of_sleep(handler)
