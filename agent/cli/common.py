@@ -187,22 +187,29 @@ def show_json(value: Any) -> None:
 
 @contextmanager
 def _ending_on_term() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does."""
+    """SIGTERM and a closed terminal end as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _ends()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ends() -> list[signal.Signals]:
+    """SIGTERM, and SIGHUP unless whoever started us (`nohup`) wants us to outlive the terminal."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGHUP] if hangs_up else [signal.SIGTERM]
 
 
 @contextmanager
 def until_stopped() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, so that what was started is ended in order."""
+    """An event that Ctrl-C, SIGTERM and a closed terminal set, so that what was started is ended in order."""
     stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ends())}
     for number in before:
         signal.signal(number, lambda *_: stop.set())
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tinyfleet.agent.adapters.array_file import read_arrays
 from tinyfleet.agent.adapters.mlperf_data import raw_set
 from tinyfleet.agent.adapters.part_files import load_parts, node_firmware
 from tinyfleet.agent.cli import cli, scan_view
-from tinyfleet.agent.cli.common import meanwhile, out
+from tinyfleet.agent.cli.common import meanwhile, one_line_errors, out, until_stopped
 from tinyfleet.agent.cli.lease_view import table
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import PlanError
@@ -93,6 +94,29 @@ def test_a_terminal_without_the_characters_gets_others(monkeypatch: pytest.Monke
     print("12 ± 1 µJ ██")
     stdout.flush()
     assert raw.getvalue() == b"12 +- 1 uJ ??\n"
+
+
+def test_a_closed_terminal_ends_as_ctrl_c_does_unless_nohup_says_otherwise() -> None:
+    @one_line_errors
+    def cut_off() -> None:
+        signal.raise_signal(signal.SIGHUP)
+
+    before = signal.getsignal(signal.SIGHUP)
+    with pytest.raises(SystemExit) as ended:
+        cut_off()
+    assert ended.value.code == 130
+    with until_stopped() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGHUP) is before
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        cut_off()
+        with until_stopped() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
