@@ -252,7 +252,19 @@ static bool birth_wanted(const node_t *node, const birth_key_t *key) {
     return node->birth_due || (is_settled(key->state) && memcmp(key, &node->birth_key, sizeof *key) != 0);
 }
 
+/* Nothing is counted without a model or a sensor: then a birth each period says that the node is there. One
+ * that sleeps has said so by waking. */
+static bool tells_by_births(const node_t *node) {
+    return !node->sampler.running && node->session.up && node->sleeper.policy.wake_s == 0;
+}
+
 void report_poll(node_t *node) {
+    uint64_t now_ms = node_uptime_ms(node);
+    uint64_t next_tele_ms = now_ms + (uint64_t)node->period_s * 1000;
+    if (tells_by_births(node) && now_ms >= node->tele_due_ms) {
+        node->birth_due = true;
+        node->tele_due_ms = next_tele_ms;
+    }
     birth_key_t key = birth_key(node);
     /* Not between the end of a trial and the start of the new model: the engine has told, but it does not run
      * yet. */
@@ -268,9 +280,8 @@ void report_poll(node_t *node) {
         tell_refusal(node);
         node->session.refusals = 0;
     }
-    uint64_t now_ms = node_uptime_ms(node);
     if (node->sampler.running && now_ms >= node->tele_due_ms && tell_tele(node)) {
-        node->tele_due_ms = now_ms + (uint64_t)node->period_s * 1000;
+        node->tele_due_ms = next_tele_ms;
     }
     outbox_poll(&node->outbox, radio_may_send(node));
 }
@@ -287,7 +298,7 @@ uint32_t report_wait_ms(const node_t *node) {
     /* What cannot be sent now waits for the broker, whose answer wakes the loop; or for the next wake. */
     bool waits =
         node->session.up ? !session_ready(&node->session, REPORT_BYTES) : node->sleeper.policy.wake_s > 0;
-    if (waits || !node->sampler.running) return UINT32_MAX;
+    if (waits || !(node->sampler.running || tells_by_births(node))) return UINT32_MAX;
     uint64_t now_ms = node_uptime_ms(node);
     return node->tele_due_ms <= now_ms ? 0 : (uint32_t)(node->tele_due_ms - now_ms);
 }

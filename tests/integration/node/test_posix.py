@@ -188,6 +188,14 @@ def test_it_sleeps_between_two_connections(bare_node: Node, manager: Manager) ->
     assert said == [(n, state) for n in (1, 2) for state in (ConnState.ONLINE, ConnState.ASLEEP)]
 
 
+def test_without_a_model_a_birth_each_period_says_that_it_is_there(bare_node: Node, manager: Manager) -> None:
+    bare_node.provision(period_s=1)
+    bare_node.start()
+    third = manager.wait(Birth, lambda b: b.seq == 2)
+    assert third.model is None and third.uptime_ms >= 2000
+    assert manager.heard(Tele) == []
+
+
 def test_waiting_costs_next_to_nothing(bare_node: Node, manager: Manager) -> None:
     bare_node.provision(period_s=60)
     bare_node.start()
