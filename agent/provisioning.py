@@ -9,6 +9,7 @@ from tinyfleet.agent.adapters.enrolment import ManagerDoor
 from tinyfleet.agent.adapters.labels import LabelFolder
 from tinyfleet.agent.adapters.probes import PyocdProbes
 from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
+from tinyfleet.agent.adapters.signatures import verify_ecdsa
 from tinyfleet.agent.config import Folders
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.services.ports import Probes
@@ -29,4 +30,5 @@ def provisioner_of(folders: Folders, manager: str, probes: Probes | None = None)
         labels=LabelFolder(folders.labels),
         clock=SystemClock(),
         wait=time.sleep,
+        verify=verify_ecdsa,
     )

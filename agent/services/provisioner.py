@@ -49,8 +49,9 @@ from tinyfleet.agent.services.provisioning_ports import (
     ProgressFiles,
 )
 from tinyfleet.agent.services.worker import BoardWorker
-from tinyfleet.wire.errors import WireError
-from tinyfleet.wire.image import read_image, verify_digest
+from tinyfleet.wire.enums import ArtifactKind
+from tinyfleet.wire.errors import ImageMismatch, ImageSignatureError, WireError
+from tinyfleet.wire.image import Accepts, Verify, check_image, read_image
 from tinyfleet.wire.memory_map import MemoryMap
 from tinyfleet.wire.messages import Trust
 from tinyfleet.wire.records import decode_record
@@ -118,6 +119,7 @@ class Provisioner:
     labels: Labels
     clock: Clock
     wait: Callable[[float], object]
+    verify: Verify
 
     def provision(self, worker: BoardWorker, spec: BoardSpec, job: Job, say: Say) -> Outcome:
         """Raises StepFailed naming board, step and cause; another AgentError before anything is touched."""
@@ -338,14 +340,22 @@ class _Run:
             raise AgentError(
                 "the token brings no firmware", "make it with --firmware RELEASE, or give a signed image"
             )
-        image = read_image(data)
-        verify_digest(image)
-        der = image.key_der
-        if der is None or hashlib.sha256(der).digest() not in decode_record(Trust, offer.trust).keys:
+        keys = decode_record(Trust, offer.trust).keys
+        accepts = Accepts(
+            kind=ArtifactKind.FIRMWARE, device_type=self._spec.device_type, cores=frozenset(), abi=None
+        )
+        try:
+            check_image(read_image(data), trusted=keys, verify=self._parts.verify, accepts=accepts)
+        except ImageSignatureError as error:
             raise AgentError(
-                "the firmware is not signed by a key that this fleet trusts",
+                f"the firmware is not signed by a key that this fleet trusts: {error}",
                 "release it: `tinyfleet release`",
-            )
+            ) from error
+        except ImageMismatch as error:
+            raise AgentError(
+                f"the firmware is not for {self._spec.device_type}: {error}",
+                "give the release that was made for this device type",
+            ) from error
         return data
 
     def _about_bootloader(self) -> str:

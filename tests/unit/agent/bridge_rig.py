@@ -8,8 +8,8 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.images import der_of, firmware_image, model_image, new_key
 from tests.models import shaped
 from tests.unit.agent.fakes import FakeClock
 
@@ -43,22 +43,14 @@ from tinyfleet.wire.enums import ArtifactKind, CoreVariant, Result, UpdateState
 from tinyfleet.wire.errors import WireError
 from tinyfleet.wire.firmware import FACTS_OFFSET, read_facts
 from tinyfleet.wire.image import read_image, verify_digest
-from tinyfleet.wire.image_format import IMAGE_MAGIC, TLV_INFO_MAGIC, TLV_PROTECTED_MAGIC, Tlv
 from tinyfleet.wire.messages import Birth, Event, Hello, Message, SlotInfo, Status, Tele, Want, WantedArtifact
 from tinyfleet.wire.topics import TopicKind, blob_name
 
-KEY = ec.generate_private_key(ec.SECP256R1())
-STRANGER = ec.generate_private_key(ec.SECP256R1())
+KEY, STRANGER = new_key(), new_key()
 VECTORS = (Vector.single(b"\1\2\3\4", b"\5\6\7\x08"), Vector.single(b"\x09\x0a\x0b\x0c", b"\x0d\x0e\x0f\x10"))
 ROOM_BYTES = 8192
 APP_ROOM_BYTES = 4096
 NOON = 1_700_000_000
-
-
-def der_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
 
 
 def payload(version: str, arena_bytes: int = 64, filler: int = 100) -> bytes:
@@ -72,19 +64,7 @@ def signed(
     key: ec.EllipticCurvePrivateKey | None = KEY,
     device_type: str = "microbit",
 ) -> bytes:
-    """An image as imgtool makes it; no key: unsigned."""
-    protected = _area(
-        TLV_PROTECTED_MAGIC,
-        (Tlv.SEC_CNT, counter.to_bytes(4, "little")),
-        (Tlv.DEVICE_TYPE, device_type.encode()),
-        (Tlv.KIND, bytes([ArtifactKind.MODEL])),
-        (Tlv.CORE, b"\0"),
-        (Tlv.ABI, ABI.to_bytes(2, "little")),
-    )
-    header = struct.pack(
-        "<IIHHIIBBHII", IMAGE_MAGIC, 0, 64, len(protected), len(content), 0x10, 1, 0, 0, 0, 0
-    )
-    return _with_tlvs(header.ljust(64, b"\0") + content + protected, key)
+    return model_image(content, key, device_type, counter=counter)
 
 
 def app_of(version: str, *, origin: int = 0, abi: int = ABI, cores: int = 1) -> bytes:
@@ -98,39 +78,14 @@ def app_of(version: str, *, origin: int = 0, abi: int = ABI, cores: int = 1) -> 
 
 
 def signed_app(
-    app: bytes,
-    counter: int = 1,
-    key: ec.EllipticCurvePrivateKey | None = KEY,
-    *,
-    header_bytes: int = 32,
-    flags: int = 0,
-    load_addr: int = 0,
+    app: bytes, counter: int = 1, key: ec.EllipticCurvePrivateKey | None = KEY, **header: int
 ) -> bytes:
+    """With the version and device type of its facts."""
     facts = read_facts(app)
     major, minor, patch = (int(part) for part in facts.version.split("."))
-    protected = _area(
-        TLV_PROTECTED_MAGIC,
-        (Tlv.SEC_CNT, counter.to_bytes(4, "little")),
-        (Tlv.DEVICE_TYPE, facts.device_type.encode()),
-        (Tlv.KIND, bytes([ArtifactKind.FIRMWARE])),
+    return firmware_image(
+        app, key, facts.device_type, counter=counter, version=(major, minor, patch), **header
     )
-    sizes = (load_addr, header_bytes, len(protected), len(app), flags)
-    header = struct.pack("<IIHHIIBBHII", IMAGE_MAGIC, *sizes, major, minor, patch, 0, 0)
-    return _with_tlvs(header.ljust(header_bytes, b"\0") + app + protected, key)
-
-
-def _with_tlvs(covered: bytes, key: ec.EllipticCurvePrivateKey | None) -> bytes:
-    digest = hashlib.sha256(covered).digest()
-    tlvs: list[tuple[int, bytes]] = [(Tlv.SHA256, digest)]
-    if key is not None:
-        signature = key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-        tlvs += [(Tlv.PUBKEY, der_of(key)), (Tlv.ECDSA_SIG, signature)]
-    return covered + _area(TLV_INFO_MAGIC, *tlvs)
-
-
-def _area(magic: int, *entries: tuple[int, bytes]) -> bytes:
-    body = b"".join(struct.pack("<HH", tag, len(value)) + value for tag, value in entries)
-    return struct.pack("<HH", magic, 4 + len(body)) + body
 
 
 def digest_of(image: bytes) -> bytes:

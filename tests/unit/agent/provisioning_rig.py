@@ -3,13 +3,16 @@ all that reaches outside: so that a run can be cut off at every such moment."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tests.images import Key, der_of, firmware_image, new_key
 from tests.unit.agent.fakes import FakeClock
 from tests.unit.fleet.fleet_rig import Rig
 from tests.unit.fleet.test_enrolments import Door
@@ -17,6 +20,7 @@ from tests.unit.fleet.test_enrolments import Door
 from tinyfleet.agent.adapters.identity import BoardIdentity
 from tinyfleet.agent.adapters.labels import LabelFolder
 from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
+from tinyfleet.agent.adapters.signatures import verify_ecdsa
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.core.provisioning import Step
@@ -26,14 +30,22 @@ from tinyfleet.agent.services.provisioning_ports import Given, Label, LabelFiles
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.fleet.core.errors import FleetError
 from tinyfleet.wire.memory_map import ERASED_BYTE, MPS2_AN386, MemoryMap
-from tinyfleet.wire.messages import NodeConfig
-from tinyfleet.wire.records import decode_record
+from tinyfleet.wire.messages import NodeConfig, Trust
+from tinyfleet.wire.records import decode_record, encode_record
 
 TYPE = MPS2_AN386.board
 SPEC = BoardSpec(name="b1", device_type=TYPE, probe="qemu-mps2-an386-0001")
-ACCEPT = Path(__file__).resolve().parents[3] / "wire/vectors/accept"
-IMAGE = (ACCEPT / "image_firmware.bin").read_bytes()
-TRUST = (ACCEPT / "trust_of_images.bin").read_bytes()
+KEY = new_key()
+TRUST = encode_record(Trust(keys=(hashlib.sha256(der_of(KEY)).digest(),)))
+
+
+@cache
+def firmware_for(device_type: str, key: Key = KEY) -> bytes:
+    """The same each time, though a signature is not."""
+    return firmware_image(b"not run by anybody", key, device_type)
+
+
+IMAGE = firmware_for(TYPE)
 
 
 class CutOff(BaseException):
@@ -189,9 +201,10 @@ class Bench:
             labels=self,
             clock=self.clock,
             wait=wait,
+            verify=verify_ecdsa,
         )
         worker = BoardWorker(self.spec.name)
-        job = Job(words=words, **{"firmware": IMAGE, **options})
+        job = Job(words=words, **{"firmware": firmware_for(self.spec.device_type), **options})
         try:
             return provisioner.provision(
                 worker, self.spec, job, lambda board, step, about: self.said.append((step, about))

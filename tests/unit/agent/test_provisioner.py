@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.provisioning_rig import IMAGE, SPEC, Bench, CutOff, NodeBoard
+from tests.images import new_key
+from tests.unit.agent.provisioning_rig import IMAGE, SPEC, Bench, CutOff, NodeBoard, firmware_for
 from tests.unit.fleet.fleet_rig import Rig
 
 from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
@@ -270,10 +271,16 @@ def test_a_board_of_another_fleet_is_taken_only_when_told(bench: Bench) -> None:
 
 
 def test_a_firmware_that_would_not_start_is_refused_before_a_write(bench: Bench) -> None:
-    unsigned = (IMAGE[:-1] + bytes([IMAGE[-1] ^ 1]), b"", b"\0" * 100)
-    for image in (IMAGE[:-40], *unsigned[1:], IMAGE[:100] + b"x" + IMAGE[101:]):
+    for image in (IMAGE[:-40], b"", b"\0" * 100, IMAGE[:100] + b"x" + IMAGE[101:]):
         with pytest.raises(StepFailed, match="b1: TOKEN"):
             bench.run(bench.door.word(), name="d1", firmware=image)
+    stranger = firmware_for(SPEC.device_type, new_key())
+    forged = IMAGE[:-1] + bytes([IMAGE[-1] ^ 1])
+    for image in (stranger, forged, firmware_for(SPEC.device_type, None)):
+        with pytest.raises(StepFailed, match="not signed by a key that this fleet trusts"):
+            bench.run(bench.door.word(), name="d1", firmware=image)
+    with pytest.raises(StepFailed, match="not for mps2-an386"):
+        bench.run(bench.door.word(), name="d1", firmware=firmware_for("nrf52840"))
     with pytest.raises(StepFailed, match="brings no firmware"):
         bench.run(bench.door.word(), name="d1", firmware=None)
     assert bench.board.sectors == {}
