@@ -50,13 +50,13 @@ def free_port() -> int:
     return port
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of running processes that name this folder or work in it."""
-    found = []
+def processes_of(folder: Path) -> dict[int, str]:
+    """Command lines, by id, of running processes that name this folder or work in it."""
+    found = {}
     for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         line = " ".join(process.info["cmdline"] or [])
         if str(folder) in f"{line} {process.info['cwd']}" and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(line)
+            found[process.pid] = line
     return found
 
 

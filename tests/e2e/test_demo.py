@@ -64,7 +64,7 @@ def test_the_whole_chain(tmp_path: Path) -> None:
     for told in ("CONFIRMED 1.0.0", "CONFIRMED 2.0.0", "73 SIGNATURE", "byte for byte", energy):
         assert told in done.stdout
     assert "512 windows by edges of the window pin" in done.stdout
-    assert processes_of(folder) == []
+    assert not processes_of(folder)
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_node_that_dies_ends_it_promptly_in_one_line(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert said.startswith("demo: node pasture-2: QEMU ended by signal SIGKILL")
     assert len(said.splitlines()) == 1
-    assert processes_of(folder) == []
+    assert not processes_of(folder)
 
 
 @pytest.mark.timeout(TIMEOUT_S + 60)
@@ -100,7 +100,11 @@ def test_one_at_a_time_and_what_a_killed_one_left_is_ended(tmp_path: Path) -> No
         assert "a demo runs in" in second.stderr
         read_until(output, "✓ Release 1")  # the second one touched nothing of the first
         process.kill()
-    assert processes_of(folder) != []
-    done = demo(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert processes_of(folder) == []
+    left = processes_of(folder)
+    assert left
+    with running(folder) as (process, output):
+        read_until(output, "✓ Two nodes online")
+        assert not left.keys() & processes_of(folder).keys()
+        process.terminate()
+        process.wait(TIMEOUT_S)
+    assert not processes_of(folder)

