@@ -56,7 +56,8 @@ from tinyfleet.agent.services.metering import Metering
 from tinyfleet.agent.services.mlperf_runner import MlperfRunner, MlperfSet
 from tinyfleet.agent.services.power_switch import PowerAction, act
 from tinyfleet.agent.services.programming import Telling
-from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner, Say
+from tinyfleet.agent.services.provisioner import Provisioner
+from tinyfleet.agent.services.provisioning_job import Job, Outcome, Say
 from tinyfleet.agent.services.recovery import HOLDER, Told
 from tinyfleet.agent.services.runner import Runner
 from tinyfleet.agent.services.steps import PLAN_TIMEOUT_S

@@ -24,7 +24,8 @@ from tinyfleet.agent.core.errors import AgentError, StepFailed
 
 if TYPE_CHECKING:
     from tinyfleet.agent.main import Agent
-    from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner
+    from tinyfleet.agent.services.provisioner import Provisioner
+    from tinyfleet.agent.services.provisioning_job import Job, Outcome
 
 
 @click.command()
@@ -64,7 +65,7 @@ def provision(
     from tinyfleet.agent.adapters.part_files import node_firmware, read_bench
     from tinyfleet.agent.main import Agent
     from tinyfleet.agent.provisioning import provisioner_of
-    from tinyfleet.agent.services.provisioner import Job
+    from tinyfleet.agent.services.provisioning_job import Job
 
     address = manager or address_of(folders.state)
     if address is None:

@@ -7,13 +7,12 @@ heard: whatever fails before leaves nothing there but a certificate that is revo
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.config_template import ConfigTemplate, wipe
@@ -39,10 +38,10 @@ from tinyfleet.agent.core.provisioning import (
 )
 from tinyfleet.agent.services.board_flash import BoardFlash
 from tinyfleet.agent.services.ports import Clock, Probes
+from tinyfleet.agent.services.provisioning_job import Job, Outcome, Say, fingerprint
 from tinyfleet.agent.services.provisioning_ports import (
     Identities,
     Label,
-    LabelFiles,
     Labels,
     Manager,
     Offer,
@@ -58,54 +57,6 @@ from tinyfleet.wire.records import decode_record
 
 R = TypeVar("R")
 POLL_S: Final = 0.25
-FINGERPRINT_DIGITS: Final = 16
-Say = Callable[[str, Step, str], None]
-"""Board, step, what is to be said of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is to be done to each board. `words` are one-time tokens. `firmware`: a signed image instead of
-    the one that the token brings. `bootloader`: for boards whose flash holds one. `erase`: boards that
-    belong to somebody are taken, too."""
-
-    words: Sequence[str] = field(repr=False)
-    name: str | None = None
-    firmware: bytes | None = field(default=None, repr=False)
-    bootloader: bytes | None = field(default=None, repr=False)
-    erase: bool = False
-    lock: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A board that is a device now, registered and heard."""
-
-    board: str
-    device: str
-    device_type: str
-    serial: str
-    way: Way
-    label: LabelFiles
-    elapsed_s: float
-    emulated: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "board": self.board,
-            "device": self.device,
-            "device_type": self.device_type,
-            "serial": self.serial,
-            "emulated": self.emulated,
-            "outcome": self.way.value,
-            "label": [str(path) for path in self.label.files],
-            "elapsed_s": round(self.elapsed_s, 3),
-        }
-
-
-def fingerprint(word: str) -> str:
-    """By which a token is known again; tells nothing of it."""
-    return hashlib.sha256(word.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,25 +75,21 @@ def test_the_command_follows_types_and_ends(tmp_path: Path, port: SerialPort) ->
         port.says(b"still here\n")
         return "still here" in (tmp_path / "follow.log").read_text()
 
+    def said_by(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *options],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | environment,
+            timeout=60,
+        )
+
     wait_for("the follower goes on", still_there)
     assert follower.end() == 0
-    shown = subprocess.run(
-        [*command, "--tail", "2", "--no-follow", "--times"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | environment,
-        timeout=60,
-    )
+    shown = said_by("--tail", "2", "--no-follow", "--times")
     lines = [line.split(" ", 1)[1] for line in shown.stdout.splitlines()]
     assert lines == ["still here", "-- the agent ended: nobody reads the console"], shown
-    waited = subprocess.run(
-        [*command, "--expect", "never", "--timeout", "0.3"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | environment,
-        timeout=60,
-    )
+    waited = said_by("--expect", "never", "--timeout", "0.3")
     assert waited.returncode == 1
     assert "b1: console: no line with 'never' within 0.3 s; it said last: nothing" in waited.stderr

@@ -15,6 +15,7 @@ from tests.unit.agent.fakes import FakeClock
 
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles
 from tinyfleet.agent.adapters.signatures import verify_ecdsa
+from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.bench_run import Answer
 from tinyfleet.agent.core.bridge import Failure, Record
 from tinyfleet.agent.core.bridge_app import Firmware, Installed
@@ -65,6 +66,11 @@ def signed(
     device_type: str = "microbit",
 ) -> bytes:
     return model_image(content, key, device_type, counter=counter)
+
+
+def bare(image: bytes) -> bytes:
+    """As it lies in the board's flash."""
+    return bench_image(image, "microbit", "image").data
 
 
 def app_of(version: str, *, origin: int = 0, abi: int = ABI, cores: int = 1) -> bytes:

@@ -25,7 +25,8 @@ from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import AgentError
 from tinyfleet.agent.core.provisioning import Step
 from tinyfleet.agent.services.ports import ProbeInfo, ProbeSession, Progress
-from tinyfleet.agent.services.provisioner import Job, Outcome, Provisioner
+from tinyfleet.agent.services.provisioner import Provisioner
+from tinyfleet.agent.services.provisioning_job import Job, Outcome
 from tinyfleet.agent.services.provisioning_ports import Given, Label, LabelFiles, Offer
 from tinyfleet.agent.services.worker import BoardWorker
 from tinyfleet.fleet.core.errors import FleetError

@@ -1,10 +1,8 @@
-"""The bridge as the manager and the board meet it, without a thread: every road of an update, and the agent
-killed at every step of it."""
+"""The bridge as the manager and the board meet it, without a thread: every road of an update."""
 
 from __future__ import annotations
 
 import stat
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,20 +12,17 @@ from tests.unit.agent.bridge_rig import (
     NOON,
     STRANGER,
     VECTORS,
-    Killed,
     Rig,
+    bare,
     digest_of,
     failed,
     payload,
     signed,
 )
 
-from tinyfleet.agent.adapters import bridge_files
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles, read_access
-from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError
 from tinyfleet.agent.services.bridge_ports import Look
-from tinyfleet.agent.services.bridge_thread import QUEUE_MAX, BridgeThread
 from tinyfleet.wire.blobs import cut
 from tinyfleet.wire.enums import ArtifactKind, Encoding, PowerSource, Result, Timing, UpdateState
 from tinyfleet.wire.messages import ConfigChange, Trial, Want
@@ -35,10 +30,6 @@ from tinyfleet.wire.messages import ConfigChange, Trial, Want
 S = UpdateState
 OLD, NEW = signed(payload("1")), signed(payload("2"))
 FORWARD = [S.OFFERED, S.DOWNLOADING, S.VERIFIED, S.STAGED, S.TRIAL]
-
-
-def bare(image: bytes) -> bytes:
-    return bench_image(image, "microbit", "image").data
 
 
 @pytest.fixture
@@ -422,65 +413,6 @@ def test_a_configuration_change_is_refused_in_the_birth(rig: Rig) -> None:
     assert (config.refused, config.result) == (2, Result.UNSUPPORTED_TYPE)
 
 
-def roads(rig: Rig) -> None:
-    """Two updates that pass and one that is taken back."""
-    for generation, image in ((1, NEW), (2, BAD), (3, THIRD)):
-        rig.send(rig.broker.offer(generation, image))
-        rig.later(12)
-
-
-BAD, THIRD = signed(payload("bad")), signed(payload("3"), counter=2)
-
-
-def operations(folder: Path) -> int:
-    rig = Rig(folder)
-    rig.board.flash = bare(OLD)
-    rig.board.answers_wrong.add(digest_of(BAD))
-    rig.begin()
-    rig.plug.count = 0
-    roads(rig)
-    assert rig.told.count(S.CONFIRMED) == 2 and S.REVERTED in rig.told
-    return rig.plug.count
-
-
-def test_the_agent_is_killed_at_every_step_and_goes_on_or_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before each operation on disk or board, once. Whatever is started then ends with the wanted model, or
-    with the one before where that is refused; in between no half image is ever called a model."""
-    # What the power does to a disk is not what dies here.
-    monkeypatch.setattr(bridge_files.os, "fsync", lambda handle: None)
-    count = operations(tmp_path / "whole")
-    assert count > 40
-    noted = 0
-    for at in range(1, count + 1):
-        rig = Rig(tmp_path / str(at))
-        rig.board.flash = bare(OLD)
-        rig.board.answers_wrong.add(digest_of(BAD))
-        rig.begin()
-        rig.plug.count, rig.plug.at = 0, at
-        try:
-            roads(rig)
-        except Killed:
-            rig.restart()
-            noted += any("in the middle of update" in note for note in rig.broker.notes)
-            rig.later(40)
-        rig.plug.at = None
-        # The manager offers again what it has no success of.
-        if rig.broker.want is None or rig.broker.want.generation < 3:
-            roads(rig)
-        rig.later(40)
-        assert rig.board.flash == bare(THIRD), f"killed at {at}"
-        assert rig.record.counter == 2
-        assert rig.record.state is S.CONFIRMED
-        left = sorted(path.name for path in rig.folder.iterdir())
-        assert left == ["record.json"], f"killed at {at}: {left}"
-        for birth in rig.broker.births:
-            known = {digest_of(each) for each in (OLD, NEW, BAD, THIRD)}
-            assert birth.model is None or birth.model.image in known
-    assert noted > 10, "and says so"
-
-
 def test_three_kills_in_a_row_in_one_trial_go_back(rig: Rig) -> None:
     class InTest(BaseException):
         pass
@@ -533,69 +465,6 @@ def test_a_record_that_cannot_be_read_is_not_written_over(rig: Rig) -> None:
     again.tick()
     rig.connect()
     assert rig.broker.births[-1].boot == 2
-
-
-class Scripted:
-    """A bridge whose every step fails, once each way."""
-
-    device = "d1"
-
-    def __init__(self) -> None:
-        self.taken: list[object] = []
-        self.told: list[str] = []
-        self.closed = threading.Event()
-
-    def begin(self) -> None:
-        raise AgentError("no board", "plug it in")
-
-    def take(self, incoming: object) -> None:
-        self.taken.append(incoming)
-        raise ZeroDivisionError
-
-    def tick(self) -> None:
-        return
-
-    def patience_s(self) -> float:
-        return 5.0
-
-    def troubled(self, why: str) -> None:
-        self.told.append(why)
-
-    def close(self) -> None:
-        self.closed.set()
-
-
-def test_nothing_that_fails_ends_the_thread(caplog: pytest.LogCaptureFixture) -> None:
-    scripted = Scripted()
-    thread = BridgeThread(lambda tell: scripted)  # type: ignore[arg-type, return-value]
-    thread.start()
-    for _ in range(3):
-        thread.look()
-    thread.stop()
-    assert scripted.closed.is_set()
-    assert scripted.taken == [Look()] * 3
-    assert scripted.told == ["no board; plug it in"]
-    assert caplog.text.count("the bridge failed") == 3
-
-
-def test_the_thread_ends_though_more_comes_than_it_takes() -> None:
-    """Else the device is not said to be LOST, and the agent's end is waited for in vain."""
-    scripted, begun, go_on = Scripted(), threading.Event(), threading.Event()
-
-    def slow(incoming: object) -> None:
-        begun.set()
-        go_on.wait(20)
-
-    scripted.take = slow  # type: ignore[method-assign]
-    thread = BridgeThread(lambda tell: scripted)  # type: ignore[arg-type, return-value]
-    thread.start()
-    thread.look()
-    assert begun.wait(20)
-    for _ in range(QUEUE_MAX):
-        thread.look()
-    threading.Timer(0.1, go_on.set).start()
-    thread.stop()
-    assert scripted.closed.is_set()
 
 
 def test_files_are_their_owners_alone(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """Firmware by a rollout for a bench board: its app is programmed by the agent, must answer as the one before
-did, and is taken back where it does not; the agent killed at every step of that."""
+did, and is taken back where it does not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.unit.agent.bridge_rig import (
     STRANGER,
     TWIN_APP,
     VECTORS,
-    Killed,
     Rig,
     app_of,
+    bare,
     digest_of,
     failed,
     payload,
@@ -29,7 +29,6 @@ from tests.unit.agent.bridge_rig import (
 
 from tinyfleet.agent.adapters import bridge_files
 from tinyfleet.agent.adapters.bridge_files import BridgeFiles
-from tinyfleet.agent.core.bench_image import bench_image
 from tinyfleet.agent.core.errors import CoreLockedUp
 from tinyfleet.agent.services.bridge_ports import Look
 from tinyfleet.wire.enums import ArtifactKind, Result, UpdateState
@@ -39,10 +38,6 @@ S = UpdateState
 FORWARD = [S.OFFERED, S.DOWNLOADING, S.VERIFIED, S.STAGED, S.TRIAL]
 MODEL, NEXT_MODEL = signed(payload("1")), signed(payload("2"))
 NEWER, BAD = signed_app(NEW_APP, counter=2), signed_app(BAD_APP, counter=3)
-
-
-def bare(image: bytes) -> bytes:
-    return bench_image(image, "microbit", "it").data
 
 
 @pytest.fixture
@@ -198,8 +193,8 @@ def test_an_app_that_somebody_flashed_is_told_by_its_own_word(rig: Rig) -> None:
     assert rig.told[-1] is S.CONFIRMED and rig.board.region == region_of(NEW_APP), "so it is brought again"
 
 
-def test_a_board_that_cannot_go_back_gets_its_app_when_it_can(rig: Rig) -> None:
-    rig.board.dead.add(BAD_APP)
+def takes_only_the_bad_app(rig: Rig) -> list[bool]:
+    """Until the list is cleared."""
     program, broken = rig.board.program_firmware, [True]
 
     def only_forward(data: bytes) -> None:
@@ -208,6 +203,12 @@ def test_a_board_that_cannot_go_back_gets_its_app_when_it_can(rig: Rig) -> None:
         program(data)
 
     rig.board.program_firmware = only_forward  # type: ignore[method-assign]
+    return broken
+
+
+def test_a_board_that_cannot_go_back_gets_its_app_when_it_can(rig: Rig) -> None:
+    rig.board.dead.add(BAD_APP)
+    broken = takes_only_the_bad_app(rig)
     births = len(rig.broker.births)
     rig.send(rig.broker.offer_firmware(1, BAD))
     rig.later(60)
@@ -227,14 +228,7 @@ def test_a_board_that_cannot_go_back_gets_its_app_when_it_can(rig: Rig) -> None:
 
 def test_a_model_waits_until_the_app_is_right_again(rig: Rig) -> None:
     rig.board.answers_wrong.add(digest_of(MODEL))
-    program, broken = rig.board.program_firmware, [True]
-
-    def only_forward(data: bytes) -> None:
-        if data[: len(BAD_APP)] != BAD_APP and broken:
-            raise failed()
-        program(data)
-
-    rig.board.program_firmware = only_forward  # type: ignore[method-assign]
+    broken = takes_only_the_bad_app(rig)
     rig.send(rig.broker.offer_firmware(1, BAD))
     rig.later(30)
     assert rig.told[-1] is S.FAILED
@@ -266,57 +260,3 @@ def test_records_of_an_agent_that_brought_models_alone_are_read(rig: Rig) -> Non
     for name in ("kind", "owed_kind", "ran", "app", "firmware_counter"):
         del document[name]
     assert bridge_files.record_of(document) == rig.record
-
-
-LAST = signed_app(APP, counter=4)
-
-
-def roads(rig: Rig) -> None:
-    """An app and a model in one, an app that is taken back, and another."""
-    for generation, image, model in ((1, NEWER, NEXT_MODEL), (2, BAD, None), (3, LAST, None)):
-        rig.send(rig.broker.offer_firmware(generation, image, model))
-        rig.later(12)
-
-
-def new_rig(folder: Path) -> Rig:
-    rig = Rig(folder)
-    rig.board.flash = bare(MODEL)
-    rig.board.dead.add(BAD_APP)
-    rig.begin()
-    rig.plug.count = 0
-    return rig
-
-
-def test_the_agent_is_killed_at_every_step_and_goes_on_or_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before each operation on disk or board. No board is left with half an app, or with one that is dead."""
-    monkeypatch.setattr(bridge_files.os, "fsync", lambda handle: None)
-    whole = new_rig(tmp_path / "whole")
-    roads(whole)
-    assert whole.told.count(S.CONFIRMED) == 2 and S.REVERTED in whole.told
-    count = whole.plug.count
-    assert count > 50
-    noted = 0
-    for at in range(1, count + 1):
-        rig = new_rig(tmp_path / str(at))
-        rig.plug.at = at
-        try:
-            roads(rig)
-        except Killed:
-            rig.restart()
-            noted += any("in the middle of update" in note for note in rig.broker.notes)
-            rig.later(60)
-        rig.plug.at = None
-        if rig.broker.want is None or rig.broker.want.generation < 3:
-            roads(rig)
-        rig.later(60)
-        assert rig.board.region == region_of(APP), f"killed at {at}"
-        assert rig.board.flash == bare(NEXT_MODEL), f"killed at {at}"
-        assert (rig.record.firmware_counter, rig.record.state) == (4, S.CONFIRMED), f"killed at {at}"
-        left = [path.name for path in rig.folder.iterdir()]
-        assert left == ["record.json"], f"killed at {at}: {left}"
-        for birth in rig.broker.births:
-            known = {None, *(digest_of(each) for each in (NEWER, LAST))}
-            assert birth.firmware.image in known, f"killed at {at}"
-    assert noted > 10

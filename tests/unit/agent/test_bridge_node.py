@@ -192,13 +192,18 @@ def test_numbers_of_another_version_are_an_error(board: BridgedNode, node: FakeN
         board.test(never)
 
 
+def begun(folder: Path, board: BridgedNode) -> Rig:
+    rig = Rig(folder)
+    rig.board = board  # type: ignore[assignment]
+    rig.begin()
+    return rig
+
+
 @pytest.mark.parametrize("ends", [(S.CONFIRMED, Result.SUCCESS), (S.REVERTED, Result.OP_MISSING)])
 def test_a_rollout_over_it(
     board: BridgedNode, node: FakeNode, tmp_path: Path, ends: tuple[UpdateState, Result]
 ) -> None:
-    rig = Rig(tmp_path)
-    rig.board = board  # type: ignore[assignment]
-    rig.begin()
+    rig = begun(tmp_path, board)
     node.ends = ends
     rig.send(rig.broker.offer(1, NEW))
     last = rig.broker.statuses[-1]
@@ -218,9 +223,7 @@ def test_a_firmware_rollout_over_it(
     board: BridgedNode, node: FakeNode, tmp_path: Path, ends: tuple[UpdateState, Result]
 ) -> None:
     """Its broker never answers: that it is heard by SMP stands for that, once its vectors have passed."""
-    rig = Rig(tmp_path)
-    rig.board = board  # type: ignore[assignment]
-    rig.begin()
+    rig = begun(tmp_path, board)
     before = rig.broker.births[-1]
     assert (before.firmware.version, before.firmware.image) == ("0.2.1", b"\7" * 32)
     assert (before.firmware.security_counter, before.firmware.slot) == (4, 0)
@@ -261,18 +264,14 @@ def test_firmware_of_before_does_not_say_that_it_takes_another(
     board: BridgedNode, node: FakeNode, tmp_path: Path
 ) -> None:
     del node.runtime["firmware_bytes"]
-    rig = Rig(tmp_path)
-    rig.board = board  # type: ignore[assignment]
-    rig.begin()
+    rig = begun(tmp_path, board)
     assert [slot.kind for slot in rig.broker.births[-1].slots] == [ArtifactKind.MODEL]
     rig.send(rig.broker.offer_firmware(1, FIRMWARE))
     assert (rig.told, rig.broker.statuses[-1].result) == ([S.FAILED], Result.UNSUPPORTED_TYPE)
 
 
 def test_what_it_refuses_is_no_failure_on_the_way(board: BridgedNode, node: FakeNode, tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
-    rig.board = board  # type: ignore[assignment]
-    rig.begin()
+    rig = begun(tmp_path, board)
     node.refuses = True
     rig.send(rig.broker.offer(1, NEW))
     assert rig.broker.statuses[-1].state is S.REVERTED

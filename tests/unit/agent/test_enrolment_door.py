@@ -16,7 +16,7 @@ from tinyfleet.agent.adapters.enrolment import ManagerDoor, address_of, read_tok
 from tinyfleet.agent.cli import bench_provision, cli
 from tinyfleet.agent.core.errors import AgentError, StepFailed
 from tinyfleet.agent.core.provisioning import Way
-from tinyfleet.agent.services.provisioner import Job, Outcome
+from tinyfleet.agent.services.provisioning_job import Job, Outcome
 from tinyfleet.agent.services.provisioning_ports import LabelFiles
 
 WORD = "tfe_" + "w" * 43

@@ -16,7 +16,7 @@ from tinyfleet.agent.adapters.provisioning_files import ProvisioningFiles
 from tinyfleet.agent.core.bench_file import BoardSpec
 from tinyfleet.agent.core.errors import AgentError, BoardBusyError, NoSuchBoardError, StepFailed
 from tinyfleet.agent.core.provisioning import LOCKS, ORDER, Step, Way
-from tinyfleet.agent.services.provisioner import fingerprint
+from tinyfleet.agent.services.provisioning_job import fingerprint
 from tinyfleet.fleet.core.enrolment import TokenState
 from tinyfleet.wire.memory_map import MPS2_AN386, NRF52840
 
